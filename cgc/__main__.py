@@ -1,0 +1,5 @@
+"""``python -m cgc``."""
+
+from cgc.cli.main import main
+
+main()

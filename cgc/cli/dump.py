@@ -1,0 +1,33 @@
+"""``cgc dump``."""
+
+from __future__ import annotations
+
+import click
+
+from cgc.cli.shared import params_option, set_option
+
+STAGES = ("spec", "graph", "derivation", "program")
+
+
+@click.command()
+@click.argument("spec")
+@click.option("--stage", type=click.Choice(STAGES), required=True)
+@params_option
+@set_option
+def command(spec: str, stage: str, params: tuple[tuple[str, str], ...], overrides: tuple[tuple[str, str], ...]) -> None:
+    """What one stage of the compiler hands to the next, as stable text."""
+    from cgc.compiler import inspect
+    from cgc.derive.dump import dump as dump_derivations
+    from cgc.graph.analysis import dump as dump_graph
+    from cgc.program.dump import dump as dump_program
+
+    model = inspect(spec, dict(params), overrides)
+    match stage:
+        case "spec":
+            click.echo(model.spec.resolved, nl=False)
+        case "graph":
+            click.echo(dump_graph(model.graph), nl=False)
+        case "derivation":
+            click.echo(dump_derivations(model.derivations), nl=False)
+        case "program":
+            click.echo(dump_program(model.program), nl=False)

@@ -1,0 +1,87 @@
+"""The driver, as a table of contents: from the path of a spec to the files of a package, one line a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cgc.derive.stage import Derivations, derive_spec
+from cgc.emit.bundle import Bundle, bundle
+from cgc.emit.training import check_data
+from cgc.graph.analysis import Graph, analyze
+from cgc.program.ir import Program
+from cgc.program.lower import lower
+from cgc.source.diagnostics import Diagnostic, SpecError
+from cgc.spec.load import load
+from cgc.spec.model import Spec
+
+Params = Mapping[str, str | int | float]
+Overrides = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A spec with everything that is known of it. ``diagnostics`` are warnings and notes; a mistake leaves no Model."""
+
+    spec: Spec
+    graph: Graph
+    derivations: Derivations
+    program: Program
+    diagnostics: tuple[Diagnostic, ...]
+
+    def bundle(self) -> Bundle:
+        """The package that ``cgc compile`` writes."""
+        return bundle(self.spec, self.program, self.graph.factorisation())
+
+    def __str__(self) -> str:
+        from cgc.report.text import report
+
+        return report(self)
+
+    def _repr_markdown_(self) -> str:
+        return f"```text\n{self}\n```"
+
+
+def inspect(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Model:
+    """Everything that follows from the spec at ``path``. Raises SpecError with all findings."""
+    spec = load(str(path), params or {}, overrides)
+    graph, derivations, _ = _together(lambda: analyze(spec), lambda: derive_spec(spec), lambda: _fitting_data(spec))
+    program = lower(spec, graph, derivations)
+    return Model(spec, graph, derivations, program, (*graph.diagnostics, *derivations.diagnostics))
+
+
+def check(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> tuple[Diagnostic, ...]:
+    """All findings about the spec at ``path``: errors, warnings, notes. Never raises for a mistake in a spec."""
+    try:
+        return inspect(path, params, overrides).diagnostics
+    except SpecError as error:
+        return error.diagnostics
+
+
+def compile(path: str | Path, params: Params | None = None, output: str | Path = "generated", overrides: Overrides = ()) -> Path:
+    """Write the package of the spec at ``path`` to ``output``/<name>/ and return that folder. Raises SpecError, OSError."""
+    package = inspect(path, params, overrides).bundle()
+    folder = Path(output) / package.name
+    package.write(folder)
+    return folder
+
+
+def _fitting_data(spec: Spec) -> None:
+    findings = check_data(spec)
+    if findings:
+        raise SpecError(*findings)
+
+
+def _together(*stages: Callable[[], Any]) -> list[Any]:
+    """The results of stages that do not depend on each other; if any fails, the findings of all of them."""
+    results, findings = [], []
+    for stage in stages:
+        try:
+            results.append(stage())
+        except SpecError as error:
+            findings += error.diagnostics
+    if findings:
+        raise SpecError(*findings)
+    return results

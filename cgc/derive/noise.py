@@ -1,0 +1,297 @@
+"""Route 3: X = value(Y), Y = e + s·noise. The noise integral is split at the break points of ``value`` and standardised.
+
+Every piecewise polynomial is a polynomial plus, at each break point b, powers of the ramp max(0, y - b) or, to the left of the piece
+that one starts from, of max(0, b - y). E max(0, Y - b)^k = s^k W_k((e - b)/s), so the expectation is a sum of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy
+
+from cgc.derive.bases import BASES
+from cgc.derive.bases import Noise as Base
+from cgc.derive.derivation import Latent, Refusal, Step
+from cgc.derive.pieces import NotPiecewisePolynomial, Piece, pieces
+from cgc.derive.routes import Route, step
+from cgc.families.forms import E, Noise, X, Y
+from cgc.formula.freeze import freeze
+from cgc.formula.numeric import array
+from cgc.formula.primitives import LogSumExp, NormCdf, NormPdf, NormRamp
+from cgc.formula.text import latex, text
+
+# below any scale that matters, above the square root of the smallest float32: keeps 0/0 out of value and gradient
+_SCALE_FLOOR = sympy.Rational(1, 10**18)
+
+_Z = sympy.Symbol("z", real=True)
+_S = sympy.Symbol("s", positive=True)
+_N = sympy.Symbol("n", real=True)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """The noise's scale as a non-negative function of e. ``symbol`` stands for it in formulas: ``s``, or 1."""
+
+    formula: Any
+    vanishes_at: float | None
+
+    @property
+    def symbol(self) -> Any:
+        return self.formula if self.formula == 1 else _S
+
+    @property
+    def floored(self) -> Any:
+        """The symbol, kept from 0 where the formula may come near it."""
+        return self.symbol if self.formula.is_number else sympy.Max(self.symbol, _SCALE_FLOOR)
+
+    @property
+    def zero(self) -> bool:
+        return bool(self.formula.is_zero)
+
+
+def derive_noise(law: Noise) -> Route:
+    """Expectation, sampling rule and log-likelihood of a noise form. Raises Refusal."""
+    base = BASES[law.base]
+    scale = _scale(law)
+    try:
+        parts = pieces(law.value)
+    except NotPiecewisePolynomial as error:
+        (culprit,) = error.args
+        raise Refusal(
+            "CG503", f"no closed form is known for the expectation of `{text(law.value)}`", "value",
+            why=f"`{text(culprit)}` is not a piecewise polynomial in y",
+            help="use polynomials, max, min, abs, sign and Piecewise in y",
+        ) from None  # fmt: skip
+    latent = Latent(law.base, None if scale.zero else freeze(drawn_scale(law)), freeze(law.value), _pathwise(parts))
+    start = step("the node", law.value, "eq. 10" if law.base == "normal" else "eq. 7", "X = value(Y), value(y)")
+    if scale.zero:
+        mean = law.value.subs(Y, E)
+        steps = (start, step("without noise Y = e, so X is a function of e", mean, "eq. 9", "E[X | e]"))
+        return Route(
+            f"X = {text(law.value.subs(Y, E))}",
+            steps,
+            mean,
+            mean,
+            latent,
+            f"nothing to draw: X = {text(mean)}",
+            None,
+            "a node without noise has no density",
+            slope=_slope(parts),
+        )
+    s = scale.symbol
+    steps = [
+        start,
+        step("its latent value", E + s * _N, "eq. 10" if law.base == "normal" else "eq. 7", f"{base.symbol}, Y"),
+    ]
+    if s == _S:
+        steps.append(step("with the scale", scale.formula, "" if scale.formula.is_number else "eq. 11", "s"))
+    steps.append(_integral(parts, law, s))
+    anchor, terms = _ramps(parts)
+    if terms:
+        steps.append(step("as a polynomial and ramps at the break points", _written(anchor, terms), "", "value(y)"))
+    mean, stable = _expectation(base, anchor, terms, scale)
+    if any(term.power >= 1 for term in terms):
+        steps.append(step("expected ramp, standardised: z = (e - b)/s", s * base.ramp_moment(1, _Z), "", "E max(0, Y - b)"))
+        if law.base == "normal":
+            steps.append(step("where", _Z * NormCdf(_Z) + NormPdf(_Z), "", "ramp(z) = ∫Φ"))
+    steps.append(step("put together", mean, "eq. 9, 10" if law.base == "normal" else "eq. 9", "E[X | e]"))
+    if stable != mean:
+        steps.append(step("in stable primitives", stable, "", "E[X | e]"))
+    log_likelihood, missing = _likelihood(base, parts, s)
+    if log_likelihood is not None:
+        steps.append(step("log-likelihood", log_likelihood, "", "log p(x | e)"))
+    where = "" if s == 1 else f", s = {text(scale.formula)}"
+    node = f"X = {text(law.value.subs(Y, sympy.Symbol('Y')))}, Y = {text(E + s * _N)}, {base.symbol}{where}"
+    if law.value == Y:
+        node = node.replace("X = Y, Y = ", "X = ")
+    return Route(
+        node, tuple(steps), mean, stable, latent, node, log_likelihood, missing,
+        scale=scale.formula if s == _S else None, slope=_slope(parts),
+    )  # fmt: skip
+
+
+def drawn_scale(law: Noise) -> Any:
+    """The factor of the noise in a draw, as a function of e; it may be negative."""
+    # the noise is symmetric, so its scale needs no absolute value unless it has a floor
+    return law.scale if law.scale_min is None else sympy.Max(sympy.Abs(law.scale), law.scale_min)
+
+
+def _scale(law: Noise) -> _Scale:
+    formula = law.scale if law.scale.is_nonnegative else sympy.Abs(law.scale)
+    if law.scale_min is not None:
+        if not (law.scale_min.is_number and law.scale_min > 0):
+            raise Refusal("CG504", f"the least scale is {text(law.scale_min)}, not a positive number", "std_min")
+        formula = sympy.Max(law.scale_min, formula)
+    if formula.is_number:
+        return _Scale(formula, None)
+    grid = np.concatenate([-np.geomspace(1e4, 1e-9, 4000), [0.0], np.geomspace(1e-9, 1e4, 4000)])
+    values = np.broadcast_to(array(freeze(formula), e=grid), grid.shape)
+    # exp(e) overflows far out; a pole or an undefined stretch shows where energies really are
+    near = np.abs(grid) <= 50
+    bad = near & ~np.isfinite(values)
+    if bad.any():
+        at = grid[bad]
+        worst = float(at[np.argmin(np.abs(at))])
+        raise Refusal(
+            "CG505", f"the scale `{text(law.scale)}` has no finite value at e = {worst:g}", "std",
+            why="the density of a node must exist for every energy", help="use an expression that is defined for all e",
+        )  # fmt: skip
+    raw = np.broadcast_to(array(freeze(law.scale), e=grid), grid.shape)
+    crossing = np.nonzero(near & ((values == 0) | np.append(np.diff(np.sign(raw)) != 0, False)))[0]
+    vanishes = float(grid[crossing[np.argmin(np.abs(grid[crossing]))]]) if crossing.size and law.scale_min is None else None
+    return _Scale(formula, vanishes)
+
+
+def vanishing_energy(law: Noise) -> float | None:
+    """An energy at which the scale vanishes (so that the likelihood is singular there), or None. For a zero scale: 0."""
+    scale = _scale(law)
+    return 0.0 if scale.zero else scale.vanishes_at
+
+
+@dataclass(frozen=True)
+class _Ramp:
+    """coefficient · max(0, ±(y - at))^power; power 0 is the step 1[±(y - at) > 0]."""
+
+    coefficient: Any
+    power: int
+    at: Any
+    rising: bool
+
+
+def _ramps(parts: tuple[Piece, ...]) -> tuple[Any, tuple[_Ramp, ...]]:
+    """The polynomial of the plainest piece, and the ramps that lead from it to all others."""
+    # starting from a piece that is zero (or constant) leaves no cancellation in its tail
+    anchor = min(range(len(parts)), key=lambda k: (parts[k].polynomial != 0, parts[k].degree, k))
+    terms: list[_Ramp] = []
+    for k in range(anchor + 1, len(parts)):
+        terms += _between(parts[k].polynomial - parts[k - 1].polynomial, parts[k].low, rising=True)
+    for k in range(anchor - 1, -1, -1):
+        terms += _between(parts[k].polynomial - parts[k + 1].polynomial, parts[k].high, rising=False)
+    return parts[anchor].polynomial, tuple(terms)
+
+
+def _between(difference: Any, at: Any, rising: bool) -> list[_Ramp]:
+    u = sympy.Symbol("u")
+    shifted = sympy.Poly(sympy.expand(difference.subs(Y, at + u if rising else at - u)), u)
+    return [_Ramp(c, power, at, rising) for (power,), c in reversed(shifted.terms()) if c != 0]
+
+
+def _written(anchor: Any, terms: tuple[_Ramp, ...]) -> Any:
+    total = anchor
+    for term in terms:
+        distance = Y - term.at if term.rising else term.at - Y
+        total += term.coefficient * (sympy.Max(0, distance) ** term.power if term.power else sympy.Function("1")(distance > 0))
+    return total
+
+
+def _expectation(base: Base, anchor: Any, terms: tuple[_Ramp, ...], scale: _Scale) -> tuple[Any, Any]:
+    """The expectation as people write it, and in the form that is computed."""
+    s = scale.symbol
+    coefficients = sympy.Poly(sympy.expand(anchor.subs(Y, E + s * _N)), _N).terms() if anchor.has(Y) else [((0,), anchor)]
+    written = stable = sum((c * base.moment(power) for (power,), c in coefficients), sympy.Integer(0))
+    for term in terms:
+        distance = E - term.at if term.rising else term.at - E
+        z = distance / s
+        moment = base.ramp_moment(term.power, z)
+        if moment is None:
+            raise Refusal(
+                "CG503", f"no closed form is known for this expectation under {base.symbol}", "value",
+                why=f"it needs the expectation of a ramp to the power {term.power}", help="use the base `normal`, or pieces of degree 1",
+            )  # fmt: skip
+        plain = moment.replace(NormRamp, lambda w: w * NormCdf(w) + NormPdf(w))
+        written += sympy.expand(term.coefficient * s**term.power * plain)
+        if term.power == 1 and s != scale.floored:
+            # W_1(z) = max(0, z) + W_1(-|z|): exact also where s, and with it the noise, disappears
+            far = -sympy.Abs(distance) / scale.floored
+            stable += term.coefficient * (sympy.Max(0, distance) + s * base.ramp_moment(1, far))
+        else:
+            stable += term.coefficient * s**term.power * base.ramp_moment(term.power, distance / scale.floored)
+    return written, stable
+
+
+def _integral(parts: tuple[Piece, ...], law: Noise, s: Any) -> Step:
+    density, latex_density = ("φ(n)", r"\varphi(n)") if law.base == "normal" else ("σ(n)·σ(-n)", r"\sigma(n)\sigma(-n)")
+    cuts = ", ".join(text(part.high) for part in parts[:-1])
+    integrand = law.value.subs(Y, E + s * _N)
+    return Step(
+        f"expectation: an integral over the noise, split where Y crosses {cuts}" if cuts else "expectation: an integral over the noise",
+        f"E[X | e] = ∫ ({text(integrand)})·{density} dn",
+        rf"E[X \mid e] = \int \left({latex(integrand)}\right) {latex_density}\,dn",
+        "eq. 9",
+    )
+
+
+def _slope(parts: tuple[Piece, ...]) -> Any:
+    """The slope of value(y) far to the left."""
+    return parts[0].polynomial.coeff(Y, 1) if parts[0].degree == 1 else sympy.Integer(0)
+
+
+def _pathwise(parts: tuple[Piece, ...]) -> bool:
+    """Whether the draw's derivative is an unbiased gradient: value is continuous and not constant."""
+    joined = all(
+        sympy.expand(left.polynomial.subs(Y, left.high) - right.polynomial.subs(Y, left.high)) == 0
+        for left, right in zip(parts, parts[1:], strict=False)
+    )
+    return joined and any(part.degree > 0 for part in parts)
+
+
+def _likelihood(base: Base, parts: tuple[Piece, ...], s: Any) -> tuple[Any | None, str]:
+    """log p(x | e): probabilities of the atoms, densities of the strictly monotone pieces, by change of variables."""
+    if any(part.degree > 1 for part in parts):
+        return None, f"a piece of degree {max(p.degree for p in parts)} is not inverted"
+    atoms: dict[Any, list[Any]] = {}
+    branches: list[tuple[Any, Any, Any]] = []
+    for part in parts:
+        low = -sympy.oo if part.low is -sympy.oo else (part.low - E) / s
+        high = sympy.oo if part.high is sympy.oo else (part.high - E) / s
+        if part.degree == 0:
+            atoms.setdefault(part.polynomial, []).append(_log_probability(base, low, high))
+            continue
+        slope, shift = part.polynomial.coeff(Y, 1), part.polynomial.coeff(Y, 0)
+        inverse = (X - shift) / slope
+        ends = sorted([part.low * slope + shift, part.high * slope + shift], key=float)
+        density = base.log_density((inverse - E) / s) - sympy.log(s) - sympy.log(sympy.Abs(slope))
+        branches.append((ends[0], ends[1], density))
+    cases = [(_either(logs), sympy.Eq(X, state)) for state, logs in atoms.items()]
+    bounds = sorted({end for low, high, _ in branches for end in (low, high)}, key=float)
+    continuous = []
+    for low, high in zip(bounds, bounds[1:], strict=False):
+        logs = [density for a, b, density in branches if a <= low and high <= b]
+        if logs:
+            continuous.append((_either(logs), _between_bounds(low, high)))
+    merged = _merge_equal(continuous)
+    if not cases and len(merged) == 1 and merged[0][1] is sympy.true:
+        return merged[0][0], ""
+    return sympy.Piecewise(*cases, *merged, (-sympy.oo, True), evaluate=False), ""
+
+
+def _merge_equal(cases: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    result: list[tuple[Any, Any]] = []
+    for log, condition in cases:
+        if result and sympy.expand(result[-1][0] - log) == 0:
+            result[-1] = (log, sympy.true)
+        else:
+            result.append((log, condition))
+    return result
+
+
+def _between_bounds(low: Any, high: Any) -> Any:
+    conditions = [] if low is -sympy.oo else [sympy.Ge(X, low)]
+    if high is not sympy.oo:
+        conditions.append(sympy.Lt(X, high))
+    return sympy.And(*conditions)
+
+
+def _log_probability(base: Base, low: Any, high: Any) -> Any:
+    if low is -sympy.oo and high is sympy.oo:
+        return sympy.Integer(0)
+    if low is -sympy.oo:
+        return base.log_cdf(high)
+    return base.log_cdf(-low) if high is sympy.oo else base.log_interval(low, high)
+
+
+def _either(logs: list[Any]) -> Any:
+    return logs[0] if len(logs) == 1 else LogSumExp(*logs)

@@ -1,0 +1,93 @@
+"""What ``cgc compile`` writes: the files of one package as bytes, the same for the same spec."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cgc
+from cgc.emit.render import folder, render
+from cgc.emit.training import DATA_SETS, training_context
+from cgc.program.ir import Program
+from cgc.program.parameters import parameters
+from cgc.spec.model import Spec
+from cgc.targets.torch.code import wrapped
+from cgc.targets.torch.network import network
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The emitted package ``name``: relative paths with contents, sorted by path."""
+
+    name: str
+    files: tuple[tuple[str, bytes], ...]
+
+    def differences(self, directory: Path) -> tuple[str, ...]:
+        """Paths whose content in ``directory`` is not what this bundle would write."""
+        return tuple(path for path, content in self.files if not _same(directory / path, content))
+
+    def write(self, directory: Path) -> tuple[Path, ...]:
+        """Write every file below ``directory`` and return their paths. Files that are equal already stay untouched."""
+        written = []
+        for path, content in self.files:
+            target = directory / path
+            if not _same(target, content):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            written.append(target)
+        return tuple(written)
+
+
+def _same(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
+    """The package of a program."""
+    origin = ", ".join(Path(name).name for name in spec.files)
+    head = f"{spec.name}: {spec.doc}" if spec.doc else spec.name
+    doc = (
+        *wrapped(" ".join(head.split())),
+        "",
+        f"Made by cgc {cgc.__version__} from {origin}. Do not edit: change the spec and compile it again.",
+        "cgc claims no rights in this file. Equation numbers are those of Shen and Cremers (2020), arXiv:2006.16856.",
+    )
+    module = network(program, factorisation, doc)
+    files: dict[str, bytes] = {
+        "__init__.py": render("torch/init.py.jinja", name=spec.name, class_name=module.network.name).encode(),
+        "model.py": render("torch/model.py.jinja", module=module, imports=_imports(program)).encode(),
+        "spec.yaml": spec.resolved.encode(),
+    }
+    if spec.train is not None:
+        files["train.py"] = render("torch/train.py.jinja", training=training_context(spec)).encode()
+        data_file = DATA_SETS[spec.train.data.name].file
+        if data_file is not None:
+            files[data_file] = (folder("templates") / "data" / data_file).read_bytes()
+    files["manifest.json"] = _manifest(spec, program, files)
+    return Bundle(spec.name, tuple(sorted(files.items())))
+
+
+def _imports(program: Program) -> tuple[str, ...]:
+    several = len(program.outputs) > 1
+    lines = ["from __future__ import annotations", "", "import math"]
+    lines.append("from typing import NamedTuple, Self" if several else "from typing import Self")
+    lines += ["", "import torch", "import torch.nn.functional as F", "from torch import Tensor, nn"]
+    if program.steps is not None:
+        lines += ["", "State = dict[str, Tensor]  # component -> its last steps, (batch, steps, features)"]
+    if several:
+        lines += ["", "", "class Outputs(NamedTuple):", '    """One entry for each output."""', ""]
+        lines += [f"    {name}: Tensor" for name in program.outputs]
+    return tuple(lines)
+
+
+def _manifest(spec: Spec, program: Program, files: dict[str, bytes]) -> bytes:
+    content = {
+        "cgc": cgc.__version__,
+        "name": spec.name,
+        "params": dict(spec.params),
+        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+        "state_dict": {parameter.key: list(parameter.shape) for parameter in parameters(program)},
+    }
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

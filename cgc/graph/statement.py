@@ -1,0 +1,207 @@
+"""Independence statements as text: ``LEFT ⟂ RIGHT | GIVEN where CONDITION`` → a tree with the place of every term.
+
+Only the form of a statement is judged here; ``binding.py`` holds it against the components of a spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+from cgc.graph import predicate
+from cgc.graph.predicate import Arithmetic, Constant, Expression, Index, Predicate, Truth
+from cgc.graph.syntax import RESERVED, ExpressionReader, Token
+from cgc.source.diagnostics import Diagnostic, SpecError
+from cgc.source.suggest import nearest
+from cgc.source.text import Span
+
+FORM = "write `LEFT ⟂ RIGHT | GIVEN where CONDITION`, for example `h[i,t] ⟂ h[j,t-1] | parents where j != i`"
+
+Keyword = Literal["parents", "boundary"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """start:stop:step with Python's meaning; None where nothing is written."""
+
+    start: Expression | None = None
+    stop: Expression | None = None
+    step: int = 1
+
+
+Selector: TypeAlias = Index | Constant | Slice
+
+
+@dataclass(frozen=True)
+class Term:
+    """Nodes of one component (or layer): ``name[index, …]``.
+
+    ``selectors`` are None for a bare name, which means all nodes. ``time`` is k for ``t+k``, None if no time is written.
+    """
+
+    name: str
+    selectors: tuple[Selector, ...] | None
+    time: int | None
+    span: Span
+
+    def __str__(self) -> str:
+        if self.selectors is None:
+            return self.name
+        indices = [selector_text(s) for s in self.selectors] + ([] if self.time is None else [time_text(self.time)])
+        return f"{self.name}[{','.join(indices)}]"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """left ⟂ right | given, for all index values that satisfy ``condition`` and for all times."""
+
+    left: tuple[Term, ...]
+    right: tuple[Term, ...]
+    given: tuple[Term | Keyword, ...]
+    condition: Predicate
+    span: Span
+    condition_span: Span
+
+    def __str__(self) -> str:
+        given = f" | {terms_text(self.given)}" if self.given else ""
+        where = "" if self.condition == Truth(True) else f"  where {predicate.text(self.condition)}"
+        return f"{terms_text(self.left)} ⟂ {terms_text(self.right)}{given}{where}"
+
+
+def terms_text(terms: tuple[Term | Keyword, ...]) -> str:
+    """Terms as written in a statement."""
+    return ", ".join(str(term) for term in terms)
+
+
+def time_text(offset: int) -> str:
+    """``t``, ``t-1``, ``t+2``."""
+    return f"t{offset:+d}" if offset else "t"
+
+
+def selector_text(selector: Selector) -> str:
+    """An index as written in a statement."""
+    if not isinstance(selector, Slice):
+        return predicate.text(selector)
+    start, stop = ("" if bound is None else predicate.text(bound) for bound in (selector.start, selector.stop))
+    return f"{start}:{stop}" + ("" if selector.step == 1 else f":{selector.step}")
+
+
+def index_names(terms: tuple[Term, ...]) -> tuple[str, ...]:
+    """The names that stand as indices in the terms, in order."""
+    return tuple(dict.fromkeys(s.name for term in terms for s in term.selectors or () if isinstance(s, Index)))
+
+
+def parse(text: str, span: Span) -> Statement:
+    """The statement written as ``text`` at ``span``; ``_||_`` and ``⊥`` may stand for ``⟂``.
+
+    Raises SpecError: CG410 for its form, CG413 for a time, CG414 for index names that no term of LEFT or RIGHT has, CG416 and CG417
+    for its condition.
+    """
+    return _StatementReader(text, span, FORM).statement()
+
+
+class _StatementReader(ExpressionReader):
+    def statement(self) -> Statement:
+        left = self._terms()
+        if not self.take("⟂"):
+            self.unexpected("`⟂`")
+        right = self._terms()
+        given: tuple[Term | Keyword, ...] = ()
+        if self.take("|"):
+            items = [self._given()]
+            while self.take(","):
+                items.append(self._given())
+            given = tuple(items)
+        where = self.take("where")
+        start = self.next.offset
+        condition = self.condition() if where else Truth(True)
+        if self.next.kind != "end":
+            self.unexpected("the end" if where else "`where` or the end" if given else "`|`, `where` or the end")
+        if unbound := list(self._unbound(index_names((*left, *right)), start)):
+            raise SpecError(*unbound)
+        return Statement(left, right, given, condition, self.span, self.place(start) if where else self.span)
+
+    def _terms(self) -> tuple[Term, ...]:
+        terms = [self._term()]
+        while self.take(","):
+            terms.append(self._term())
+        return tuple(terms)
+
+    def _given(self) -> Term | Keyword:
+        word = self.take("parents", "boundary")
+        return cast(Keyword, word.text) if word else self._term()
+
+    def _term(self) -> Term:
+        name = self.next
+        if name.kind != "name" or name.text in RESERVED:
+            self.unexpected("the name of a component")
+        self.take(name.text)
+        if not self.take("["):
+            return Term(name.text, None, None, self.place(name.offset))
+        selectors: list[Selector] = []
+        time: int | None = None
+        while True:
+            start = self.next.offset
+            index = self._index()
+            if time is not None:
+                self.fail_from(start, "CG413", "an index stands after the time", "the time is the last index")
+            time = self._time(index, start)
+            if time is None:
+                selectors.append(self._selector(index, start))
+            if self.take("]"):
+                return Term(name.text, tuple(selectors), time, self.place(name.offset))
+            if not self.take(","):
+                self.unexpected("`,` or `]`")
+
+    def _index(self) -> Expression | Slice:
+        start = None if self.next.text == ":" else self.expression()
+        if not self.take(":"):
+            return cast(Expression, start)
+        stop = None if self.next.text in (":", ",", "]") else self.expression()
+        if not self.take(":"):
+            return Slice(start, stop)
+        offset = self.next.offset
+        step = self.expression()
+        if not isinstance(step, Constant) or step.value < 1:
+            self.fail_from(offset, "CG410", "the step of a slice is a positive integer")
+        return Slice(start, stop, step.value)
+
+    def _time(self, index: Expression | Slice, start: int) -> int | None:
+        match index:
+            case Index("t"):
+                return 0
+            case Arithmetic("+", Index("t"), Constant(value)):
+                return value
+            case Arithmetic("-", Index("t"), Constant(value)):
+                return -value
+        if any(use.text == "t" and use.offset >= start for use in self.uses):
+            self.fail_from(start, "CG413", "this is not a time", "times are `t`, `t-1`, `t+1` and so on")
+        return None
+
+    def _selector(self, index: Expression | Slice, start: int) -> Selector:
+        if isinstance(index, Selector):
+            return index
+        name = next(n for n in ("k", "l", "m", "n") if n not in predicate.names(index))
+        help = f"give it a name and say what it is: `{name}` here, and `where {name} == {predicate.text(index)}` at the end"
+        self.fail_from(start, "CG410", "an index is a name, an integer, `:` or a slice", help)
+
+    def _unbound(self, bound: tuple[str, ...], where: int) -> Iterator[Diagnostic]:
+        """One Diagnostic, at its first use, for every name that is no index of LEFT or RIGHT. The condition starts at ``where``."""
+        first: dict[str, Token] = {}
+        for use in self.uses:
+            if use.text not in bound and (use.text != "t" or use.offset >= where):
+                first.setdefault(use.text, use)
+        for name, use in first.items():
+            span = self.span.within(use.offset, use.length)
+            if name == "t":
+                yield Diagnostic("CG413", "a condition cannot depend on the time", span, help="a statement is about every t")
+                continue
+            near = nearest(name, bound)
+            if near:
+                help = f"did you mean `{near}`?"
+            elif use.offset < where:
+                help = "write `:` for all its values"
+            else:
+                help = f"their indices are {', '.join(f'`{b}`' for b in bound)}" if bound else f"name one there, as in `h[{name}]`"
+            yield Diagnostic("CG414", f"`{name}` is an index of neither LEFT nor RIGHT", span, help=help)

@@ -1,0 +1,130 @@
+"""The time template of a spec: its parts and their edges as written, with stacks expanded; shapes and acyclicity are checked here.
+
+The graph that is unrolled over time is a chain graph at every length iff the edges without lag form no cycle, since no lag is negative
+and lines join inputs only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
+from cgc.graph.parts import Part, PartEdge, Structure
+from cgc.source.diagnostics import Diagnostic, InternalCompilerError, Label, SpecError
+from cgc.spec.model import Component, Edge, Spec
+
+
+def template(spec: Spec) -> tuple[Part, ...]:
+    """The parts in a topological order of the edges without lag (ties in the order of the spec).
+
+    Raises SpecError: CG400 for a cycle, CG401 for an edge between parts whose shapes do not match, CG403 for a parent that exists at
+    the last step only.
+    """
+    parts = {part.name: part for component in spec.components for part in _layers(spec, component)}
+    wrong = list(_parent_errors(spec, parts))
+    order, cycles = _order(parts, spec.steps is not None)
+    if wrong or cycles:
+        raise SpecError(*cycles, *wrong)
+    return order
+
+
+def gate(part: Part, edge: PartEdge, source: Part) -> Part | None:
+    """The dropout nodes on an edge (paper, eq. 12-13): one per node of its source, a parent of all that the source reaches there.
+
+    They are named ``<part>.<edge>.gate`` and stand at the source's time.
+    """
+    if edge.edge.gate is None:
+        return None
+    name = f"{part.name}.{edge.edge.name}.gate"
+    return Part(name, name, None, "gate", source.extents, constant=edge.edge.gate.share == "time" or source.constant)
+
+
+def _layers(spec: Spec, component: Component) -> Iterator[Part]:
+    below: str | None = None
+    for layer, name in enumerate(component.layer_names):
+        edges = tuple(_edge(spec, component, edge, name, below) for edge in component.parents)
+        number = layer if component.stacked else None
+        yield Part(name, component.name, number, component.role, component.nodes, edges, component.at, component.independent)
+        below = name
+
+
+def _edge(spec: Spec, component: Component, edge: Edge, name: str, below: str | None) -> PartEdge:
+    """From the second layer on, the layer below takes the place of the stack's input; the component's own name is the layer itself."""
+    parent = spec.component(edge.parent)
+    source = parent.layer_names[-1]
+    if parent is component:
+        source = name
+    elif below is not None and edge.parent == _stack_input(component):
+        source, parent = below, component
+    pairs = component.size * parent.size if edge.kind == "dense" else component.size
+    return PartEdge(source, edge.lag, edge, Structure(edge.kind, pairs))
+
+
+def _stack_input(component: Component) -> str:
+    """The parent that the layer below replaces: as said, or the only one without lag."""
+    if component.stack_input is not None:
+        return component.stack_input
+    without_lag = dict.fromkeys(edge.parent for edge in component.parents if edge.lag == 0)
+    if len(without_lag) != 1:
+        raise InternalCompilerError("graph", f"the stack {component.name} has no input")
+    return next(iter(without_lag))
+
+
+def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
+    seen: dict[tuple[int, str], None] = {}
+    for part in parts.values():
+        for link in part.edges:
+            edge, source = link.edge, parts[link.source]
+            child, parent = spec.component(part.component), spec.component(source.component)
+            if edge.kind != "dense" and source.extents != part.extents and (id(edge), parent.name) not in seen:
+                seen[id(edge), parent.name] = None
+                yield Diagnostic(
+                    "CG401",
+                    f"an edge of kind `{edge.kind}` joins `{parent.name}` and `{child.name}`, which have different shapes",
+                    edge.span,
+                    "joins nodes with equal indices",
+                    tuple(Label(c.nodes_span or c.span, f"`{c.name}` has {_shape(c.nodes)} nodes") for c in (parent, child)),
+                    help="use a dense edge, or give both the same nodes",
+                )
+            if source.at == "last" and part.at == "all":
+                yield Diagnostic(
+                    "CG403",
+                    f"`{parent.name}` exists at the last step only, and its child `{child.name}` at every step",
+                    edge.span,
+                    others=(Label(parent.span, f"`{parent.name}` is `at: last`"),),
+                    help=f"give `{child.name}` `at: last` too",
+                )
+
+
+def _shape(extents: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in extents)
+
+
+def _order(parts: dict[str, Part], timed: bool) -> tuple[tuple[Part, ...], list[Diagnostic]]:
+    """The parts in topological order; or a Diagnostic for each of some cycles without a common edge that together break all cycles."""
+    arrows = {(link.source, part.name): link.edge for part in parts.values() for link in part.edges if link.lag == 0}
+    cycles: list[Diagnostic] = []
+    while True:
+        try:
+            order = ChainGraph(parts, arrows).components
+        except NotAChainGraph as found:
+            steps = list(pairwise(str(node) for node in found.cycle))
+            cycles.append(_cycle_error([(a, b, arrows[a, b]) for a, b in steps], timed))
+            for step in steps:
+                del arrows[step]
+        else:
+            return tuple(parts[name] for (name,) in order), cycles
+
+
+def _cycle_error(steps: list[tuple[str, str, Edge]], timed: bool) -> Diagnostic:
+    (parent, child, first), *others = steps
+    return Diagnostic(
+        "CG400",
+        "the parents form a cycle: " + " → ".join((*(a for a, _, _ in steps), parent)),
+        first.span,
+        f"`{parent}` → `{child}`",
+        tuple(Label(edge.span, f"`{a}` → `{b}`") for a, b, edge in others),
+        why="a chain graph has no cycle of arrows within a time step",
+        help="remove one of these parents, or give it a lag" if timed else "remove one of these parents",
+    )

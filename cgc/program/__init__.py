@@ -1,0 +1,1 @@
+"""The typed description of the computation, between derivation and printed code."""

@@ -1,0 +1,51 @@
+"""The program as stable text."""
+
+from __future__ import annotations
+
+from cgc.formula.scalar import dump as dump_scalar
+from cgc.graph.predicate import text
+from cgc.program.ir import Contribution, Layer, Map, Program, Repeat, Scan, Stage
+
+
+def dump(program: Program) -> str:
+    """One line for each input, layer, contribution and law."""
+    lines = [f"program {program.name}" + (f"  steps {program.steps}" if program.steps else "")]
+    for item in program.inputs:
+        lines.append(f"input {item.name} {list(item.nodes)} {item.law}{' soft' if item.soft else ''}")
+    for stage in program.stages:
+        lines += _stage(stage, "")
+    lines.append("outputs " + " ".join(program.outputs))
+    for name, law in program.laws:
+        lines.append(f"law {name} = {dump_scalar(law.computed)}")
+    return "\n".join(lines) + "\n"
+
+
+def _stage(stage: Stage, indent: str) -> list[str]:
+    match stage:
+        case Map():
+            return _layer(stage.layer, indent + "map ")
+        case Scan():
+            return [indent + "scan", *(line for layer in stage.layers for line in _layer(layer, indent + "  step "))]
+        case Repeat():
+            head = f"{indent}repeat {stage.component} {len(stage.stages)}x, each reads the one before as {stage.chained}"
+            return [head, *(line for inner in stage.stages for line in _stage(inner, indent + "  "))]
+
+
+def _layer(layer: Layer, head: str) -> list[str]:
+    words = [f"{head}{layer.name} {list(layer.nodes)} {layer.law}"]
+    words += [f"bias {layer.bias}", f"normalised {layer.normalised}"]
+    words += ["last"] * layer.last + ["output"] * layer.output
+    indent = " " * (len(head) - len(head.lstrip()) + 2)
+    return [", ".join(words), *(f"{indent}{_contribution(c)}" for c in layer.contributions)]
+
+
+def _contribution(c: Contribution) -> str:
+    p = c.product
+    words = [f"{c.name} <- {c.source}{f' @ t-{c.lag}' if c.lag else ''}: {p.kind} {p.inputs} -> {p.outputs}"]
+    if p.mask is not None:
+        words.append(f"where {text(p.mask)}")
+    if p.fixed is not None:
+        words.append(f"weight {p.fixed:g}")
+    if c.gate is not None:
+        words.append(f"gate {c.gate.kind} {c.gate.keep_prob if c.gate.kind == 'bernoulli' else c.gate.std:g}")
+    return ", ".join(words)

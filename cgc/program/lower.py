@@ -1,0 +1,145 @@
+"""From graph and derivations to the program: which products, in which order, which loops over time."""
+
+from __future__ import annotations
+
+from cgc.derive.stage import Derivations
+from cgc.families.forms import Indicators, features, free_energies
+from cgc.graph.analysis import Graph, Part, PartEdge
+from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage
+from cgc.program.repeat import repeat_stacks
+from cgc.source.diagnostics import Diagnostic, SpecError
+from cgc.spec.model import Component, Spec
+
+
+def lower(spec: Spec, graph: Graph, derivations: Derivations) -> Program:
+    """The program of a checked spec. Raises SpecError for what this version cannot compile."""
+    findings = _limits(spec, graph)
+    if findings:
+        raise SpecError(*findings)
+    parts = {part.name: part for part in graph.parts}
+    canonical = dict(derivations.canonical)
+    inputs = []
+    layers = {}
+    embedded = {part.name: _embeds(spec.component(part.component), graph, spec) for part in graph.parts}
+    for part in graph.parts:
+        component = spec.component(part.component)
+        law = canonical[component.family]
+        if component.role == "input":
+            labels = _labels(spec, component)
+            inputs.append(Input(part.name, component.nodes, law, component.clamp == "soft", labels))
+        else:
+            layers[part.name] = _layer(spec, part, parts, law, embedded)
+    order = {component.name: k for k, component in enumerate(spec.components)}
+    inputs.sort(key=lambda item: order[item.name])
+    outputs = sorted((layer.name for layer in layers.values() if layer.output), key=lambda name: order[name])
+    program = Program(
+        name=spec.name,
+        doc=spec.doc,
+        steps=spec.steps,
+        inputs=tuple(inputs),
+        stages=_stages(graph, layers),
+        outputs=tuple(outputs),
+        laws=derivations.by_family,
+        train=spec.train_inference,
+        eval=spec.eval_inference,
+    )
+    return repeat_stacks(program)
+
+
+def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
+    findings = []
+    roles = {part.name: spec.component(part.component) for part in graph.parts}
+    for part in graph.parts:
+        child = spec.component(part.component)
+        for edge in part.edges:
+            parent = roles[edge.source]
+            if parent.role == "output":
+                message = f"`{child.name}` reads the output `{parent.name}`, which this version of cgc cannot compile"
+                findings.append(Diagnostic("CG601", message, edge.edge.span, help="let the output have no children"))
+            if edge.edge.gate is not None and isinstance(spec.family(parent.family).law, Indicators):
+                message = f"a gate on `{parent.name}`, whose nodes are labels, is not supported by this version of cgc"
+                findings.append(Diagnostic("CG602", message, edge.edge.span, help="remove the gate"))
+            if edge.edge.kind != "dense" and any(isinstance(spec.family(c.family).law, Indicators) for c in (parent, child)):
+                message = f"nodes with labels take dense edges only: `{parent.name}` -> `{child.name}` is {edge.edge.kind}"
+                findings.append(Diagnostic("CG603", message, edge.edge.span, help="write `dense`"))
+            loop = next(group for group in graph.groups if part.name in group)
+            if edge.lag and len(loop) > 1 and edge.source in loop and edge.edge.gate is not None and edge.edge.gate.share == "time":
+                message = "`share: time` on a lagged edge between components of one loop is not supported by this version of cgc"
+                findings.append(Diagnostic("CG604", message, edge.edge.span, help="remove `share`"))
+    # the layers of a stack repeat an edge, and with it its finding
+    return list(dict.fromkeys(findings))
+
+
+def _labels(spec: Spec, component: Component) -> int | None:
+    law = spec.family(component.family).law
+    return law.labels if isinstance(law, Indicators) else None
+
+
+def _embeds(component: Component, graph: Graph, spec: Spec) -> bool:
+    """Whether all that reads this input can look rows up instead of multiplying indicators."""
+    if component.role != "input" or _labels(spec, component) is None or component.size > 1:
+        return False
+    edges = [edge for part in graph.parts for edge in part.edges if edge.source == component.name]
+    return all(e.lag == 0 and e.structure.kind == "dense" and e.edge.weight is None for e in edges)
+
+
+def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: dict[str, bool]) -> Layer:
+    component = spec.component(part.component)
+    form = spec.family(component.family).law
+    labels = _labels(spec, component)
+    contributions = []
+    for edge in part.edges:
+        if edge.structure.kind == "absent":
+            continue
+        parent = spec.component(parts[edge.source].component)
+        inputs = parent.size * features(spec.family(parent.family).law)
+        outputs = component.size * free_energies(form)
+        product = _product(edge, inputs, outputs, embedded[edge.source])
+        contributions.append(Contribution(edge.edge.name, edge.source, edge.lag, product, edge.edge.gate))
+    return Layer(
+        name=part.name,
+        component=part.component,
+        index=part.layer,
+        nodes=component.nodes,
+        law=law,
+        contributions=tuple(contributions),
+        bias=component.bias,
+        normalised=component.normalize.over if component.normalize else "no",
+        last=component.at == "last",
+        output=component.role == "output",
+        free_energies=free_energies(form),
+        labels=labels,
+        reference_label=form.reference_label if isinstance(form, Indicators) else None,
+    )
+
+
+def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Product:
+    structure, written = edge.structure, edge.edge
+    match structure.kind:
+        case "dense" if embedded:
+            return Product("embedding", inputs, outputs, init=written.init)
+        case "dense":
+            return Product("dense", inputs, outputs, fixed=written.weight, init=written.init)
+        case "elementwise" if written.weight is None:
+            return Product("elementwise", inputs, outputs, init=written.init)
+        case "elementwise" | "identity":
+            return Product("identity", inputs, outputs, fixed=1.0 if written.weight is None else written.weight)
+        case _:
+            fixed = 1.0 if written.kind == "identity" and written.weight is None else written.weight
+            index = Index(structure.child_index, structure.parent_index)
+            return Product("masked", inputs, outputs, fixed=fixed, init=written.init, mask=structure.predicate, index=index)
+
+
+def _stages(graph: Graph, layers: dict[str, Layer]) -> tuple[Stage, ...]:
+    """Recurrent groups become loops over time, all else runs over all steps at once."""
+    stages: list[Stage] = []
+    for group in graph.groups:
+        members = [name for name in (part.name for part in graph.parts) if name in group and name in layers]
+        if not members:
+            continue
+        recurrent = any(c.source in group for name in members for c in layers[name].contributions)
+        if recurrent:
+            stages.append(Scan(tuple(layers[name] for name in members)))
+        else:
+            stages += [Map(layers[name]) for name in members]
+    return tuple(stages)

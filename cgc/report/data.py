@@ -1,0 +1,59 @@
+"""``cgc inspect --json``: the same facts as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cgc.derive.derivation import Derivation
+from cgc.program.ir import Layer
+from cgc.program.parameters import learned_size, parameters
+from cgc.source.render import as_data as diagnostics_data
+
+if TYPE_CHECKING:
+    from cgc.compiler import Model
+
+
+def as_data(model: Model, component: str | None = None) -> dict[str, Any]:
+    """Mappings, lists, text and numbers only."""
+    layers = [layer for layer in model.program.layers() if component in (None, layer.component)]
+    return {
+        "name": model.spec.name,
+        "params": dict(model.spec.params),
+        "joint": model.graph.factorisation(),
+        "statements": [str(statement) for statement in model.graph.statements],
+        "learned_parameters": learned_size(model.program),
+        "layers": [_layer(layer) for layer in layers],
+        "laws": {name: law_data(law) for name, law in model.program.laws if any(layer.law == name for layer in layers)},
+        "state_dict": {p.key: list(p.shape) for p in parameters(model.program) if component is None or p.key.split(".")[0] == component},
+        "diagnostics": diagnostics_data(model.diagnostics),
+    }
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "nodes": list(layer.nodes),
+        "family": layer.law,
+        "output": layer.output,
+        "normalised": layer.normalised,
+        "parents": [
+            {"name": c.name, "source": c.source, "lag": c.lag, "kind": c.product.kind, "shape": [c.product.outputs, c.product.inputs]}
+            for c in layer.contributions
+        ],
+    }
+
+
+def law_data(law: Derivation) -> dict[str, Any]:
+    """One derivation."""
+    near = law.approximation
+    return {
+        "density": law.density,
+        "expectation": law.expectation_text,
+        "expectation_latex": law.expectation_latex,
+        "computed": None if near is None else {"name": near.name, "formula": near.text, "max_error": near.max_error, "at": list(near.at)},
+        "sampling": law.sampling_text,
+        "reparameterised": not law.discrete,
+        "log_likelihood": law.log_likelihood_text or None,
+        "checked": {"against": law.check.against, "points": law.check.points, "max_relative_difference": law.check.max_difference},
+        "steps": [{"reason": s.reason, "formula": s.text, "latex": s.latex, "source": s.source} for s in law.steps],
+    }

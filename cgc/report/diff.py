@@ -1,0 +1,119 @@
+"""``cgc diff``: two specs side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cgc.program.ir import Contribution
+from cgc.program.parameters import learned_size, parameters
+
+if TYPE_CHECKING:
+    from cgc.compiler import Model
+
+
+@dataclass(frozen=True)
+class Row:
+    """One difference: what it is about, the thing, and how it changed."""
+
+    what: str
+    text: str
+    change: str
+
+
+def difference(before: Model, after: Model) -> tuple[Row, ...]:
+    """Assumptions, components, edges, formulas, size and weights that differ, in this order."""
+    return (*_assumptions(before, after), *_components(before, after), *_edges(before, after), *_formulas(before, after), *_size(before, after),
+            *_weights(before, after))  # fmt: skip
+
+
+def diff_text(rows: tuple[Row, ...]) -> str:
+    """A table; one line that says so if there is nothing to show."""
+    if not rows:
+        return "no difference\n"
+    width = max(len(row.what) for row in rows)
+    return "".join(f"{row.what:<{width}}  {row.text}  {row.change}".rstrip() + "\n" for row in rows)
+
+
+def _assumptions(before: Model, after: Model) -> list[Row]:
+    old = [statement.text for statement in before.spec.independence]
+    new = [statement.text for statement in after.spec.independence]
+    rows = [Row("assume", " ".join(text.split()), f"added; held in {before.spec.name} already: {_held(before, text)}") for text in new if text not in old]
+    return rows + [Row("assume", " ".join(text.split()), f"removed; holds in {after.spec.name} still: {_held(after, text)}") for text in old if text not in new]
+
+
+def _held(model: Model, statement: str) -> str:
+    from cgc.graph.analysis import holds
+
+    verdict = holds(model.spec, statement)
+    return "cannot be said" if verdict is None else "yes" if verdict else "no"
+
+
+def _components(before: Model, after: Model) -> list[Row]:
+    old = {layer.name: (layer.nodes, layer.normalised) for layer in before.program.layers()}
+    new = {layer.name: (layer.nodes, layer.normalised) for layer in after.program.layers()}
+    rows = []
+    for name in dict.fromkeys([*old, *new]):
+        if name not in old or name not in new:
+            rows.append(Row("component", name, "added" if name in new else "removed"))
+            continue
+        if old[name][0] != new[name][0]:
+            rows.append(Row("component", name, f"{_extents(old[name][0])} -> {_extents(new[name][0])} nodes"))
+        if old[name][1] != new[name][1]:
+            rows.append(Row("component", name, f"batch normalisation: {old[name][1]} -> {new[name][1]}"))
+    return rows
+
+
+def _extents(nodes: tuple[int, ...]) -> str:
+    return " x ".join(map(str, nodes))
+
+
+def _edges(before: Model, after: Model) -> list[Row]:
+    old, new = _edge_texts(before), _edge_texts(after)
+    rows = []
+    for key in dict.fromkeys([*old, *new]):
+        if old.get(key) != new.get(key):
+            rows.append(Row("edge", key, f"{old.get(key, 'absent')}  ->  {new.get(key, 'absent')}"))
+    return rows
+
+
+def _edge_texts(model: Model) -> dict[str, str]:
+    return {
+        f"{layer.name} <- {c.source}{f' @ t-{c.lag}' if c.lag else ''} ({c.name})": _edge(c)
+        for layer in model.program.layers()
+        for c in layer.contributions
+    }
+
+
+def _edge(c: Contribution) -> str:
+    p = c.product
+    size = f"{p.outputs}" if p.kind in ("elementwise", "identity") else f"{p.inputs} x {p.outputs}"
+    return f"{p.kind} {size}" + (f", {c.gate.kind} gate" if c.gate else "")
+
+
+def _formulas(before: Model, after: Model) -> list[Row]:
+    def formulas(model: Model) -> dict[str, str]:
+        found = {}
+        for layer in model.program.layers():
+            law = model.program.law(layer.law)
+            near = f", computed as {law.approximation.name}" if law.approximation else ""
+            found[layer.name] = f"E = {law.expectation_text}{near}"
+        return found
+
+    old, new = formulas(before), formulas(after)
+    return [Row("formula", name, f"{old[name]}  ->  {new[name]}") for name in old if name in new and old[name] != new[name]]
+
+
+def _size(before: Model, after: Model) -> list[Row]:
+    old, new = learned_size(before.program), learned_size(after.program)
+    if old == new:
+        return []
+    return [Row("size", f"{old:,} -> {new:,} parameters".replace(",", " "), f"({100 * (new - old) / old:+.1f} %)" if old else "")]
+
+
+def _weights(before: Model, after: Model) -> list[Row]:
+    old = {p.key: list(p.shape) for p in parameters(before.program)}
+    new = {p.key: list(p.shape) for p in parameters(after.program)}
+    changed = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+    rows = [Row("weights", key, f"{old.get(key, 'absent')} -> {new.get(key, 'absent')}") for key in changed]
+    return [*rows, Row("weights", "checkpoints cannot be exchanged", "")] if rows else rows

@@ -1,0 +1,163 @@
+"""``cgc inspect`` as text: the graph, then component by component what was derived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cgc.derive.derivation import Derivation
+from cgc.families.forms import Indicators
+from cgc.graph.predicate import text as predicate_text
+from cgc.program.ir import Contribution, Input, Layer
+from cgc.program.parameters import Parameter, learned_size, parameters
+
+if TYPE_CHECKING:
+    from cgc.compiler import Model
+
+
+def report(model: Model, component: str | None = None, steps: bool = False, latex: bool = False) -> str:
+    """The whole report, or the part about one component. Raises KeyError for a component that does not exist."""
+    blocks = []
+    if component is None:
+        blocks.append(_head(model))
+    else:
+        model.spec.component(component)
+    for item in model.program.inputs:
+        if component in (None, item.name):
+            blocks.append(_input(model, item))
+    shown: set[str] = set()
+    for layer in model.program.layers():
+        if component in (None, layer.component):
+            blocks.append(_layer(model, layer, steps and layer.law not in shown, latex))
+            shown.add(layer.law)
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _head(model: Model) -> list[str]:
+    spec, graph = model.spec, model.graph
+    lines = [spec.name + (f": {spec.doc}" if spec.doc else "")]
+    if spec.params:
+        lines.append(_row("params", ", ".join(f"{name} = {value:g}" for name, value in spec.params)))
+    lines.append(_row("joint", graph.factorisation()))
+    lines.append(_row("graph", _kind(model)))
+    lines += [_row("statement" if k == 0 else "", _verdict(s)) for k, s in enumerate(graph.statements)]
+    lines.append(_row("size", f"{learned_size(model.program):,} learned parameters".replace(",", " ")))
+    for mode, inference in (("training", spec.train_inference), ("evaluation", spec.eval_inference)):
+        words = inference.method
+        if inference.method == "pcff":
+            rates = ", ".join(f"{n}: {r:g}" for n, r in inference.sample_rates) or f"{inference.sample_rate:g}"
+            words += f", sample_rate {rates}, gradient {inference.gradient}"
+        if inference.method == "sample" and mode == "evaluation":
+            words += f", {inference.samples} samples"
+        lines.append(_row(mode, words))
+    return lines
+
+
+def _kind(model: Model) -> str:
+    # a component without lines is a set of one-node components: such a graph is a DAG
+    linked = [c.name for c in model.spec.components if c.role == "input" and not c.independent]
+    words = "no component has lines: every node is a chain component of its own, and LWF = AMP = d-separation"
+    return words + (f"; nodes of {', '.join(linked)} are given, and treated as linked" if linked else "")
+
+
+def _verdict(statement: object) -> str:
+    return str(statement)
+
+
+def _row(name: str, value: str) -> str:
+    return f"  {name:<14}{value}".rstrip()
+
+
+def _input(model: Model, item: Input) -> list[str]:
+    law = model.program.law(item.law)
+    given = "given as expectations (soft clamping, section 2.3)" if item.soft else "given"
+    return [f"{item.name}  input, {_shape(item.nodes)}", _row("density", law.density), _row("values", given)]
+
+
+def _shape(nodes: tuple[int, ...]) -> str:
+    count = " x ".join(str(extent) for extent in nodes)
+    return f"{count} node{'s' * (nodes != (1,))}"
+
+
+def _layer(model: Model, layer: Layer, steps: bool, latex: bool) -> list[str]:
+    law = model.program.law(layer.law)
+    role = "output" if layer.output else "component"
+    lines = [f"{layer.name}  {role}, {_shape(layer.nodes)}, family {layer.law}"]
+    lines += [_row("density", law.density)]
+    lines += [_row("parent" if k == 0 else "", _contribution(c)) for k, c in enumerate(layer.contributions)]
+    normal = {"no": "", "inputs": "batch normalisation of the parents without lag; its shift is the bias", "energy": "batch normalisation of the whole energy"}
+    if normal[layer.normalised]:
+        lines.append(_row("energy", normal[layer.normalised]))
+    lines += expectation_lines(law)
+    lines += list(_inference(model, layer, law))
+    if layer.output and law.log_likelihood_text:
+        lines.append(_row("likelihood", f"log p(x | e) = {law.log_likelihood_text}"))
+    lines += _weights(model, layer)
+    if steps:
+        lines.append(_row("steps", "from density to expectation"))
+        lines += step_lines(law, latex)
+    return lines
+
+
+def _contribution(c: Contribution) -> str:
+    p = c.product
+    when = f" at t-{c.lag}" if c.lag else ""
+    kinds = {
+        "dense": f"dense, {p.inputs} -> {p.outputs}",
+        "embedding": f"dense from labels: a table of {p.inputs} rows",
+        "elementwise": f"one weight per node, {p.outputs}",
+        "identity": "fixed weight " + (f"{p.fixed:g}" if p.fixed is not None else "1"),
+        "masked": f"dense, {p.inputs} -> {p.outputs}" + (f", where {predicate_text(p.mask)}" if p.mask is not None else ""),
+    }
+    words = [f"{c.source}{when}: {kinds[p.kind]}"]
+    if p.kind in ("dense", "masked") and p.fixed is not None:
+        words.append(f"fixed weight {p.fixed:g}")
+    if c.gate is not None:
+        law = f"Bernoulli({c.gate.keep_prob:g})" if c.gate.kind == "bernoulli" else f"N(1, {c.gate.std:g}^2)"
+        words.append(f"gate D ~ {law} (eq. 12-13): drawn in training, its mean in evaluation")
+    return "; ".join(words)
+
+
+def expectation_lines(law: Derivation) -> list[str]:
+    """Expectation, what is computed for it, and the check."""
+    feature = "X" if law.statistic is None else "T(X)"
+    name = "E[1[X = k] | e]" if isinstance(law.law, Indicators) else f"E[{feature} | e]"
+    lines = [_row("expectation", f"{name} = {law.expectation_text}")]
+    if law.approximation is not None:
+        near = law.approximation
+        lines.append(_row("computed", f"{near.name}: {near.text}"))
+        exact = "equal to the exact form" if near.max_error == 0 else f"off by at most {near.max_error:.6g}, at {near.where}"
+        lines.append(_row("", exact))
+    check = law.check
+    lines.append(_row("checked", f"against {check.against} at {check.points} points: relative difference {check.max_difference:.1e}"))
+    return lines
+
+
+def _inference(model: Model, layer: Layer, law: Derivation) -> Iterable[str]:
+    if law.deterministic:
+        yield _row("sampling", "never: the node is a function of its energy")
+        return
+    gradient = "the draw carries the gradient (reparameterisation)" if not law.discrete else "a draw passes no gradient of its own"
+    yield _row("sampling", law.sampling_text)
+    yield _row("", gradient)
+
+
+def step_lines(law: Derivation, latex: bool = False) -> list[str]:
+    """Every step from density to expectation, with equation numbers of the paper."""
+    lines = []
+    for number, step in enumerate(law.steps, 1):
+        source = f"  [{step.source}]" if step.source else ""
+        lines.append(f"    {number:>2}. {step.reason}{source}")
+        lines.append(f"        {step.latex if latex else step.text}")
+    return lines
+
+
+def _weights(model: Model, layer: Layer) -> list[str]:
+    own = [p for p in parameters(model.program) if _belongs(p, layer)]
+    return [_row("state dict" if k == 0 else "", f"{p.key} {list(p.shape)}{'' if p.learned else ' (buffer)'}") for k, p in enumerate(own)]
+
+
+def _belongs(parameter: Parameter, layer: Layer) -> bool:
+    return parameter.key.startswith(layer.name + ".")
+
+

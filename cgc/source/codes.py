@@ -1,0 +1,198 @@
+"""The catalogue of codes, for ``cgc explain``: a title, then when it is said, with an example that is wrong and one that is right.
+
+CG1xx source, 2xx formula, 3xx spec, 4xx graph, 5xx derive, 6xx program and emit, 7xx training. A test checks that every
+code in use is here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """What ``cgc explain`` knows about one code."""
+
+    title: str
+    text: str
+    bad: str = ""
+    good: str = ""
+
+
+CODES: dict[str, Code] = {
+    # --- CG1xx: the text
+    "CG101": Code(
+        "This is not YAML",
+        "The text cannot be read as YAML. The place is where reading stopped; the cause is there or shortly before:\n"
+        "a bracket or quotation mark that is not closed, a tab as indentation, a `:` inside unquoted text.",
+        "doc: two parts: one and two",
+        "doc: 'two parts: one and two'",
+    ),
+    "CG102": Code(
+        "A key stands twice",
+        "YAML libraries let the last of two equal keys win, silently. cgc refuses both.",
+        "params: {hidden: 64, hidden: 128}",
+        "params: {hidden: 128}",
+    ),
+    "CG103": Code(
+        "An alias refers to itself", "An alias may not stand inside the value that its anchor names.", "a: &a [1, *a]", "a: &a [1, 2]"
+    ),
+    "CG104": Code(
+        "A character that is not text",
+        "Specs are UTF-8. Control characters and unusual line breaks are refused, because editors do not show them.",
+    ),
+    "CG105": Code("The file is too large", "A spec has at most 1,000,000 bytes and lines of at most 100,000 characters."),
+    "CG106": Code(
+        "Too deep or too many values",
+        "A spec is nested at most 50 deep and stands for at most 100,000 values, aliases written out.",
+    ),
+    "CG107": Code("A tag", "Tags such as `!!python/object` or `!!str` are refused: values have no tags.", "nodes: !!int '8'", "nodes: 8"),
+    "CG108": Code(
+        "A key that is not text",
+        "Keys are words. A number, a list or an empty key is refused; so is `<<` with anything but a mapping.",
+        "components: {1: {nodes: 8}}",
+        "components: {x: {nodes: 8}}",
+    ),
+    "CG109": Code("The file is empty", "A spec starts with `cgc: 1` and `name: …`."),
+    "CG110": Code(
+        "Quote this expression",
+        "Inside `{}` and `[]` a comma ends a value, so an expression with a comma is taken apart. Quote it.",
+        "{kind: noise, base: normal, value: max(0, y)}",
+        "{kind: noise, base: normal, value: 'max(0, y)'}",
+    ),
+    "CG111": Code("A number out of bounds", "Numbers have at most 30 digits and lie between -1e300 and 1e300."),
+    "CG112": Code("The file cannot be read", "It does not exist, is a folder or a device, or its permissions forbid it."),
+    # --- CG2xx: expressions
+    "CG201": Code("Unknown function", "Expressions know a fixed set of functions; there are no others.", "std: tahn(e)", "std: tanh(e)"),
+    "CG202": Code(
+        "Unknown name",
+        "Expressions over params know the params; densities also know e (energy), x (state) or y (noise), depending on the field.",
+        "nodes: 2*hiden",
+        "nodes: 2*hidden",
+    ),
+    "CG203": Code(
+        "Not an expression", "The text does not follow the grammar of expressions, which is Python's.", "std: 2e + 1", "std: 2*e + 1"
+    ),
+    "CG204": Code(
+        "Not allowed in an expression",
+        "Expressions are arithmetic and calls of known functions. Dots, indices, strings, lambdas and conditions have no place in them.",
+        "std: e.real",
+        "std: e",
+    ),
+    "CG205": Code("A number too large", "Exponents are at most 64, numbers have at most 30 digits.", "nodes: 9**9**9", "nodes: 9**9"),
+    "CG206": Code("Wrong number of arguments", "The function takes another number of arguments.", "std: max(e)", "std: 'max(e, 1)'"),
+    "CG207": Code("An expression too long or too deep", "Expressions have at most 1,000 characters and 40 levels of brackets."),
+    "CG208": Code(
+        "No finite value", "A division by zero, a logarithm of zero, an overflow.", "nodes: 8 // (hidden - hidden)", "nodes: 8 // hidden"
+    ),
+    # --- CG3xx: the spec
+    "CG301": Code(
+        "Unknown field",
+        "Fields are a fixed set, so that no slip goes unnoticed. Keys that start with `x-` are ignored at the top (for anchors).",
+        "train: {epoch: 5}",
+        "train: {epochs: 5}",
+    ),
+    "CG302": Code(
+        "A missing field",
+        "A section needs this field.",
+        "x: {role: input, family: bit}",
+        "x: {role: input, nodes: 64, family: bit}",
+    ),
+    "CG303": Code(
+        "Unknown kind", "What varies is tagged by `kind`, a bare word is the short form.", "parents: {x: dens}", "parents: {x: dense}"
+    ),
+    "CG304": Code("Unknown value", "The field takes one of a few words.", "clamp: sfot", "clamp: soft"),
+    "CG305": Code(
+        "A value of the wrong type", "The field takes another type of value, or values of another form.", "labels: 2.5", "labels: 3"
+    ),
+    "CG306": Code("Out of range", "The number lies outside the range in which it has a meaning.", "keep_prob: 1.5", "keep_prob: 0.5"),
+    "CG307": Code("Unknown component", "A parent, or a name under `sample_rate`, is not one of the components that it can be."),
+    "CG308": Code(
+        "Unknown family",
+        "A component names a family of the section `families`, or writes one as `{kind: …}`.",
+        "h: {nodes: 8, family: gaussian}",
+        "h: {nodes: 8, family: {kind: gaussian, std: 1}}",
+    ),
+    "CG309": Code(
+        "Aliases in a circle",
+        "A family that is a bare word is an alias of another; one of them must have a kind.",
+        "a: b, b: a",
+        "a: b, b: {…}",
+    ),
+    "CG310": Code(
+        "Shapes that do not match",
+        "Elementwise and identity edges join nodes of the same index, so both ends have the same shape and one number per node.",
+        "x: {nodes: 8}, h: {nodes: 16, parents: {x: identity}}",
+        "x: {nodes: 8}, h: {nodes: 8, parents: {x: identity}}",
+    ),
+    "CG311": Code(
+        "A name that cannot be used",
+        "Names become names of folders, classes and attributes in the emitted package: letters, digits and `_`, no word of Python,\n"
+        "nothing that a PyTorch module calls its own (`train`, `forward`, `bias`, …). Params are not called\n"
+        "e, x, y, t, parents or previous.",
+        "components: {train: …}",
+        "components: {teacher: …}",
+    ),
+    "CG312": Code("Unknown param", "`-p name=value` sets a param that the spec declares under `params`."),
+    "CG313": Code(
+        "A param out of its bounds",
+        "The spec gives the param a `min` or a `max`.",
+        "hidden: {default: 0, min: 1}",
+        "hidden: {default: 8, min: 1}",
+    ),
+    "CG315": Code(
+        "The version of the language", "Every spec says which version of the language it is written in.", "name: srn", "cgc: 1, name: srn"
+    ),
+    "CG320": Code(
+        "`extends` leads out of the folder",
+        "A spec extends specs in its own folder or below it: no absolute path, no way out through `..` or a link.",
+        "extends: /etc/base.yaml",
+        "extends: base.yaml",
+    ),
+    "CG321": Code("Specs extend each other", "The chain of `extends` comes back to a spec that it has passed."),
+    "CG322": Code(
+        "`--set` names nothing",
+        "`--set` takes a dotted path of fields; components, families and params on it must exist.",
+        "--set families.nod=rect",
+    ),
+    "CG330": Code("No input or no output", "A spec has at least one component with `role: input` and one with `role: output`."),
+    "CG331": Code("Not for this role", "Inputs are given: they have no parents, bias, stack or normalisation. Only inputs are clamped."),
+    "CG332": Code("No parents", "A component that is no input depends on at least one other."),
+    "CG333": Code(
+        "There is no time here",
+        "Lags, `at: last` and `share: time` need `time: {steps: …}`.\nWhat is there at the last step only has no steps before.",
+    ),
+    "CG334": Code(
+        "Its own parent",
+        "A component may depend on itself at an earlier step only.",
+        "parents: {h: dense}",
+        "parents: {h: {kind: dense, lag: 1}}",
+    ),
+    "CG335": Code(
+        "The input of a stack",
+        "From the second layer of a stack on, the layer below takes the place of one parent without lag. If there are several, say which.",
+        "stack: 2, parents: {x: dense, z: dense}",
+        "stack: {times: 2, input: x}, parents: {x: dense, z: dense}",
+    ),
+    "CG336": Code("Edges of one name", "Weights are called `<component>.<edge>.weight`: several edges from one parent need names."),
+    "CG337": Code(
+        "Soft clamping",
+        "`clamp: soft` reads a value between the two states of a node as its expectation (section 2.3), so the family has two states.",
+    ),
+    "CG338": Code("Nothing to normalise", "Batch normalisation acts on the contributions without lag, unless `over: energy` is given."),
+    "CG339": Code("An option of another method", "`sample_rate` belongs to pcff, `gradient` to pcff and sample, `samples` to sample."),
+    "CG340": Code(
+        "A validation loss is needed", "A plateau schedule and early stopping watch the loss on data kept apart: `validation` in `data`."
+    ),
+    "CG341": Code("The data do not fit", "The examples must have the shape of the input, and the labels must fit the output."),
+    "CG342": Code("Fields that exclude each other", "A weight that is fixed has no start value."),
+    "CG390": Code(
+        "Not supported by this version",
+        "These parts of the language are not compiled yet: the sections `refine` and `sharing`; modules (`components` and `output`\n"
+        "inside a component), `blocks`, `lines`, `target`; edges `conv1d`, `conv2d`, `avg_pool`; an edge's `prior`; gates with a\n"
+        "`component`; weights that are `same_as` others; normalisations `layer`, `weight`, `group`; evaluation by `moments`; families\n"
+        "`density`, `gated`; noise `laplace`, `uniform`, `gumbel`, `exponential`; data `cifar10`, `npz`, `adding`, `tags`, and\n"
+        "`augment`, `flip_prob`, `predict`, `relabel`, `standardize`; `reuse`, `updates`; `uniform` priors; `at: last` on a hidden\n"
+        "component.",
+    ),
+}

@@ -1,0 +1,357 @@
+"""Components and their edges: read piece by piece, then checked against each other, then built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cgc.families.forms import FiniteExponential, features, free_energies
+from cgc.formula.fields import kind_of
+from cgc.source.diagnostics import Label
+from cgc.source.text import Span
+from cgc.source.tree import Entry, Node
+from cgc.spec import surface
+from cgc.spec.families import read_family, unknown_family
+from cgc.spec.model import Component, DropoutGate, Edge, Family, Init, Normalisation
+from cgc.spec.names import bad_name
+from cgc.spec.unsupported import unsupported
+from cgc.spec.validate import Reader, misspelt, suggestion, whole
+
+# what only makes sense for nodes that are not given, and only for nodes that are
+_NOT_FOR_INPUTS = ("parents", "bias", "at", "stack", "normalize")
+_ONLY_FOR_INPUTS = ("clamp", "independent")
+
+
+@dataclass
+class EdgeDraft:
+    """An edge as written; ``edge`` is None if it has an error of its own."""
+
+    parent: str
+    place: Span
+    node: Node
+    edge: surface.Dense | surface.Elementwise | surface.Identity | None
+    name: str
+
+
+@dataclass
+class Draft:
+    """A component as written; ``body`` and ``family`` are None where they have an error of their own."""
+
+    name: str
+    place: Span
+    node: Node
+    body: surface.ComponentBody | None
+    family: Family | None
+    edges: list[EdgeDraft] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether all of it could be read."""
+        return self.body is not None and self.family is not None and all(edge.edge is not None for edge in self.edges)
+
+    def at(self, *path: str | int) -> Span:
+        """The place of a field's value, or of the component."""
+        place, value = self.node.find(path)
+        return self.place if value is self.node else whole(value, place)
+
+    def key(self, name: str) -> Span:
+        """The place of a field's name."""
+        return self.node.find((name,))[0]
+
+    @property
+    def stack_input(self) -> str | None:
+        """The parent that the layer below replaces: as written, or the only parent without lag."""
+        if self.body is None or self.body.stack is None:
+            return None
+        if self.body.stack.input is not None:
+            return self.body.stack.input
+        free = list(dict.fromkeys(edge.parent for edge in self.edges if edge.edge is not None and edge.edge.lag == 0))
+        return free[0] if len(free) == 1 else None
+
+
+def read_components(reader: Reader, entries: Mapping[str, Entry], families: dict[str, Family | None]) -> dict[str, Draft]:
+    """Every component as written. Inline families are added to ``families`` under the component's name."""
+    drafts = {}
+    declared = list(families)
+    for name, entry in entries.items():
+        wrong = bad_name(name, "a component", entry.key)
+        if wrong:
+            reader.findings.append(wrong)
+        node = entry.node
+        if node.entries is None:
+            found = kind_of(node.plain())
+            reader.error("CG305", f"expected a mapping, found {found}", whole(node, entry.key), help="as in `{nodes: 8, …}`")
+            drafts[name] = Draft(name, entry.key, node, None, None)
+            continue
+        path = ("components", name)
+        body = reader.read(surface.ComponentBody, node.without("family", "parents"), path, f"component `{name}`", entry.key)
+        module = "components" in node.entries
+        family = None if module else _family(reader, name, node, entry.key, families, declared)
+        drafts[name] = Draft(name, entry.key, node, body, family, _edges(reader, name, node))
+    return drafts
+
+
+def _family(
+    reader: Reader, name: str, node: Node, place: Span, families: dict[str, Family | None], declared: list[str]
+) -> Family | None:
+    written = node.get("family")
+    if written is None:
+        keys = node.entries or {}
+        if "family" not in misspelt(keys, list(surface.Component.model_fields)):
+            help = "name one of `families`, or write one as `{kind: …}`"
+            reader.error("CG302", f"component `{name}` needs `family`", place, help=help)
+        return None
+    if isinstance(written.scalar, str):
+        if written.scalar not in declared:
+            unknown_family(reader, written.scalar, written.span, declared)
+            return None
+        return families[written.scalar]
+    if written.entries is None:
+        reader.error("CG305", f"expected a family, found {kind_of(written.plain())}", whole(written, node.find(("family",))[0]))
+        return None
+    family = read_family(reader, name, written, ("components", name, "family"), written.span)
+    if name in declared:
+        message = f"`{name}` would be the name of two families"
+        reader.error("CG311", message, place, why="a family written inside a component has its name", help="rename one of the two")
+        return None
+    families[name] = family
+    return family
+
+
+def _edges(reader: Reader, name: str, node: Node) -> list[EdgeDraft]:
+    parents = node.get("parents")
+    if parents is None or parents.plain() is None:
+        return []
+    if parents.entries is None:
+        found = kind_of(parents.plain())
+        place = whole(parents, node.find(("parents",))[0])
+        reader.error("CG305", f"expected parents with their edges, found {found}", place, help="as in `parents: {x: dense}`")
+        return []
+    drafts = []
+    for parent, entry in parents.entries.items():
+        items = entry.node.items
+        for index, item in enumerate(items if items is not None else (entry.node,)):
+            path = ("components", name, "parents", parent) + ((index,) if items is not None else ())
+            place = entry.key if items is None else item.span
+            edge = reader.read(surface.EdgeField, item, path, f"the edge from `{parent}` to `{name}`", place)
+            drafts.append(EdgeDraft(parent, place, item, edge, (edge and edge.name) or parent))
+            if edge is not None and items is not None and len(items) > 1 and edge.name is None:
+                why = "weights are called after their edge"
+                reader.error("CG336", f"several edges from `{parent}` need a `name` each", place, why=why, help="add `name: …`")
+            wrong = bad_name(edge.name, "an edge", item.find(("name",))[1].span) if edge is not None and edge.name is not None else None
+            if wrong:
+                reader.findings.append(wrong)
+        if items == ():
+            reader.error("CG306", "the list of edges is empty", entry.key, help="remove it, or add an edge")
+    return drafts
+
+
+def check_components(reader: Reader, drafts: Mapping[str, Draft], timed: bool, place: Span) -> None:
+    """What components say about each other. Nothing is said about parts that could not be read."""
+    for draft in drafts.values():
+        _check_role(reader, draft, timed)
+        _check_edges(reader, draft, drafts, timed)
+        _check_stack(reader, draft)
+        _check_normalisation(reader, draft)
+    bodies = [draft.body for draft in drafts.values()]
+    if all(body is not None for body in bodies):
+        for role, word in (("input", "an input"), ("output", "an output")):
+            if not any(body is not None and body.role == role for body in bodies):
+                reader.error("CG330", f"no component is {word}", place, help=f"write `role: {role}` in one")
+
+
+def _check_role(reader: Reader, draft: Draft, timed: bool) -> None:
+    body = draft.body
+    if body is None:
+        return
+    written = draft.node.entries or {}
+    if body.role == "input":
+        for name in _NOT_FOR_INPUTS:
+            if name in written:
+                reader.error("CG331", f"an input has no `{name}`", draft.key(name), why="inputs are given", help="remove it")
+    else:
+        for name in _ONLY_FOR_INPUTS:
+            if name in written:
+                reader.error("CG331", f"`{name}` is for inputs", draft.key(name), help="remove it, or write `role: input`")
+        parents = draft.node.get("parents")
+        if parents is None or parents.plain() in (None, {}):
+            why = "a component that is no input depends on something"
+            reader.error("CG332", f"component `{draft.name}` has no parents", draft.place, why=why, help="as in `parents: {x: dense}`")
+    size = 1
+    for extent in body.nodes:
+        size *= extent
+    if size > surface.MAX_NODES:
+        reader.error("CG306", f"{size:,} nodes are too many", draft.at("nodes"), help=f"at most {surface.MAX_NODES:,}")
+    if body.role == "input" and body.clamp == "soft" and draft.family is not None:
+        law = draft.family.law
+        if not (isinstance(law, FiniteExponential) and len(law.support) == 2):
+            why = "a value between two states is read as the expectation of a node with these states (section 2.3)"
+            message = "`clamp: soft` needs a family with two states"
+            reader.error("CG337", message, draft.at("clamp"), why=why, help="remove it, or use `binary`")
+    if body.role != "input" and body.at == "last":
+        if not timed:
+            reader.error("CG333", "`at: last` needs time steps", draft.at("at"), help="add `time: {steps: …}`")
+        elif body.role == "hidden":
+            reader.findings.append(unsupported("`at: last` on a hidden component", draft.at("at")))
+
+
+def _check_edges(reader: Reader, draft: Draft, drafts: Mapping[str, Draft], timed: bool) -> None:
+    if draft.body is not None and draft.body.role == "input":
+        return
+    names: dict[str, Span] = {}
+    for item in draft.edges:
+        parent, edge = drafts.get(item.parent), item.edge
+        if parent is None:
+            known = [name for name in drafts if name != draft.name] or list(drafts)
+            reader.error("CG307", f"unknown component `{item.parent}`", item.place, help=suggestion(item.parent, known, "components"))
+            continue
+        if edge is None:
+            continue
+        place = item.node.find(("name",))[1].span if edge.name is not None else item.place
+        # several edges without a name were told when they were read
+        if item.name in names and edge.name is not None:
+            others = (Label(names[item.name], "first here"),)
+            why = "weights are called after their edge"
+            message = f"two edges of `{draft.name}` are called `{item.name}`"
+            reader.error("CG336", message, place, others=others, why=why, help="give one another `name`")
+        names.setdefault(item.name, place)
+        _check_time(reader, draft, item, parent, timed)
+        _check_weight(reader, item)
+        if edge.kind != "dense":
+            _check_pairing(reader, draft, item, parent)
+
+
+def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, timed: bool) -> None:
+    edge = item.edge
+    if edge is None:
+        return
+    lag = item.node.get("lag")
+    lag_place = lag.span if lag else item.place
+    if edge.lag > 0 and not timed:
+        reader.error("CG333", "a lag needs time steps", lag_place, help="add `time: {steps: …}`")
+    elif edge.lag == 0 and item.parent == draft.name:
+        why = "within one step this would be a cycle"
+        reader.error("CG334", f"`{draft.name}` is its own parent", lag_place, why=why, help="add `lag: 1` for the step before")
+    elif parent.body is not None and parent.body.at == "last" and (edge.lag > 0 or (draft.body is not None and draft.body.at != "last")):
+        others = (Label(parent.at("at"), f"{parent.name} is there at the last step only"),)
+        reader.error("CG333", f"`{parent.name}` is not there at every step", item.place, others=others, help="remove `at: last`")
+    if edge.gate is not None and edge.gate.share == "time" and not timed:
+        reader.error("CG333", "`share: time` needs time steps", item.node.find(("gate", "share"))[1].span, help="remove it")
+
+
+def _check_weight(reader: Reader, item: EdgeDraft) -> None:
+    if not isinstance(item.edge, (surface.Dense, surface.Elementwise)) or item.edge.init is None:
+        return
+    init = item.edge.init
+    if item.edge.weight is not None:
+        why = "`weight` fixes it"
+        reader.error("CG342", "a fixed weight has no start value", item.node.find(("init",))[0], why=why, help="remove one of the two")
+    if isinstance(init, surface.UniformInit) and init.low >= init.high:
+        place = item.node.find(("init", "high"))[1].span
+        reader.error("CG306", f"`high` is {init.high:g}, not above `low`, {init.low:g}", place, help="exchange them")
+
+
+def _check_pairing(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft) -> None:
+    """Elementwise edges join nodes of the same index, each with one number."""
+    if item.edge is None or draft.body is None or parent.body is None:
+        return
+    kind = item.edge.kind
+    if draft.body.nodes != parent.body.nodes:
+        others = tuple(
+            Label(other.at("nodes"), f"{other.name} has {' x '.join(map(str, other.body.nodes))} nodes")
+            for other in (parent, draft)
+            if other.body is not None
+        )
+        why = f"an {kind} edge joins nodes of the same index"
+        message = f"`{parent.name}` and `{draft.name}` have different shapes"
+        reader.error("CG310", message, item.place, others=others, why=why, help="use `dense`, or give both the same nodes")
+        return
+    for other, count in ((parent, features), (draft, free_energies)):
+        if other.family is not None and count(other.family.law) != 1:
+            why = f"an {kind} edge joins one number with one number; `{other.name}` has {count(other.family.law)} per node"
+            reader.error("CG310", f"an {kind} edge cannot join labels", item.place, why=why, help="use `dense`")
+            return
+
+
+def _check_stack(reader: Reader, draft: Draft) -> None:
+    body = draft.body
+    if body is None or body.stack is None or body.role == "input" or any(item.edge is None for item in draft.edges) or not draft.edges:
+        return
+    free = list(dict.fromkeys(item.parent for item in draft.edges if item.edge is not None and item.edge.lag == 0))
+    chosen = body.stack.input
+    if chosen is not None:
+        if chosen not in free:
+            help = suggestion(chosen, free, "parents without lag")
+            reader.error("CG335", f"`{chosen}` is not a parent of `{draft.name}` without lag", draft.at("stack", "input"), help=help)
+    elif len(free) != 1:
+        why = "from the second layer on, the layer below takes the place of one parent without lag; here are " + (", ".join(free) or "none")
+        help = "say which: `stack: {times: …, input: …}`" if free else "add a parent without lag"
+        reader.error("CG335", f"which parent do the layers of `{draft.name}` replace?", draft.at("stack"), why=why, help=help)
+    name = draft.stack_input
+    doubled = [item for item in draft.edges if item.parent == name]
+    if len(doubled) > 1:
+        others = (Label(doubled[0].place, "one edge"),)
+        why = "the layer below takes the place of one edge"
+        reader.error("CG335", f"the stack's input `{name}` has several edges", doubled[1].place, others=others, why=why, help="keep one")
+
+
+def _check_normalisation(reader: Reader, draft: Draft) -> None:
+    body = draft.body
+    if body is None or body.normalize is None or body.role == "input" or not draft.edges:
+        return
+    if body.normalize.over == "inputs" and all(item.edge is not None and item.edge.lag > 0 for item in draft.edges):
+        why = "it acts on the contributions without lag, and there are none"
+        help = "write `normalize: {kind: batch, over: energy}`"
+        reader.error("CG338", f"nothing of `{draft.name}` is normalised", draft.at("normalize"), why=why, help=help)
+
+
+def build_component(draft: Draft) -> Component:
+    """The record of a component without errors."""
+    body, family = draft.body, draft.family
+    assert body is not None and family is not None
+    return Component(
+        name=draft.name,
+        role=body.role,
+        nodes=body.nodes,
+        family=family.name,
+        span=draft.place,
+        parents=tuple(_build_edge(item) for item in draft.edges),
+        bias=body.bias,
+        clamp=body.clamp,
+        at=body.at,
+        layers=body.stack.times if body.stack else 1,
+        stacked=body.stack is not None,
+        stack_input=draft.stack_input,
+        normalize=Normalisation(body.normalize.kind, body.normalize.over) if body.normalize else None,
+        independent=body.independent,
+        nodes_span=draft.at("nodes"),
+    )
+
+
+def _build_edge(item: EdgeDraft) -> Edge:
+    edge = item.edge
+    assert edge is not None
+    weighted = edge if isinstance(edge, (surface.Dense, surface.Elementwise)) else None
+    weight = float(weighted.weight) if weighted and weighted.weight is not None else None
+    init = _build_init(weighted.init) if weighted and weighted.init else None
+    return Edge(item.parent, item.name, edge.kind, item.place, edge.lag, weight, init, _build_gate(edge.gate))
+
+
+def _build_init(init: surface.UniformInit | surface.NormalInit | surface.ConstantInit) -> Init:
+    match init:
+        case surface.UniformInit():
+            return Init("uniform", low=float(init.low), high=float(init.high))
+        case surface.NormalInit():
+            return Init("normal", mean=float(init.mean), std=float(init.std))
+        case surface.ConstantInit():
+            return Init("constant", low=float(init.value))
+
+
+def _build_gate(gate: surface.BernoulliGate | surface.GaussianGate | None) -> DropoutGate | None:
+    match gate:
+        case surface.BernoulliGate() if gate.keep_prob < 1:
+            return DropoutGate("bernoulli", keep_prob=float(gate.keep_prob), share=gate.share)
+        case surface.GaussianGate() if gate.std > 0:
+            return DropoutGate("gaussian", std=float(gate.std), share=gate.share)
+        case _:
+            return None

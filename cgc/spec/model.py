@@ -1,0 +1,228 @@
+"""What a spec says once it is resolved: frozen records, numbers instead of expressions, every name bound.
+
+``surface.py`` holds what users may write; ``resolve.py`` leads from there to here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cgc.families.forms import Law
+from cgc.source.text import Span
+
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Init:
+    """Start values of a weight: ``uniform`` (low, high), ``normal`` (mean, std) or ``constant`` (value, in ``low``)."""
+
+    kind: Literal["uniform", "normal", "constant"]
+    low: float = 0.0
+    high: float = 0.0
+    mean: float = 0.0
+    std: float = 0.0
+
+
+@dataclass(frozen=True)
+class DropoutGate:
+    """A noise node D between a parent and its child (paper, eq. 12-13): Bernoulli(keep_prob) or Normal(1, std^2).
+
+    ``share`` is ``step`` (one node per source and time step) or ``time`` (one per source).
+    """
+
+    kind: Literal["bernoulli", "gaussian"]
+    keep_prob: float = 1.0
+    std: float = 0.0
+    share: Literal["step", "time"] = "step"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One bundle of pairwise factors from ``parent`` (as written in the spec) ``lag`` steps before.
+
+    ``name`` is the edge's part of the state-dict key: the parent's name, or the name given.
+    """
+
+    parent: str
+    name: str
+    kind: Literal["dense", "elementwise", "identity"]
+    span: Span
+    lag: int = 0
+    weight: float | None = None
+    init: Init | None = None
+    gate: DropoutGate | None = None
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Batch normalisation of the contributions without lag, or of the whole energy (``over = "energy"``)."""
+
+    kind: Literal["batch"]
+    over: Literal["inputs", "energy"] = "inputs"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family as declared: ``name`` is what components say (for an inline family, the component's name).
+
+    ``law`` is the density in one of the general forms; ``emit`` names the approximation asked for; ``doc`` describes the fields in
+    one line. ``fields`` are spans of the fields as written, by field name.
+    """
+
+    name: str
+    kind: str
+    law: Law
+    emit: str | None
+    span: Span
+    fields: tuple[tuple[str, Span], ...] = ()
+
+    def place(self, name: str) -> Span:
+        """The span of field ``name``, or of the whole family if it was not written."""
+        return dict(self.fields).get(name, self.span)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A chain component (or, with ``stack``, ``layers`` of them) of ``nodes`` nodes that follow one family.
+
+    ``stack_input`` is the parent that the layer below replaces from the second layer on. ``independent`` lifts the assumption that
+    an input's nodes are linked. ``bias`` is True (free), False (none) or a fixed number.
+    """
+
+    name: str
+    role: Literal["input", "hidden", "output"]
+    nodes: tuple[int, ...]
+    family: str
+    span: Span
+    parents: tuple[Edge, ...] = ()
+    bias: bool | float = True
+    clamp: Literal["hard", "soft"] = "hard"
+    at: Literal["all", "last"] = "all"
+    layers: int = 1
+    stacked: bool = False
+    stack_input: str | None = None
+    normalize: Normalisation | None = None
+    independent: bool = False
+    nodes_span: Span | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        count = 1
+        for extent in self.nodes:
+            count *= extent
+        return count
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The chain components this stands for: ``h``, or ``h.0``, ``h.1``, … when it is a stack."""
+        return tuple(f"{self.name}.{k}" for k in range(self.layers)) if self.stacked else (self.name,)
+
+
+@dataclass(frozen=True)
+class StatementText:
+    """One independence statement as written, not yet parsed (``cgc.graph.statement`` does that)."""
+
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How values are inferred: in training (eq. 14) and in evaluation.
+
+    ``sample_rates`` overrides ``sample_rate`` per component. ``gradient`` is what passes a sampled discrete node.
+    """
+
+    method: Literal["feed_forward", "pcff", "sample"] = "feed_forward"
+    sample_rate: float = 0.0
+    sample_rates: tuple[tuple[str, float], ...] = ()
+    gradient: Literal["block", "straight_through"] = "block"
+    samples: int = 32
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where training data come from. ``layout`` is the spec's ``as``."""
+
+    name: Literal["digits", "mnist"]
+    layout: Literal["vector", "image", "row_sequence", "pixel_sequence"]
+    validation: float | None = None
+    threshold: float | None = None
+    permute_seed: int | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """``sgd`` (momentum) or ``adam``; weight decay comes from a prior."""
+
+    kind: Literal["sgd", "adam"]
+    learning_rate: float
+    momentum: float = 0.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """``plateau``: multiply by ``factor`` after ``patience_epochs`` without a better validation loss; ``steps``: at ``at_epochs``."""
+
+    kind: Literal["plateau", "steps"]
+    factor: float
+    patience_epochs: int = 0
+    at_epochs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Train:
+    """The training that ``train.py`` runs when nothing else is said on its command line."""
+
+    data: Data
+    optimizer: Optimizer
+    epochs: int
+    batch_size: int
+    seed: int = 0
+    schedule: Schedule | None = None
+    early_stop_patience_epochs: int | None = None
+    gradient_clip_norm: float | None = None
+    prior_precision: float | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A resolved spec. Tuples keep the order in which things were written.
+
+    ``steps`` is the number of time steps (None without time). ``files`` are the names of the spec and of what it extends, outermost
+    first. ``resolved`` is the merged YAML text with parameters as given, from which the same ``Spec`` results.
+    """
+
+    name: str
+    doc: str
+    params: tuple[tuple[str, Number], ...]
+    families: tuple[Family, ...]
+    components: tuple[Component, ...]
+    steps: int | None
+    independence: tuple[StatementText, ...]
+    train_inference: Inference
+    eval_inference: Inference
+    train: Train | None
+    files: tuple[str, ...]
+    resolved: str
+    span: Span
+
+    def component(self, name: str) -> Component:
+        """The component called ``name``. Raises KeyError."""
+        for component in self.components:
+            if component.name == name:
+                return component
+        raise KeyError(name)
+
+    def family(self, name: str) -> Family:
+        """The family called ``name``. Raises KeyError."""
+        for family in self.families:
+            if family.name == name:
+                return family
+        raise KeyError(name)

@@ -1,0 +1,182 @@
+"""A merged document → ``Spec``. Section by section, so that a mistake in one hides none in another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from cgc.formula.fields import kind_of
+from cgc.source.diagnostics import Diagnostic, SpecError
+from cgc.source.suggest import nearest
+from cgc.source.text import Span
+from cgc.source.tree import Entry, Node
+from cgc.source.write import write
+from cgc.spec import surface
+from cgc.spec.components import Draft, build_component, check_components, read_components
+from cgc.spec.families import read_families
+from cgc.spec.model import Family, Spec, StatementText
+from cgc.spec.names import bad_name, bad_spec_name
+from cgc.spec.training import read_inference, read_train
+from cgc.spec.unsupported import FIELDS, not_yet
+from cgc.spec.validate import Reader, suggestion, whole
+
+_FIELDS = [name for name in surface.Document.model_fields if name != "extends"]
+
+
+# what follows from numbers: in one expression, or further away
+_NUMERIC = ("CG208", "CG305", "CG306")
+_FURTHER = ("CG310", "CG341")
+
+
+def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spec:
+    """The spec that ``document`` says; ``sources`` are the names of its texts, in the order in which they are told about.
+
+    Raises SpecError with all that is wrong with it, in the order of the text.
+    """
+    reader = Reader()
+    document = _check_fields(reader, document)
+    entries = document.entries or {}
+    name = _read_name(reader, document)
+    doc = _read_doc(reader, entries.get("doc"))
+    broken = _read_params(reader, document)
+    families = read_families(reader, reader.section(document, "families"))
+    steps, timed, readable = _read_time(reader, entries.get("time"))
+    drafts = _read_components(reader, document, families, timed)
+    statements = _read_statements(reader, entries.get("independence"))
+    inferences = read_inference(reader, document, drafts)
+    train = read_train(reader, entries.get("train"), drafts if readable else {}, steps)
+    if reader.findings:
+        raise SpecError(*in_order([finding for finding in reader.findings if not _follows(finding, broken)], sources))
+    return Spec(
+        name=name,
+        doc=doc,
+        params=tuple(reader.params.items()),
+        families=tuple(family for family in families.values() if family is not None),
+        components=tuple(build_component(draft) for draft in drafts.values()),
+        steps=steps,
+        independence=statements,
+        train_inference=inferences[0],
+        eval_inference=inferences[1],
+        train=train,
+        files=tuple(files),
+        resolved=write(document.replaced({key: entries[key] for key in _FIELDS if key in entries})),
+        span=entries["name"].node.span,
+    )
+
+
+def _follows(finding: Diagnostic, broken: Sequence[str]) -> bool:
+    """Whether a finding may only be there because the params ``broken`` have no right value."""
+    if not broken or finding.span is None or finding.code in _FURTHER:
+        return bool(broken)
+    start = finding.span.column - 1
+    text = finding.span.source.line(finding.span.line)[start : start + finding.span.length]
+    return finding.code in _NUMERIC and any(re.search(rf"\b{re.escape(name)}\b", text) for name in broken)
+
+
+def in_order(findings: Sequence[Diagnostic], sources: Sequence[str]) -> list[Diagnostic]:
+    """Each finding once, by source, line and column."""
+
+    def key(finding: Diagnostic) -> tuple[int, int, int]:
+        if finding.span is None:
+            return (-1, 0, 0)
+        name = finding.span.source.name
+        return (sources.index(name) if name in sources else len(sources), finding.span.line, finding.span.column)
+
+    once = {(finding.code, finding.message, str(finding.span)): finding for finding in findings}
+    return sorted(once.values(), key=key)
+
+
+def _check_fields(reader: Reader, document: Node) -> Node:
+    """The document with what misspelt sections were probably meant to be, so that nothing else is said because of them."""
+    written = document.entries or {}
+    reader.findings += not_yet(document.replaced({key: entry for key, entry in written.items() if (key,) in FIELDS}), ())
+    entries = {key: entry for key, entry in written.items() if key in _FIELDS}
+    for key, entry in written.items():
+        if key not in _FIELDS and (key,) not in FIELDS:
+            reader.error("CG301", f"unknown field `{key}` in the spec", entry.key, help=suggestion(key, _FIELDS, "fields"))
+            entries.setdefault(nearest(key, _FIELDS) or key, entry)
+    start = Span(document.span.source, 1, 1)
+    version = entries.get("cgc")
+    if version is None:
+        reader.error("CG315", "the version of the language is missing", start, help="start with `cgc: 1`")
+    elif version.node.scalar != 1 or isinstance(version.node.scalar, bool):
+        reader.error("CG315", "this version of cgc reads version 1 of the language", version.node.span, help="write `cgc: 1`")
+    for key, help in (("name", "add `name: …`"), ("components", "add an input and an output under `components:`")):
+        if key not in entries:
+            reader.error("CG302", f"the spec needs `{key}`", start, help=help)
+    return document.replaced(entries)
+
+
+def _read_name(reader: Reader, document: Node) -> str:
+    place, node = document.find(("name",))
+    if node is document:
+        return ""
+    if not isinstance(node.scalar, str):
+        reader.error("CG305", f"expected text, found {kind_of(node.plain())}", whole(node, place), help="quote it, if it is meant as text")
+        return ""
+    wrong = bad_spec_name(node.scalar, node.span)
+    reader.findings += [wrong] if wrong else []
+    return node.scalar
+
+
+def _read_doc(reader: Reader, entry: Entry | None) -> str:
+    if entry is None or isinstance(entry.node.scalar, str):
+        return str(entry.node.scalar) if entry else ""
+    found = kind_of(entry.node.plain())
+    reader.error("CG305", f"expected text, found {found}", whole(entry.node, entry.key), help="quote it, if it is meant as text")
+    return ""
+
+
+def _read_params(reader: Reader, document: Node) -> list[str]:
+    """Adds the params to the reader, each over those above it. Those with a mistake are returned; one without a value stands in as 1."""
+    broken = []
+    for name, entry in reader.section(document, "params").items():
+        before = len(reader.findings)
+        wrong = bad_name(name, "a param", entry.key)
+        reader.findings += [wrong] if wrong else []
+        param = reader.read(surface.Param, entry.node, ("params", name), f"param `{name}`", entry.key)
+        reader.params[name] = 1 if param is None else param.default
+        if param is not None:
+            place = whole(entry.node.find(("default",))[1], entry.key)
+            if param.min is not None and param.default < param.min:
+                reader.error("CG313", f"`{name}` is {param.default:g}, and must be at least {param.min:g}", place)
+            if param.max is not None and param.default > param.max:
+                reader.error("CG313", f"`{name}` is {param.default:g}, and must be at most {param.max:g}", place)
+        broken += [name] * (len(reader.findings) > before)
+    return broken
+
+
+def _read_time(reader: Reader, entry: Entry | None) -> tuple[int | None, bool, bool]:
+    """The number of steps; whether there is time; whether it could be read."""
+    if entry is None or entry.node.plain() is None:
+        return None, False, True
+    time = reader.read(surface.Time, entry.node, ("time",), "`time`", entry.key)
+    return (time.steps if time else None), True, time is not None
+
+
+def _read_components(reader: Reader, document: Node, families: dict[str, Family | None], timed: bool) -> dict[str, Draft]:
+    section = reader.section(document, "components")
+    drafts = read_components(reader, section, families)
+    if "components" in (document.entries or {}):
+        place, node = document.find(("components",))
+        if drafts or node.entries == {}:
+            check_components(reader, drafts, timed, place)
+    return drafts
+
+
+def _read_statements(reader: Reader, entry: Entry | None) -> tuple[StatementText, ...]:
+    if entry is None or entry.node.plain() is None:
+        return ()
+    if entry.node.items is None:
+        found = kind_of(entry.node.plain())
+        help = "one statement per line, each after `- `"
+        reader.error("CG305", f"expected a list of statements, found {found}", whole(entry.node, entry.key), help=help)
+        return ()
+    statements = []
+    for item in entry.node.items:
+        if isinstance(item.scalar, str):
+            statements.append(StatementText(item.scalar, item.span))
+        else:
+            help = "write it after `- ` on a line of its own, and quote it if it contains `: `"
+            reader.error("CG305", f"expected a statement, found {kind_of(item.plain())}", item.span, help=help)
+    return tuple(statements)

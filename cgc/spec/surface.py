@@ -1,0 +1,354 @@
+"""What users may write, as pydantic models: the shape of every section, its words and its bounds.
+
+What refers to other parts of a spec is checked in ``components.py`` and ``training.py``. A number may be an expression over params.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictStr,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from cgc.formula.fields import Integer, Real, mistake
+
+MAX_NODES = 10**9
+_NUMBER = {"type": ["number", "string"], "description": "a number or an expression"}
+
+
+class Surface(BaseModel):
+    """A section with known fields only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, )
+
+
+@dataclass(frozen=True)
+class Short:
+    """The short form of a mapping: a word or number stands for ``{field: value}``; without ``words`` it is a number."""
+
+    field: str
+    words: tuple[str, ...] = ()
+
+    def expand(self, value: Any) -> Any:
+        plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+        return {self.field: value} if plain else value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.words)} if self.words else dict(_NUMBER), handler(core)]}
+
+
+@dataclass(frozen=True)
+class OneOrMore:
+    """A list of which the only item may be written without the list."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(lambda value: value if isinstance(value, list) else [value], handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        return {"anyOf": [schema["items"], schema]}
+
+
+def between(
+    low: float | None = None, high: float | None = None, *, above: float | None = None, below: float | None = None
+) -> AfterValidator:
+    """Bounds on a number: ``low`` and ``high`` belong to the range, ``above`` and ``below`` do not."""
+
+    def check(value: float) -> float:
+        outside = (
+            (low is not None and value < low)
+            or (high is not None and value > high)
+            or (above is not None and value <= above)
+            or (below is not None and value >= below)
+        )
+        if outside:
+            raise mistake("CG306", f"{value:g} is out of range", help=f"it must be {words}")
+        return value
+
+    parts = [
+        f"{word} {bound:,}"
+        for word, bound in (("above", above), ("at least", low), ("below", below), ("at most", high))
+        if bound is not None
+    ]
+    words = " and ".join(parts)
+    return AfterValidator(check)
+
+
+def _some(most: int) -> AfterValidator:
+    """A list with at least one value and at most ``most``. (pydantic's own bounds also count values that are wrong.)"""
+
+    def check(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not 1 <= len(values) <= most:
+            raise mistake("CG305", f"expected 1 to {most} values, found {len(values)}")
+        return values
+
+    return AfterValidator(check)
+
+
+Count = Annotated[Integer, between(1, MAX_NODES)]
+Seed = Annotated[Integer, between(0, 2**63 - 1)]
+Positive = Annotated[Real, between(above=0)]
+NotNegative = Annotated[Real, between(0)]
+Probability = Annotated[Real, between(0, 1)]
+
+
+def _or_bool(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, bool) else float(handler(value))
+
+
+BoolOrNumber = Annotated[Real, WrapValidator(_or_bool), WithJsonSchema({"type": ["boolean", "number", "string"]})]
+
+
+class Param(Surface):
+    """A number that ``-p name=value`` sets. ``default``, ``min`` and ``max`` may be expressions over the params above."""
+
+    default: Real
+    min: Real | None = None
+    max: Real | None = None
+    doc: StrictStr = ""
+
+
+class Time(Surface):
+    """The number of time steps to train on; a model runs at any length."""
+
+    steps: Annotated[Integer, between(1, 10**6)]
+
+
+class UniformInit(Surface):
+    """Weights drawn from [low, high)."""
+
+    kind: Literal["uniform"]
+    low: Real
+    high: Real
+
+
+class NormalInit(Surface):
+    """Weights drawn from N(mean, std²)."""
+
+    kind: Literal["normal"]
+    mean: Real = 0.0
+    std: NotNegative
+
+
+class ConstantInit(Surface):
+    """Weights that start at one value."""
+
+    kind: Literal["constant"]
+    value: Real
+
+
+InitField = Annotated[UniformInit | NormalInit | ConstantInit, Field(discriminator="kind")]
+
+
+class BernoulliGate(Surface):
+    """The dropout node of eq. (12): kept with probability ``keep_prob``; 1 removes it."""
+
+    kind: Literal["bernoulli"]
+    keep_prob: Annotated[Real, between(above=0, high=1)]
+    share: Literal["step", "time"] = "step"
+
+
+class GaussianGate(Surface):
+    """The dropout node of eq. (13): N(1, std²); 0 removes it."""
+
+    kind: Literal["gaussian"]
+    std: NotNegative
+    share: Literal["step", "time"] = "step"
+
+
+GateField = Annotated[BernoulliGate | GaussianGate, Field(discriminator="kind")]
+
+
+class _Edge(Surface):
+    name: StrictStr | None = None
+    lag: Annotated[Integer, between(0, 10**6)] = 0
+    gate: GateField | None = None
+
+
+class Dense(_Edge):
+    """Every parent node with every node."""
+
+    kind: Literal["dense"]
+    weight: Real | None = None
+    init: InitField | None = None
+
+
+class Elementwise(_Edge):
+    """Every parent node with the node of the same index."""
+
+    kind: Literal["elementwise"]
+    weight: Real | None = None
+    init: InitField | None = None
+
+
+class Identity(_Edge):
+    """As ``elementwise``, with the fixed weight 1."""
+
+    kind: Literal["identity"]
+
+
+EdgeField = Annotated[Dense | Elementwise | Identity, Field(discriminator="kind"), Short("kind", ("dense", "elementwise", "identity"))]
+
+
+class BatchNormalisation(Surface):
+    """Batch normalisation: of the contributions without lag or, with ``over: energy``, of everything."""
+
+    kind: Literal["batch"]
+    over: Literal["inputs", "energy"] = "inputs"
+
+
+class Stack(Surface):
+    """``times`` layers; from the second on, the layer below takes the place of the parent ``input``."""
+
+    times: Annotated[Integer, between(1, 10_000)]
+    input: StrictStr | None = None
+
+
+class ComponentBody(Surface):
+    """A component; its family and its parents are read on their own."""
+
+    role: Literal["input", "hidden", "output"] = "hidden"
+    nodes: Annotated[tuple[Count, ...], _some(8), OneOrMore()]
+    bias: BoolOrNumber = True
+    clamp: Literal["hard", "soft"] = "hard"
+    at: Literal["all", "last"] = "all"
+    stack: Annotated[Stack, Short("times")] | None = None
+    normalize: Annotated[BatchNormalisation, Short("kind", ("batch",))] | None = None
+    independent: StrictBool = False
+    family: Any = None
+    parents: Any = None
+
+
+class TrainInference(Surface):
+    """How values are inferred in training (eq. 14); ``sample_rate`` is one number or one per component."""
+
+    method: Literal["feed_forward", "pcff", "sample"] = "feed_forward"
+    sample_rate: Annotated[dict[str, Probability], Short("")] | None = None
+    gradient: Literal["block", "straight_through"] | None = None
+
+
+class EvalInference(Surface):
+    """How values are inferred in evaluation."""
+
+    method: Literal["feed_forward", "sample"] = "feed_forward"
+    samples: Annotated[Integer, between(1, 10**6)] | None = None
+
+
+class Inference(Surface):
+    """``train`` and ``eval``."""
+
+    train: TrainInference = TrainInference()
+    eval: EvalInference = EvalInference()
+
+
+class Data(Surface):
+    """Where the examples come from, and in which layout."""
+
+    name: Literal["digits", "mnist"]
+    layout: Literal["vector", "image", "row_sequence", "pixel_sequence"] = Field(default="vector", alias="as")
+    validation: Annotated[Real, between(above=0, below=1)] | None = None
+    threshold: Annotated[Real, between(above=0, below=1)] | None = None
+    permute_seed: Seed | None = None
+
+
+class Sgd(Surface):
+    """Stochastic gradient descent."""
+
+    kind: Literal["sgd"]
+    learning_rate: Positive
+    momentum: Annotated[Real, between(0, below=1)] = 0.0
+
+
+class Adam(Surface):
+    """Adam with torch's default moments."""
+
+    kind: Literal["adam"]
+    learning_rate: Positive
+
+
+class PlateauSchedule(Surface):
+    """Multiplies the learning rate by ``factor`` after ``patience_epochs`` without a better validation loss."""
+
+    kind: Literal["plateau"]
+    factor: Annotated[Real, between(above=0, below=1)]
+    patience_epochs: Annotated[Integer, between(0)]
+
+
+class StepSchedule(Surface):
+    """Multiplies the learning rate by ``factor`` at each of ``at_epochs``."""
+
+    kind: Literal["steps"]
+    factor: Positive
+    at_epochs: Annotated[tuple[Count, ...], _some(1000)]
+
+
+class EarlyStop(Surface):
+    """Ends after ``patience_epochs`` without a better validation loss."""
+
+    patience_epochs: Count
+
+
+class GaussianPrior(Surface):
+    """A normal prior on the weights with this precision: weight decay."""
+
+    kind: Literal["gaussian"]
+    precision: NotNegative
+
+
+class Train(Surface):
+    """What ``train.py`` does when its command line says nothing else."""
+
+    data: Data
+    optimizer: Annotated[Sgd | Adam, Field(discriminator="kind")]
+    schedule: Annotated[PlateauSchedule | StepSchedule, Field(discriminator="kind")] | None = None
+    early_stop: EarlyStop | None = None
+    gradient_clip_norm: Positive | None = None
+    epochs: Count
+    batch_size: Count
+    seed: Seed = 0
+    prior: Annotated[GaussianPrior, Field()] | None = None
+
+
+# ``schema.py`` puts the families of the registry in this place
+FAMILY_SCHEMA = {"title": "Family"}
+FamilyField = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, FAMILY_SCHEMA]})]
+
+
+class Component(ComponentBody):
+    """A chain component: nodes, what they follow, and what they depend on."""
+
+    family: FamilyField
+    parents: dict[str, EdgeField | list[EdgeField]] = Field(default_factory=dict)
+
+
+class Document(Surface):
+    """A chain graph and how to train it."""
+
+    # sections are validated one by one (``resolve.py``), so that a mistake in one hides none in another
+
+    cgc: Literal[1]
+    name: Annotated[StrictStr, Field(pattern="^[a-z][a-z0-9_]*$", max_length=64)]
+    doc: StrictStr = ""
+    extends: StrictStr | None = None
+    params: dict[str, Annotated[Param, Short("default")]] = Field(default_factory=dict)
+    families: dict[str, FamilyField] = Field(default_factory=dict)
+    time: Time | None = None
+    components: dict[str, Component]
+    independence: tuple[StrictStr, ...] = ()
+    inference: Inference = Inference()
+    train: Train | None = None

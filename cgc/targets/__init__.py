@@ -1,0 +1,1 @@
+"""How the program is printed: one folder a target."""

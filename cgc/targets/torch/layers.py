@@ -1,0 +1,351 @@
+"""Layers as classes: parameters in ``__init__``, energies and the node law in ``forward``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cgc.graph.predicate import names, tensor_text
+from cgc.program.ir import Contribution, Layer, Product
+from cgc.spec.model import DropoutGate, Init
+from cgc.targets.torch.code import Class, Function, wrapped
+from cgc.targets.torch.scalar import number_text
+
+
+@dataclass(frozen=True)
+class LayerCode:
+    """A layer's class, the arguments that build this layer from it, and the fixed passages (template parts) it needs.
+
+    ``key`` is equal for layers that one class can serve: they differ in ``arguments`` only.
+    """
+
+    definition: Class
+    arguments: str
+    parts: tuple[str, ...]
+
+    @property
+    def key(self) -> Class:
+        """What makes two layers the same block."""
+        return self.definition
+
+
+def inside(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
+    """The contributions that come from the layer's own loop over time."""
+    return tuple(c for c in layer.contributions if c.source in group)
+
+
+def outside(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
+    """The contributions that are known before the loop starts."""
+    return tuple(c for c in layer.contributions if c.source not in group)
+
+
+def stepwise_normalisation(layer: Layer, group: tuple[str, ...]) -> bool:
+    """Whether normalisation must wait for values of the loop, so that it runs within each step."""
+    waits = inside(layer, group)
+    return (layer.normalised == "energy" and bool(waits)) or (layer.normalised == "inputs" and any(c.lag == 0 for c in waits))
+
+
+def layer_class(name: str, layer: Layer, law_class: str, law_arguments: str, group: tuple[str, ...], timed: bool, doc: str) -> LayerCode:
+    """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none)."""
+    parts: set[str] = set()
+    sized = _sized(layer)
+    init = ["super().__init__()"]
+    for contribution in layer.contributions:
+        init += _modules(contribution, contribution.name in sized, parts)
+    init += _bias(layer, sized)
+    if layer.normalised != "no":
+        parts.add("batch_norm")
+        init.append(f"self.normalize = BatchNorm({layer.energies})")
+    init.append(f"self.node = {law_class}({law_arguments})")
+    arguments = ", ".join(str(c.product.inputs) for c in layer.contributions if c.name in sized)
+    signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
+    masked = timed and layer.normalised != "no" and not layer.last
+    if not group:
+        methods = [_map(layer, masked, timed)]
+    elif group == (layer.name,) and not stepwise_normalisation(layer, group) and all(c.lag for c in inside(layer, group)):
+        methods = [_loop(layer, group, masked)]
+    else:
+        methods = [_drive(layer, group, masked), _step(layer, group)]
+    definition = Class(name, "nn.Module", wrapped(doc), (), (Function(f"__init__({signature}) -> None", tuple(init)), *methods))
+    return LayerCode(definition, arguments, tuple(sorted(parts)))
+
+
+def _sized(layer: Layer) -> tuple[str, ...]:
+    """Names of the contributions whose input size is an argument: in a stack it differs from layer to layer."""
+    if layer.index is None:
+        return ()
+    return tuple(c.name for c in layer.contributions if c.product.kind in ("dense", "embedding") and c.product.fixed is None and not c.lag)
+
+
+def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
+    lines = []
+    p = c.product
+    inputs = c.name if sized else str(p.inputs)
+    match p.kind:
+        case "identity":
+            pass
+        case _ if p.fixed is not None or p.kind == "masked":
+            parts.add("masked")
+            lines += _masked(c)
+        case "dense":
+            lines.append(f"self.{c.name} = nn.Linear({inputs}, {p.outputs}, bias=False)")
+        case "embedding":
+            lines.append(f"self.{c.name} = nn.Embedding({inputs}, {p.outputs})")
+        case "elementwise":
+            parts.add("elementwise")
+            lines.append(f"self.{c.name} = Elementwise({p.outputs})")
+    if p.init is not None and p.weight_shape is not None:
+        lines.append(f"nn.init.{_init(p.init)}".replace("(", f"(self.{c.name}.weight, ", 1))
+    if c.gate is not None:
+        parts.add(f"{c.gate.kind}_gate")
+        lines.append(f"self.{c.name}_gate = {_gate(c.gate)}")
+    return lines
+
+
+def _masked(c: Contribution) -> list[str]:
+    p = c.product
+    fixed = "" if p.fixed is None else f", fixed={number_text(p.fixed)}"
+    if p.mask is None:
+        return [f"self.{c.name} = Masked(torch.ones({p.outputs}, {p.inputs}, dtype=torch.bool){fixed})"]
+    lines, repeats = _mask(p)
+    return [*lines, f"self.{c.name} = Masked(mask{repeats}{fixed})"]
+
+
+def _mask(p: Product) -> tuple[list[str], str]:
+    """Lines that compute the mask from its closed form, over flat node numbers."""
+    assert p.mask is not None and p.index is not None
+    lines = []
+    sizes = []
+    for axes, extra in ((p.index.child, "[:, None]"), (p.index.parent, "")):
+        total = math.prod(extent for _, extent in axes)
+        sizes.append(total)
+        used = [name for name, _ in axes if name in names(p.mask)]
+        if len(axes) == 1 and used:
+            lines.append(f"{axes[0][0]} = torch.arange({total}){extra}")
+        elif used:
+            flat = f"torch.arange({total})" if not extra else f"torch.arange({total}){extra}"
+            stride = total
+            for name, extent in axes:
+                stride //= extent
+                if name in used:
+                    lines.append(f"{name} = {flat} // {stride} % {extent}")
+    lines.append(f"mask = {tensor_text(p.mask)}.expand({sizes[0]}, {sizes[1]})")
+    rows, columns = p.outputs // sizes[0], p.inputs // sizes[1]
+    return lines, f".repeat({rows}, {columns})" if (rows, columns) != (1, 1) else ""
+
+
+def _init(init: Init) -> str:
+    match init.kind:
+        case "uniform":
+            return f"uniform_({number_text(init.low)}, {number_text(init.high)})"
+        case "normal":
+            return f"normal_({number_text(init.mean)}, {number_text(init.std)})"
+        case "constant":
+            return f"constant_({number_text(init.low)})"
+
+
+def _gate(gate: DropoutGate) -> str:
+    value = number_text(gate.keep_prob if gate.kind == "bernoulli" else gate.std)
+    shared = ", share_time=True" if gate.share == "time" else ""
+    return f"{'BernoulliGate' if gate.kind == 'bernoulli' else 'GaussianGate'}({value}{shared})"
+
+
+def _bias(layer: Layer, sized: tuple[str, ...]) -> list[str]:
+    if layer.bias is not True:
+        return []
+    if layer.normalised != "no":
+        return [f"self.bias = nn.Parameter(torch.zeros({layer.energies}))"]
+    # the start values of nn.Linear's bias, for the first product without lag
+    first = next((c for c in layer.contributions if not c.lag and c.product.weight_shape is not None), None)
+    if first is None or first.product.kind == "elementwise":
+        return [f"self.bias = nn.Parameter(torch.zeros({layer.energies}))"]
+    bound = f"{first.name}**-0.5" if first.name in sized else f"{first.product.inputs}**-0.5"
+    return [f"self.bias = nn.Parameter(torch.empty({layer.energies}).uniform_(-({bound}), {bound}))"]
+
+
+def _term(c: Contribution, value: str) -> str:
+    """One contribution as an expression of the parent's features ``value``."""
+    if c.gate is not None:
+        value = f"{value} * self.{c.name}_gate({value})"
+    if c.product.kind == "identity":
+        scale = c.product.fixed if c.product.fixed is not None else 1
+        if scale == 1:
+            return value
+        return f"{number_text(scale)} * {value}"
+    return f"self.{c.name}({value})"
+
+
+def _sum(layer: Layer, contributions: tuple[Contribution, ...], values: dict[str, str], bias: bool) -> str:
+    """The sum of contributions, with the bias folded into the first dense product where that is possible."""
+    first = contributions[0] if contributions else None
+    fold = bias and layer.bias is True and first is not None and first.product.kind == "dense" and first.product.fixed is None
+    terms = []
+    for c in contributions:
+        value = values[c.name]
+        if c is first and fold:
+            gated = value if c.gate is None else f"{value} * self.{c.name}_gate({value})"
+            terms.append(f"F.linear({gated}, self.{c.name}.weight, self.bias)")
+        else:
+            terms.append(_term(c, value))
+    if bias and not fold:
+        terms += _bias_term(layer)
+    text = " + ".join(terms)
+    return text.replace("+ -", "- ")
+
+
+def _bias_term(layer: Layer) -> list[str]:
+    if layer.bias is True:
+        return ["self.bias"]
+    return [] if layer.bias is False or layer.bias == 0 else [number_text(float(layer.bias))]
+
+
+def _normalised(layer: Layer, total: str, masked: bool) -> str:
+    shift = "self.bias" if layer.bias is True else "None"
+    text = f"self.normalize({total}, {shift}{', valid' if masked else ''})"
+    fixed = _bias_term(layer) if layer.bias is not True else []
+    return " + ".join([text, *fixed])
+
+
+def _energy(layer: Layer, contributions: tuple[Contribution, ...], values: dict[str, str], masked: bool) -> str:
+    """The energy from all contributions at once."""
+    if layer.normalised == "no":
+        return _sum(layer, contributions, values, bias=True)
+    if layer.normalised == "energy":
+        return _normalised(layer, _sum(layer, contributions, values, bias=False), masked)
+    direct = tuple(c for c in contributions if not c.lag)
+    lagged = tuple(c for c in contributions if c.lag)
+    total = _normalised(layer, _sum(layer, direct, values, bias=False), masked)
+    return " + ".join([total, *(_term(c, values[c.name]) for c in lagged)])
+
+
+def _finish(layer: Layer, energy: str) -> tuple[str, ...]:
+    """From the sum of contributions to what the layer returns: energies of an output, else features."""
+    lines = [f"e = {energy}"]
+    if layer.labels is not None:
+        lines += _label_lines(layer)
+    elif layer.output and len(layer.nodes) > 1:
+        lines.append(f"e = e.unflatten(-1, {layer.nodes})")
+    if len(lines) == 1:
+        return (f"return {energy}",) if layer.output else (f"return self.node({energy})",)
+    if layer.output:
+        return (*lines, "return e")
+    flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
+    return (*lines, f"return self.node(e){flat}")
+
+
+def _label_lines(layer: Layer) -> list[str]:
+    """Energies per label: the reference label's 0 goes where it belongs; several nodes follow on an axis of their own."""
+    lines = []
+    many = layer.size > 1
+    if many:
+        lines.append(f"e = e.unflatten(-1, ({layer.free_energies}, {layer.size}))")
+    reference = layer.reference_label
+    if reference is not None:
+        axis = -2 if many else -1
+        after = (layer.labels or 0) - 1 - reference
+        if after == 0:
+            lines.append(f"e = F.pad(e, {'(0, 0, 0, 1)' if many else '(0, 1)'})  # the reference label's energy is 0")
+        elif reference == 0:
+            lines.append(f"e = F.pad(e, {'(0, 0, 1, 0)' if many else '(1, 0)'})  # the reference label's energy is 0")
+        else:
+            lines.append(f"before, after = e.split(({reference}, {after}), {axis})")
+            lines.append(f"zero = torch.zeros_like(e.narrow({axis}, 0, 1))  # the reference label's energy")
+            lines.append(f"e = torch.cat([before, zero, after], {axis})")
+    if many and layer.output and len(layer.nodes) > 1:
+        lines.append(f"e = e.unflatten(-1, {layer.nodes})")
+    return lines
+
+
+def _signature(name: str, contributions: tuple[Contribution, ...], extra: tuple[str, ...] = ()) -> str:
+    return f"{name}({', '.join(['self', *(f'{c.name}: Tensor' for c in contributions), *extra])}) -> Tensor"
+
+
+def _map(layer: Layer, masked: bool, timed: bool) -> Function:
+    values = {c.name: c.name for c in layer.contributions}
+    extra = ("valid: Tensor | None = None",) if masked else ()
+    return Function(_signature("forward", layer.contributions, extra), _finish(layer, _energy(layer, layer.contributions, values, masked)))
+
+
+def _drive_energy(layer: Layer, group: tuple[str, ...], masked: bool) -> str:
+    known = outside(layer, group)
+    values = {c.name: c.name for c in known}
+    if not known and layer.normalised == "no":
+        return "self.bias" if layer.bias is True else number_text(float(layer.bias or 0))
+    return _energy(layer, known, values, masked)
+
+
+def _loop(layer: Layer, group: tuple[str, ...], masked: bool) -> Function:
+    """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
+    known, waits = outside(layer, group), inside(layer, group)
+    reach = max(c.lag for c in waits)
+    own = layer.component
+    while own in {c.name for c in known}:
+        own += "_"
+    extra = ("past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
+    values = {c.name: f"{own}[-{c.lag}]" for c in waits}
+    body = [f"e = {_drive_energy(layer, group, masked)}"]
+    if not known:
+        body = [f"e = ({_drive_energy(layer, group, masked)}) + past.new_zeros(len(past), steps, 1)"]
+        extra = ("steps: int", *extra)
+    for c in waits:
+        if c.gate is not None and c.gate.share == "time":
+            body.append(f"{c.name}_noise = self.{c.name}_gate(past[:, -1])")
+    terms = []
+    for c in waits:
+        text = _term(c, values[c.name])
+        if c.gate is not None and c.gate.share == "time":
+            text = text.replace(f"self.{c.name}_gate({values[c.name]})", f"{c.name}_noise")
+        terms.append(text)
+    step = " + ".join(["e_t", *terms])
+    body.append(f"{own} = list(past.unbind(1))  # the {reach} step{'s' * (reach > 1)} before the first")
+    body.append("for e_t in e.unbind(1):")
+    inner = _finish(layer, step)
+    lines = [f"    {line}" for line in inner[:-1]]
+    last = inner[-1].removeprefix("return ")
+    body += [*lines, f"    {own}.append({last})", f"return torch.stack({own}[{reach}:], 1)"]
+    return Function(_signature("forward", known, extra), tuple(body))
+
+
+def step_arguments(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
+    """What ``step`` takes besides the drive: values of the loop, and where normalisation waits for them, lagged values too."""
+    waits = inside(layer, group)
+    if layer.normalised == "inputs" and stepwise_normalisation(layer, group):
+        return (*waits, *(c for c in outside(layer, group) if c.lag))
+    return waits
+
+
+def drive_arguments(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
+    """What is summed before the loop."""
+    later = step_arguments(layer, group)
+    return tuple(c for c in layer.contributions if c not in later)
+
+
+def _drive(layer: Layer, group: tuple[str, ...], masked: bool) -> Function:
+    known = drive_arguments(layer, group)
+    values = {c.name: c.name for c in known}
+    waits = stepwise_normalisation(layer, group)
+    extra = ("valid: Tensor | None = None",) if masked and not waits else ()
+    doc = ("The part of the energy that does not wait for the loop over time.",)
+    if not known:
+        bias = "self.bias" if layer.bias is True and not waits else number_text(float(layer.bias or 0)) if not waits else "0"
+        size = layer.energies
+        return Function(f"drive(self, like: Tensor) -> Tensor", (f"return like.new_zeros(*like.shape[:2], {size}) + {bias}",), doc)
+    if waits:
+        return Function(_signature("drive", known), (f"return {_sum(layer, known, values, bias=False)}",), doc)
+    return Function(_signature("drive", known, extra), (f"return {_energy(layer, known, values, masked and not waits)}",), doc)
+
+
+def _step(layer: Layer, group: tuple[str, ...]) -> Function:
+    arguments = step_arguments(layer, group)
+    values = {c.name: c.name for c in arguments}
+    if not stepwise_normalisation(layer, group):
+        energy = " + ".join(["drive", *(_term(c, c.name) for c in arguments)])
+    elif layer.normalised == "energy":
+        total = " + ".join(["drive", *(_term(c, values[c.name]) for c in arguments)])
+        energy = _normalised(layer, total, masked=False)
+    else:
+        direct = " + ".join(["drive", *(_term(c, c.name) for c in arguments if not c.lag)])
+        lagged = [_term(c, c.name) for c in arguments if c.lag]
+        energy = " + ".join([_normalised(layer, direct, masked=False), *lagged])
+    names = ", ".join(["self", "drive: Tensor", *(f"{c.name}: Tensor" for c in arguments)])
+    return Function(f"step({names}) -> Tensor", _finish(layer, energy), ("Features at one time step.",))
