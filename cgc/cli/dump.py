@@ -18,7 +18,7 @@ def command(spec: str, stage: str, params: tuple[tuple[str, str], ...], override
     """What one stage of the compiler hands to the next, as stable text."""
     from cgc.compiler import inspect
     from cgc.derive.dump import dump as dump_derivations
-    from cgc.graph.analysis import dump as dump_graph
+    from cgc.graph.dump import dump as dump_graph
     from cgc.program.dump import dump as dump_program
 
     model = inspect(spec, dict(params), overrides)

@@ -55,7 +55,7 @@ def _two_states(law: FiniteExponential, features: list[Any], measures: list[Any]
     steps.append(step("log-likelihood", log_likelihood, "eq. 3", "log p(x | e)"))
     sampling = TwoStates(_const(a), _const(b), freeze(probability))
     return Route(
-        _density(law), tuple(steps), mean, stable, sampling, f"{b} with probability P(X = {b} | e), else {a}", log_likelihood,
+        _density(law), tuple(steps), stable, stable, sampling, f"{b} with probability P(X = {b} | e), else {a}", log_likelihood,
         statistic=None if law.statistic == X else law.statistic,
     )  # fmt: skip
 

@@ -32,9 +32,11 @@ def derive_spec(spec: Spec) -> Derivations:
     known: dict[tuple[object, str | None], str] = {}
     findings: list[Diagnostic] = []
     used = [family for family in spec.families if any(c.family == family.name for c in spec.components)]
-    # an alias has the same content: the family that was declared first gives its name
-    for family in spec.families:
-        known.setdefault((family.law, family.emit), family.name)
+    # an alias has the same content: the family that was declared first gives its name; a nameless one is called after its kind
+    inline = {component.name for component in spec.components}
+    for family in sorted(spec.families, key=lambda family: family.name in inline):
+        name = family.name if family.name not in inline or family.kind in known.values() else family.kind
+        known.setdefault((family.law, family.emit), name)
     for family in used:
         try:
             derivation = derive(family.law, family.emit)

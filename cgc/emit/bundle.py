@@ -51,8 +51,7 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
     doc = (
         *wrapped(" ".join(head.split())),
         "",
-        f"Made by cgc {cgc.__version__} from {origin}. Do not edit: change the spec and compile it again.",
-        "cgc claims no rights in this file. Equation numbers are those of Shen and Cremers (2020), arXiv:2006.16856.",
+        f"Made by cgc {cgc.__version__} from {origin}; do not edit, compile again. cgc claims no rights in it.",
     )
     module = network(program, factorisation, doc)
     files: dict[str, bytes] = {
@@ -71,9 +70,7 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
 
 def _imports(program: Program) -> tuple[str, ...]:
     several = len(program.outputs) > 1
-    lines = ["from __future__ import annotations", "", "import math"]
-    lines.append("from typing import NamedTuple, Self" if several else "from typing import Self")
-    lines += ["", "import torch", "import torch.nn.functional as F", "from torch import Tensor, nn"]
+    lines = ["import math", "from typing import NamedTuple", "", "import torch", "import torch.nn.functional as F", "from torch import Tensor, nn"]
     if program.steps is not None:
         lines += ["", "State = dict[str, Tensor]  # component -> its last steps, (batch, steps, features)"]
     if several:

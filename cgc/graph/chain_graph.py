@@ -1,6 +1,6 @@
 """Chain graphs over any hashable nodes: components, boundaries, moral graph, flags and complexes.
 
-``separation.py`` says what separates what. Terms and properties follow S. L. Lauritzen, *Graphical Models* (1996), and M. Frydenberg (1990).
+``separation.py`` says what separates what. Terms are those of S. L. Lauritzen, *Graphical Models* (1996), and M. Frydenberg (1990).
 """
 
 from __future__ import annotations

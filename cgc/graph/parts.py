@@ -1,6 +1,6 @@
 """What the analysis of a spec yields: parts (one per chain component and layer), their edges, and the structure of each edge.
 
-Masks speak of the child's and the parent's indices by fixed names, ``child_indices`` and ``parent_indices``.
+Masks speak of the child's and the parent's indices by fixed names, ``child_axes`` and ``parent_axes``.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from cgc.graph.predicate import Index, Predicate, Truth, compare, conjunction
 from cgc.spec.model import Edge
 
 Kind = Literal["dense", "masked", "elementwise", "identity", "absent"]
+Axes = tuple[tuple[str, int], ...]
+"""Names and extents of indices."""
 
 
-def child_indices(axes: int) -> tuple[str, ...]:
-    """Names of a child's indices in masks: ``i``; ``i0``, ``i1``, … if it has several axes."""
-    return ("i",) if axes == 1 else tuple(f"i{axis}" for axis in range(axes))
+def child_axes(extents: tuple[int, ...]) -> Axes:
+    """A child's indices in masks: ``i``; ``i0``, ``i1``, … if it has several axes."""
+    return _axes("i", extents)
 
 
-def parent_indices(axes: int) -> tuple[str, ...]:
-    """Names of a parent's indices in masks: ``j``; ``j0``, ``j1``, … if it has several axes."""
-    return ("j",) if axes == 1 else tuple(f"j{axis}" for axis in range(axes))
+def parent_axes(extents: tuple[int, ...]) -> Axes:
+    """A parent's indices in masks: ``j``; ``j0``, ``j1``, … if it has several axes."""
+    return _axes("j", extents)
 
 
-def equal_indices(axes: int) -> Predicate:
-    """``j == i`` on every axis."""
-    return conjunction(*(compare("==", Index(j), Index(i)) for i, j in zip(child_indices(axes), parent_indices(axes), strict=True)))
+def _axes(letter: str, extents: tuple[int, ...]) -> Axes:
+    return tuple((letter if len(extents) == 1 else f"{letter}{axis}", extent) for axis, extent in enumerate(extents))
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,34 @@ class Structure:
 
     - ``dense``: all of them, each with its own weight;
     - ``elementwise``: exactly those with equal indices, with one weight per node;
-    - ``identity``: the same with the fixed weight 1;
+    - ``identity``: the same with a fixed weight;
     - ``absent``: none;
     - ``masked``: those that satisfy ``predicate``, which is None otherwise. It may leave out indices: it broadcasts. On an edge written
       as elementwise or identity it implies equal indices.
 
-    ``pairs`` is how many there are.
+    ``pairs`` is how many there are, ``child_index`` and ``parent_index`` what the indices are called and how far they run.
     """
 
     kind: Kind
     pairs: int
+    child_index: Axes
+    parent_index: Axes
     predicate: Predicate | None = None
 
-    def joins(self, axes: int) -> Predicate:
-        """Which pairs these are, as a condition, for a child with ``axes`` axes."""
+    @property
+    def joined(self) -> Predicate:
+        """Which pairs these are, as a condition."""
         if self.predicate is not None:
             return self.predicate
-        return equal_indices(axes) if self.kind in ("elementwise", "identity") else Truth(self.kind == "dense")
+        return self.equal_indices if self.kind in ("elementwise", "identity") else Truth(self.kind == "dense")
+
+    @property
+    def equal_indices(self) -> Predicate:
+        """``j == i`` on every axis; never if the shapes differ."""
+        if len(self.child_index) != len(self.parent_index):
+            return Truth(False)
+        pairs = zip(self.child_index, self.parent_index, strict=True)
+        return conjunction(*(compare("==", Index(j), Index(i)) for (i, _), (j, _) in pairs))
 
 
 @dataclass(frozen=True)

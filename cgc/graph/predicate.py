@@ -287,6 +287,11 @@ def value_of(expression: Expression, indices: Mapping[str, Integers]) -> Integer
             return _FUNCTIONS[name][1](*(value_of(a, indices) for a in arguments))
 
 
+def integer(expression: Expression, indices: Mapping[str, int]) -> int:
+    """The value of an expression at one place. Raises ZeroDivisionError."""
+    return int(value_of(expression, {name: np.array(value, np.int64) for name, value in indices.items()}))
+
+
 # --- Text.
 
 _ADD, _MULTIPLY, _UNARY, _ATOM = range(4)

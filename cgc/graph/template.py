@@ -6,11 +6,12 @@ and lines join inputs only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
-from cgc.graph.parts import Part, PartEdge, Structure
+from cgc.graph.parts import Part, PartEdge, Structure, child_axes, parent_axes
 from cgc.source.diagnostics import Diagnostic, InternalCompilerError, Label, SpecError
 from cgc.spec.model import Component, Edge, Spec
 
@@ -29,15 +30,24 @@ def template(spec: Spec) -> tuple[Part, ...]:
     return order
 
 
-def gate(part: Part, edge: PartEdge, source: Part) -> Part | None:
-    """The dropout nodes on an edge (paper, eq. 12-13): one per node of its source, a parent of all that the source reaches there.
+def with_gates(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts with the dropout nodes on their edges (paper, eq. 12-13) as further parts, called ``<part>.<edge>.gate``.
 
-    They are named ``<part>.<edge>.gate`` and stand at the source's time.
+    There is one node per node of the edge's source, at the source's time (or one for all times); it is a parent of all that the source
+    reaches by this edge.
     """
-    if edge.edge.gate is None:
-        return None
-    name = f"{part.name}.{edge.edge.name}.gate"
-    return Part(name, name, None, "gate", source.extents, constant=edge.edge.gate.share == "time" or source.constant)
+    by_name = {part.name: part for part in parts}
+    gates: list[Part] = []
+    children: list[Part] = []
+    for part in parts:
+        edges = list(part.edges)
+        for edge in part.edges:
+            if edge.edge.gate is not None:
+                name = f"{part.name}.{edge.edge.name}.gate"
+                gates.append(Part(name, name, None, "gate", by_name[edge.source].extents, constant=edge.edge.gate.share == "time"))
+                edges.append(replace(edge, source=name))
+        children.append(replace(part, edges=tuple(edges)))
+    return (*gates, *children)
 
 
 def _layers(spec: Spec, component: Component) -> Iterator[Part]:
@@ -58,7 +68,7 @@ def _edge(spec: Spec, component: Component, edge: Edge, name: str, below: str | 
     elif below is not None and edge.parent == _stack_input(component):
         source, parent = below, component
     pairs = component.size * parent.size if edge.kind == "dense" else component.size
-    return PartEdge(source, edge.lag, edge, Structure(edge.kind, pairs))
+    return PartEdge(source, edge.lag, edge, Structure(edge.kind, pairs, child_axes(component.nodes), parent_axes(parent.nodes)))
 
 
 def _stack_input(component: Component) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cgc.derive.stage import Derivations
 from cgc.families.forms import Indicators, features, free_energies
-from cgc.graph.analysis import Graph, Part, PartEdge
+from cgc.graph.analysis import Graph
+from cgc.graph.parts import Part, PartEdge
 from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage
 from cgc.program.repeat import repeat_stacks
 from cgc.source.diagnostics import Diagnostic, SpecError
@@ -24,7 +25,7 @@ def lower(spec: Spec, graph: Graph, derivations: Derivations) -> Program:
     for part in graph.parts:
         component = spec.component(part.component)
         law = canonical[component.family]
-        if component.role == "input":
+        if part.role == "input":
             labels = _labels(spec, component)
             inputs.append(Input(part.name, component.nodes, law, component.clamp == "soft", labels))
         else:
@@ -126,8 +127,7 @@ def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Produ
             return Product("identity", inputs, outputs, fixed=1.0 if written.weight is None else written.weight)
         case _:
             fixed = 1.0 if written.kind == "identity" and written.weight is None else written.weight
-            index = Index(structure.child_index, structure.parent_index)
-            return Product("masked", inputs, outputs, fixed=fixed, init=written.init, mask=structure.predicate, index=index)
+            return Product("masked", inputs, outputs, fixed=fixed, init=written.init, mask=structure.predicate, index=Index(structure.child_index, structure.parent_index))
 
 
 def _stages(graph: Graph, layers: dict[str, Layer]) -> tuple[Stage, ...]:

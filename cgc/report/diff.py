@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cgc.graph.analysis import query
 from cgc.program.ir import Contribution
 from cgc.program.parameters import learned_size, parameters
+from cgc.source.diagnostics import SpecError
 
 if TYPE_CHECKING:
     from cgc.compiler import Model
@@ -43,10 +45,10 @@ def _assumptions(before: Model, after: Model) -> list[Row]:
 
 
 def _held(model: Model, statement: str) -> str:
-    from cgc.graph.analysis import holds
-
-    verdict = holds(model.spec, statement)
-    return "cannot be said" if verdict is None else "yes" if verdict else "no"
+    try:
+        return "yes" if query(model.graph, statement).holds else "no"
+    except SpecError:
+        return "cannot be said, it names what is not there"
 
 
 def _components(before: Model, after: Model) -> list[Row]:

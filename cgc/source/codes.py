@@ -119,12 +119,6 @@ CODES: dict[str, Code] = {
         "a: b, b: a",
         "a: b, b: {…}",
     ),
-    "CG310": Code(
-        "Shapes that do not match",
-        "Elementwise and identity edges join nodes of the same index, so both ends have the same shape and one number per node.",
-        "x: {nodes: 8}, h: {nodes: 16, parents: {x: identity}}",
-        "x: {nodes: 8}, h: {nodes: 8, parents: {x: identity}}",
-    ),
     "CG311": Code(
         "A name that cannot be used",
         "Names become names of folders, classes and attributes in the emitted package: letters, digits and `_`, no word of Python,\n"
@@ -184,7 +178,6 @@ CODES: dict[str, Code] = {
     "CG340": Code(
         "A validation loss is needed", "A plateau schedule and early stopping watch the loss on data kept apart: `validation` in `data`."
     ),
-    "CG341": Code("The data do not fit", "The examples must have the shape of the input, and the labels must fit the output."),
     "CG342": Code("Fields that exclude each other", "A weight that is fixed has no start value."),
     "CG390": Code(
         "Not supported by this version",
@@ -195,4 +188,87 @@ CODES: dict[str, Code] = {
         "`augment`, `flip_prob`, `predict`, `relabel`, `standardize`; `reuse`, `updates`; `uniform` priors; `at: last` on a hidden\n"
         "component.",
     ),
+    # --- CG4xx: the graph
+    "CG400": Code(
+        "The parents form a cycle",
+        "Within one time step, arrows may not lead from a component back to itself: that is no chain graph.\n"
+        "Remove one of the edges, or give it a lag.",
+        "a: {parents: {b: dense}}, b: {parents: {a: dense}}",
+        "a: {parents: {b: {kind: dense, lag: 1}}}, b: {parents: {a: dense}}",
+    ),
+    "CG401": Code(
+        "Shapes that do not match",
+        "Elementwise and identity edges join nodes of the same index, so both ends have the same shape.",
+        "x: {nodes: 8}, h: {nodes: 16, parents: {x: identity}}",
+        "x: {nodes: 8}, h: {nodes: 8, parents: {x: identity}}",
+    ),
+    "CG403": Code("A parent at the last step only", "What exists at the last step only cannot be the parent of what exists at every step."),
+    "CG410": Code(
+        "Not a statement",
+        "A statement reads `LEFT ⟂ RIGHT | GIVEN where CONDITION`; `_||_` may stand for ⟂. A term is `name[index, …]`.",
+        "h[i,t] ⟂ h[j,t-1] given parents",
+        "h[i,t] ⟂ h[j,t-1] | parents  where j != i",
+    ),
+    "CG411": Code("Unknown name in a statement", "The term names no component; layers of a stack are `h.0`, `h.1`, and so on."),
+    "CG412": Code("Wrong number of indices", "A term has one index per dimension of its nodes, and then the time.", "h[i,j,t]", "h[i,t]"),
+    "CG413": Code(
+        "The time of a term", "With time steps a term ends with `t`, `t-1`, …; without, it has none.", "h[i] ⟂ x[j]", "h[i,t] ⟂ x[j,t]"
+    ),
+    "CG414": Code(
+        "An index of neither side",
+        "The condition may use the indices of LEFT and RIGHT, and GIVEN may not bring new ones.",
+        "h[i] ⟂ x[j] | parents  where k != i",
+        "h[i] ⟂ x[j] | parents  where j != i",
+    ),
+    "CG415": Code("No such node", "An index or slice lies outside the nodes of the component."),
+    "CG416": Code("A mistake in a condition", "A condition compares whole numbers: `j != i`, `abs(i - j) > 1`, `i // 16 != j // 16`."),
+    "CG417": Code("A condition without a value", "A division by zero, or numbers that do not fit into 64 bits."),
+    # --- CG5xx: the derivation
+    "CG501": Code("An impossible base measure", "A base measure is a positive number at every state of the support."),
+    "CG502": Code("An impossible statistic", "A statistic is a finite number at every state of the support."),
+    "CG503": Code(
+        "No closed form",
+        "The expectation of this family is not known in closed form, and this version does not approximate it.\n"
+        "Piecewise linear values of normal and logistic noise are.",
+    ),
+    "CG504": Code("An impossible smallest scale", "`std_min` and `scale_min` are positive numbers.", "std_min: 0", "std_min: 0.1"),
+    "CG505": Code("An impossible scale", "A std or scale has a finite value at every energy e.", "std: 1/e", "std: 1/(1 + e**2)"),
+    "CG506": Code(
+        "No approximation of it", "`emit` names a function that stays near the derived expectation; this one leaves it without bound."
+    ),
+    "CG507": Code("Nothing to replace", "`emit` replaces a function of one energy; nodes with labels have several."),
+    "CG510": Code(
+        "A singular likelihood",
+        "Training maximises the likelihood of the outputs, which has no bound where their std vanishes.",
+        "{kind: rectified_gaussian, std: tanh(e)}",
+        "{kind: rectified_gaussian, std: tanh(e), std_min: 0.1}",
+    ),
+    "CG511": Code("An output without likelihood", "The output's family has no density that can be scored."),
+    "CG520": Code(
+        "No gradient passes",
+        "A sampled discrete node passes no gradient with `gradient: block`. If every node of a layer is sampled, nothing below it learns.",
+        "{method: pcff, sample_rate: 1}",
+        "{method: pcff, sample_rate: 0.4}",
+    ),
+    # --- CG6xx: what this version can compile
+    "CG601": Code("An output with children", "This version compiles outputs without children only."),
+    "CG602": Code("A gate on labels", "This version compiles dropout on nodes with one number only."),
+    "CG603": Code(
+        "Labels take dense edges",
+        "A node with labels shows one indicator per label, which elementwise edges cannot pair.",
+        "{x: identity}",
+        "{x: dense}",
+    ),
+    "CG604": Code(
+        "A shared gate in a loop",
+        "This version does not compile `share: time` on a lagged edge between components that depend on each other.",
+    ),
+    # --- CG7xx: training
+    "CG701": Code("One input and one output", "The data sets hold images with one label each."),
+    "CG702": Code("The data have other nodes", "The input has as many nodes as the layout of the data gives at each step."),
+    "CG703": Code("The data have other time steps", "A layout with steps needs `time` with as many; one without needs none."),
+    "CG704": Code("The data have other values", "A pixel lies between 0 and 1, and must be a value of the input."),
+    "CG705": Code("One label per example", "The output is one node; over time it is there at the last step only."),
+    "CG706": Code("The data have other labels", "The output has as many labels as the data."),
+    "CG707": Code("The split is fixed", "The bundled digits have a fixed validation part."),
 }

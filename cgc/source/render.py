@@ -12,6 +12,7 @@ from cgc.source.text import Source, Span
 
 WIDTH = 140
 TAB = 4
+SHOWN = 100
 
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m", "bold": "\x1b[1m", "line": "\x1b[34m"}
 _RESET = "\x1b[0m"
@@ -27,10 +28,12 @@ class _Mark:
 
 
 def render(diagnostics: Sequence[Diagnostic], colour: bool = False) -> str:
-    """All of them, one after another, and a line that counts them. Empty for none."""
+    """One after another, at most ``SHOWN``, and a line that counts all of them. Empty for none."""
     if not diagnostics:
         return ""
-    return "\n".join([*(render_one(diagnostic, colour) for diagnostic in diagnostics), _closing(diagnostics)]) + "\n"
+    more = len(diagnostics) - SHOWN
+    rest = [f"and {more} more\n"] if more > 0 else []
+    return "\n".join([*(render_one(diagnostic, colour) for diagnostic in diagnostics[:SHOWN]), *rest, _closing(diagnostics)]) + "\n"
 
 
 def render_one(diagnostic: Diagnostic, colour: bool = False) -> str:

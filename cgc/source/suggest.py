@@ -23,6 +23,9 @@ def distance(a: str, b: str) -> int:
 
 
 def nearest(word: str, options: Iterable[str]) -> str | None:
-    """The option nearest to ``word``, or None if none is near; ties go to the first in alphabetical order."""
-    best = min(((distance(word.lower(), o.lower()), o) for o in options), default=None)
-    return best[1] if best and best[0] <= min(max(1, len(word) // 3), len(word) - 1) else None
+    """The option nearest to ``word``, or None if none is near; ties go to the nearest length, then to alphabetical order."""
+    limit = min(max(1, len(word) // 3), len(word) - 1)
+    # lengths differ by no more than the distance
+    near = [(abs(len(option) - len(word)), option) for option in options if abs(len(option) - len(word)) <= limit]
+    best = min(((distance(word.lower(), option.lower()), longer, option) for longer, option in near), default=None)
+    return best[2] if best and best[0] <= limit else None

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+
+
+@lru_cache(maxsize=8)
+def _lines(text: str) -> list[str]:
+    # every span of a text asks for lines of it
+    return text.split("\n")
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,7 @@ class Source:
 
     def line(self, number: int) -> str:
         """The text of line ``number`` (from 1), without its line break; empty past the end."""
-        lines = self.text.split("\n")
+        lines = _lines(self.text)
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
 

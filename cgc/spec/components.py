@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cgc.families.forms import FiniteExponential, features, free_energies
+from cgc.families.forms import FiniteExponential
 from cgc.formula.fields import kind_of
 from cgc.source.diagnostics import Label
 from cgc.source.text import Span
@@ -147,7 +147,7 @@ def _edges(reader: Reader, name: str, node: Node) -> list[EdgeDraft]:
 
 
 def check_components(reader: Reader, drafts: Mapping[str, Draft], timed: bool, place: Span) -> None:
-    """What components say about each other. Nothing is said about parts that could not be read."""
+    """What components say about each other; nothing about parts that could not be read. Cycles and shapes, ``cgc.graph`` checks."""
     for draft in drafts.values():
         _check_role(reader, draft, timed)
         _check_edges(reader, draft, drafts, timed)
@@ -217,8 +217,6 @@ def _check_edges(reader: Reader, draft: Draft, drafts: Mapping[str, Draft], time
         names.setdefault(item.name, place)
         _check_time(reader, draft, item, parent, timed)
         _check_weight(reader, item)
-        if edge.kind != "dense":
-            _check_pairing(reader, draft, item, parent)
 
 
 def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, timed: bool) -> None:
@@ -232,9 +230,9 @@ def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, ti
     elif edge.lag == 0 and item.parent == draft.name:
         why = "within one step this would be a cycle"
         reader.error("CG334", f"`{draft.name}` is its own parent", lag_place, why=why, help="add `lag: 1` for the step before")
-    elif parent.body is not None and parent.body.at == "last" and (edge.lag > 0 or (draft.body is not None and draft.body.at != "last")):
+    elif edge.lag > 0 and parent.body is not None and parent.body.at == "last":
         others = (Label(parent.at("at"), f"{parent.name} is there at the last step only"),)
-        reader.error("CG333", f"`{parent.name}` is not there at every step", item.place, others=others, help="remove `at: last`")
+        reader.error("CG333", f"`{parent.name}` has no earlier steps", item.place, others=others, help="remove `at: last`")
     if edge.gate is not None and edge.gate.share == "time" and not timed:
         reader.error("CG333", "`share: time` needs time steps", item.node.find(("gate", "share"))[1].span, help="remove it")
 
@@ -249,28 +247,6 @@ def _check_weight(reader: Reader, item: EdgeDraft) -> None:
     if isinstance(init, surface.UniformInit) and init.low >= init.high:
         place = item.node.find(("init", "high"))[1].span
         reader.error("CG306", f"`high` is {init.high:g}, not above `low`, {init.low:g}", place, help="exchange them")
-
-
-def _check_pairing(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft) -> None:
-    """Elementwise edges join nodes of the same index, each with one number."""
-    if item.edge is None or draft.body is None or parent.body is None:
-        return
-    kind = item.edge.kind
-    if draft.body.nodes != parent.body.nodes:
-        others = tuple(
-            Label(other.at("nodes"), f"{other.name} has {' x '.join(map(str, other.body.nodes))} nodes")
-            for other in (parent, draft)
-            if other.body is not None
-        )
-        why = f"an {kind} edge joins nodes of the same index"
-        message = f"`{parent.name}` and `{draft.name}` have different shapes"
-        reader.error("CG310", message, item.place, others=others, why=why, help="use `dense`, or give both the same nodes")
-        return
-    for other, count in ((parent, features), (draft, free_energies)):
-        if other.family is not None and count(other.family.law) != 1:
-            why = f"an {kind} edge joins one number with one number; `{other.name}` has {count(other.family.law)} per node"
-            reader.error("CG310", f"an {kind} edge cannot join labels", item.place, why=why, help="use `dense`")
-            return
 
 
 def _check_stack(reader: Reader, draft: Draft) -> None:

@@ -18,14 +18,13 @@ from cgc.spec.model import Family, Spec, StatementText
 from cgc.spec.names import bad_name, bad_spec_name
 from cgc.spec.training import read_inference, read_train
 from cgc.spec.unsupported import FIELDS, not_yet
-from cgc.spec.validate import Reader, suggestion, whole
+from cgc.spec.validate import Reader, whole
 
 _FIELDS = [name for name in surface.Document.model_fields if name != "extends"]
 
 
-# what follows from numbers: in one expression, or further away
+# what a number in an expression may cause
 _NUMERIC = ("CG208", "CG305", "CG306")
-_FURTHER = ("CG310", "CG341")
 
 
 def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spec:
@@ -40,11 +39,11 @@ def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spe
     doc = _read_doc(reader, entries.get("doc"))
     broken = _read_params(reader, document)
     families = read_families(reader, reader.section(document, "families"))
-    steps, timed, readable = _read_time(reader, entries.get("time"))
+    steps, timed = _read_time(reader, entries.get("time"))
     drafts = _read_components(reader, document, families, timed)
     statements = _read_statements(reader, entries.get("independence"))
     inferences = read_inference(reader, document, drafts)
-    train = read_train(reader, entries.get("train"), drafts if readable else {}, steps)
+    train = read_train(reader, entries.get("train"))
     if reader.findings:
         raise SpecError(*in_order([finding for finding in reader.findings if not _follows(finding, broken)], sources))
     return Spec(
@@ -66,11 +65,15 @@ def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spe
 
 def _follows(finding: Diagnostic, broken: Sequence[str]) -> bool:
     """Whether a finding may only be there because the params ``broken`` have no right value."""
-    if not broken or finding.span is None or finding.code in _FURTHER:
-        return bool(broken)
+    if finding.span is None or finding.code not in _NUMERIC:
+        return False
     start = finding.span.column - 1
     text = finding.span.source.line(finding.span.line)[start : start + finding.span.length]
-    return finding.code in _NUMERIC and any(re.search(rf"\b{re.escape(name)}\b", text) for name in broken)
+    return _mentions(text, broken)
+
+
+def _mentions(text: str, names: Sequence[str]) -> bool:
+    return any(re.search(rf"\b{re.escape(name)}\b", text) for name in names)
 
 
 def in_order(findings: Sequence[Diagnostic], sources: Sequence[str]) -> list[Diagnostic]:
@@ -82,7 +85,10 @@ def in_order(findings: Sequence[Diagnostic], sources: Sequence[str]) -> list[Dia
         name = finding.span.source.name
         return (sources.index(name) if name in sources else len(sources), finding.span.line, finding.span.column)
 
-    once = {(finding.code, finding.message, str(finding.span)): finding for finding in findings}
+    # what an alias shows in several places is said at the first of them
+    once: dict[tuple[str, Span | None, str], Diagnostic] = {}
+    for finding in findings:
+        once.setdefault((finding.code, finding.span, finding.help), finding)
     return sorted(once.values(), key=key)
 
 
@@ -93,8 +99,10 @@ def _check_fields(reader: Reader, document: Node) -> Node:
     entries = {key: entry for key, entry in written.items() if key in _FIELDS}
     for key, entry in written.items():
         if key not in _FIELDS and (key,) not in FIELDS:
-            reader.error("CG301", f"unknown field `{key}` in the spec", entry.key, help=suggestion(key, _FIELDS, "fields"))
-            entries.setdefault(nearest(key, _FIELDS) or key, entry)
+            close = nearest(key, _FIELDS)
+            help = f"did you mean `{close}`?" if close else "fields: " + ", ".join(_FIELDS)
+            reader.error("CG301", f"unknown field `{key}` in the spec", entry.key, help=help)
+            entries.setdefault(close or key, entry)
     start = Span(document.span.source, 1, 1)
     version = entries.get("cgc")
     if version is None:
@@ -128,7 +136,9 @@ def _read_doc(reader: Reader, entry: Entry | None) -> str:
 
 
 def _read_params(reader: Reader, document: Node) -> list[str]:
-    """Adds the params to the reader, each over those above it. Those with a mistake are returned; one without a value stands in as 1."""
+    """Adds the params to the reader, each over those above it. Those with a mistake, or over such, are returned; one without a value
+    stands in as 1.
+    """
     broken = []
     for name, entry in reader.section(document, "params").items():
         before = len(reader.findings)
@@ -142,16 +152,18 @@ def _read_params(reader: Reader, document: Node) -> list[str]:
                 reader.error("CG313", f"`{name}` is {param.default:g}, and must be at least {param.min:g}", place)
             if param.max is not None and param.default > param.max:
                 reader.error("CG313", f"`{name}` is {param.default:g}, and must be at most {param.max:g}", place)
-        broken += [name] * (len(reader.findings) > before)
+        default = entry.node.find(("default",))[1].scalar
+        if len(reader.findings) > before or (isinstance(default, str) and _mentions(default, broken)):
+            broken.append(name)
     return broken
 
 
-def _read_time(reader: Reader, entry: Entry | None) -> tuple[int | None, bool, bool]:
-    """The number of steps; whether there is time; whether it could be read."""
+def _read_time(reader: Reader, entry: Entry | None) -> tuple[int | None, bool]:
+    """The number of steps, and whether there is time at all."""
     if entry is None or entry.node.plain() is None:
-        return None, False, True
+        return None, False
     time = reader.read(surface.Time, entry.node, ("time",), "`time`", entry.key)
-    return (time.steps if time else None), True, time is not None
+    return (time.steps if time else None), True
 
 
 def _read_components(reader: Reader, document: Node, families: dict[str, Family | None], timed: bool) -> dict[str, Draft]:

@@ -1,19 +1,17 @@
-"""Inference and training: read, checked against the components, built."""
+"""Inference and training: read, checked, built."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cgc.families.forms import FiniteExponential, Indicators
-from cgc.source.diagnostics import Label
 from cgc.source.tree import Entry, Node
 from cgc.spec import surface
 from cgc.spec.components import Draft
 from cgc.spec.model import Data, Inference, Optimizer, Schedule, Train
-from cgc.spec.validate import Reader, suggestion, whole
+from cgc.spec.validate import Reader, suggestion
 
-# pixels per side and labels of the data sets
-_IMAGES = {"digits": (8, 10), "mnist": (28, 10)}
+# data with a validation part of their own
+_SPLIT = ("digits",)
 
 
 def read_inference(reader: Reader, document: Node, drafts: Mapping[str, Draft]) -> tuple[Inference, Inference]:
@@ -59,8 +57,8 @@ def read_inference(reader: Reader, document: Node, drafts: Mapping[str, Draft]) 
     )
 
 
-def read_train(reader: Reader, entry: Entry | None, drafts: Mapping[str, Draft], steps: int | None) -> Train | None:
-    """How to train, if the spec says so."""
+def read_train(reader: Reader, entry: Entry | None) -> Train | None:
+    """How to train, if the spec says so. Whether the data fit the graph, ``cgc.emit.training`` checks."""
     if entry is None or entry.node.plain() is None:
         return None
     node = entry.node
@@ -68,11 +66,10 @@ def read_train(reader: Reader, entry: Entry | None, drafts: Mapping[str, Draft],
     if read is None:
         return None
     waits = [name for name, wanted in (("schedule", read.schedule), ("early_stop", read.early_stop)) if _waits(wanted)]
-    if waits and read.data.validation is None:
+    if waits and read.data.validation is None and read.data.name not in _SPLIT:
         help = "add `validation: 0.1` to `data`"
         message = f"`{waits[0]}` watches a validation loss, and no data are kept for it"
         reader.error("CG340", message, node.find((waits[0],))[0], help=help)
-    _check_data(reader, node, read.data, drafts, steps)
     schedule = None
     match read.schedule:
         case surface.PlateauSchedule() as plateau:
@@ -104,63 +101,3 @@ def read_train(reader: Reader, entry: Entry | None, drafts: Mapping[str, Draft],
 
 def _waits(section: object) -> bool:
     return isinstance(section, (surface.PlateauSchedule, surface.EarlyStop))
-
-
-def _check_data(reader: Reader, node: Node, data: surface.Data, drafts: Mapping[str, Draft], steps: int | None) -> None:
-    """Whether the examples fit the input and the labels the output; where the layout does not fit time, this alone is told."""
-    place, written = node.find(("data",))
-    place = whole(written, place)
-    if not all(draft.sound for draft in drafts.values()):
-        return
-    inputs = [draft for draft in drafts.values() if draft.body and draft.body.role == "input"]
-    outputs = [draft for draft in drafts.values() if draft.body and draft.body.role == "output"]
-    if not inputs or not outputs:
-        return
-    for role, found in (("input", inputs), ("output", outputs)):
-        if len(found) > 1:
-            names = " and ".join(f"`{draft.name}`" for draft in found)
-            reader.error("CG341", f"{data.name} has one {role}, the spec has {names}", place, help="train it with a script of your own")
-            return
-    side, classes = _IMAGES[data.name]
-    shape, length = {
-        "vector": ((side * side,), None),
-        "image": ((1, side, side), None),
-        "row_sequence": ((side,), side),
-        "pixel_sequence": ((1,), side * side),
-    }[data.layout]
-    what = f"{data.name} as `{data.layout}`"
-    here = (Label(place, "these data"),)
-    if steps != length:
-        wanted = f"needs {length} time steps" if length else "has no time steps"
-        help = f"write `time: {{steps: {length}}}`" if length else "use `as: row_sequence` or `pixel_sequence`"
-        reader.error("CG341", f"{what} {wanted}", place, help=help)
-        return
-    _check_input(reader, inputs[0], data, what, shape, here)
-    _check_output(reader, outputs[0], data, what, classes, length is not None, here)
-
-
-def _check_input(reader: Reader, draft: Draft, data: surface.Data, what: str, shape: tuple[int, ...], here: tuple[Label, ...]) -> None:
-    body, family = draft.body, draft.family
-    assert body is not None and family is not None
-    if body.nodes != shape:
-        wanted = str(shape[0]) if len(shape) == 1 else f"[{', '.join(map(str, shape))}]"
-        found = " x ".join(map(str, body.nodes))
-        message = f"{what} needs an input of {' x '.join(map(str, shape))} nodes, `{draft.name}` has {found}"
-        reader.error("CG341", message, draft.at("nodes"), others=here, help=f"write `nodes: {wanted}`")
-    elif isinstance(family.law, Indicators):
-        reader.error("CG341", f"{what} gives numbers, `{draft.name}` takes labels", draft.at("family"), others=here, help="use `binary`")
-    elif isinstance(family.law, FiniteExponential) and body.clamp == "hard" and data.threshold is None:
-        why = f"the pixels of {data.name} lie anywhere between black and white"
-        help = "write `clamp: soft`, or `threshold: 0.5` in `data`"
-        reader.error("CG341", f"`{draft.name}` takes its states only", draft.place, others=here, why=why, help=help)
-
-
-def _check_output(reader: Reader, draft: Draft, data: surface.Data, what: str, classes: int, timed: bool, here: tuple[Label, ...]) -> None:
-    body, family = draft.body, draft.family
-    assert body is not None and family is not None
-    law = family.law
-    if not isinstance(law, Indicators) or law.labels < classes or body.nodes != (1,):
-        help = f"one node with `{{kind: categorical, labels: {classes}}}`"
-        reader.error("CG341", f"`{draft.name}` cannot hold the {classes} labels of {data.name}", draft.at("family"), others=here, help=help)
-    elif timed and body.at == "all":
-        reader.error("CG341", f"{what} has one label per sequence", draft.place, others=here, help=f"add `at: last` to `{draft.name}`")

@@ -85,6 +85,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Modul
     """Emits a package of its own name below ``tmp_path`` and imports its ``train``; the current folder is ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    torch.set_num_threads(1)
 
     def load(**settings: Any) -> ModuleType:
         name = f"package_{abs(hash(str(tmp_path)))}_{len(list(tmp_path.iterdir()))}"

@@ -27,10 +27,16 @@ class Class:
 
 @dataclass(frozen=True)
 class Module:
-    """One emitted file of classes. ``parts`` names the fixed passages (templates) that it needs, in their order."""
+    """One emitted file of classes.
+
+    ``parts`` names the fixed passages (templates) that it needs, in their order; ``inference`` those inside the class Inference,
+    whose fields are ``settings``.
+    """
 
     doc: tuple[str, ...]
     parts: tuple[str, ...]
+    settings: tuple[str, ...]
+    inference: tuple[str, ...]
     classes: tuple[Class, ...]
     network: Class
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cgc.graph.predicate import names, tensor_text
 from cgc.program.ir import Contribution, Layer, Product
@@ -45,8 +45,11 @@ def stepwise_normalisation(layer: Layer, group: tuple[str, ...]) -> bool:
     return (layer.normalised == "energy" and bool(waits)) or (layer.normalised == "inputs" and any(c.lag == 0 for c in waits))
 
 
-def layer_class(name: str, layer: Layer, law_class: str, law_arguments: str, group: tuple[str, ...], timed: bool, doc: str) -> LayerCode:
-    """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none)."""
+def layer_class(name: str, layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, doc: str) -> LayerCode:
+    """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
+
+    ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all.
+    """
     parts: set[str] = set()
     sized = _sized(layer)
     init = ["super().__init__()"]
@@ -56,16 +59,15 @@ def layer_class(name: str, layer: Layer, law_class: str, law_arguments: str, gro
     if layer.normalised != "no":
         parts.add("batch_norm")
         init.append(f"self.normalize = BatchNorm({layer.energies})")
-    init.append(f"self.node = {law_class}({law_arguments})")
     arguments = ", ".join(str(c.product.inputs) for c in layer.contributions if c.name in sized)
     signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
     masked = timed and layer.normalised != "no" and not layer.last
     if not group:
-        methods = [_map(layer, masked, timed)]
+        methods = [_map(layer, masked, law, drawn)]
     elif group == (layer.name,) and not stepwise_normalisation(layer, group) and all(c.lag for c in inside(layer, group)):
-        methods = [_loop(layer, group, masked)]
+        methods = [_loop(layer, group, masked, law, drawn)]
     else:
-        methods = [_drive(layer, group, masked), _step(layer, group)]
+        methods = [_drive(layer, group, masked), _step(layer, group, law, drawn)]
     definition = Class(name, "nn.Module", wrapped(doc), (), (Function(f"__init__({signature}) -> None", tuple(init)), *methods))
     return LayerCode(definition, arguments, tuple(sorted(parts)))
 
@@ -98,7 +100,6 @@ def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
         lines.append(f"nn.init.{_init(p.init)}".replace("(", f"(self.{c.name}.weight, ", 1))
     if c.gate is not None:
         parts.add(f"{c.gate.kind}_gate")
-        lines.append(f"self.{c.name}_gate = {_gate(c.gate)}")
     return lines
 
 
@@ -144,10 +145,10 @@ def _init(init: Init) -> str:
             return f"constant_({number_text(init.low)})"
 
 
-def _gate(gate: DropoutGate) -> str:
-    value = number_text(gate.keep_prob if gate.kind == "bernoulli" else gate.std)
-    shared = ", share_time=True" if gate.share == "time" else ""
-    return f"{'BernoulliGate' if gate.kind == 'bernoulli' else 'GaussianGate'}({value}{shared})"
+def _gate(gate: DropoutGate, value: str) -> str:
+    """The dropout nodes' factor for the features ``value``."""
+    number = number_text(gate.keep_prob if gate.kind == "bernoulli" else gate.std)
+    return f"how.{gate.kind}({value}, {number}{', shared=True' if gate.share == 'time' else ''})"
 
 
 def _bias(layer: Layer, sized: tuple[str, ...]) -> list[str]:
@@ -166,7 +167,7 @@ def _bias(layer: Layer, sized: tuple[str, ...]) -> list[str]:
 def _term(c: Contribution, value: str) -> str:
     """One contribution as an expression of the parent's features ``value``."""
     if c.gate is not None:
-        value = f"{value} * self.{c.name}_gate({value})"
+        value = f"{value} * {_gate(c.gate, value)}"
     if c.product.kind == "identity":
         scale = c.product.fixed if c.product.fixed is not None else 1
         if scale == 1:
@@ -183,7 +184,7 @@ def _sum(layer: Layer, contributions: tuple[Contribution, ...], values: dict[str
     for c in contributions:
         value = values[c.name]
         if c is first and fold:
-            gated = value if c.gate is None else f"{value} * self.{c.name}_gate({value})"
+            gated = value if c.gate is None else f"{value} * {_gate(c.gate, value)}"
             terms.append(f"F.linear({gated}, self.{c.name}.weight, self.bias)")
         else:
             terms.append(_term(c, value))
@@ -218,7 +219,7 @@ def _energy(layer: Layer, contributions: tuple[Contribution, ...], values: dict[
     return " + ".join([total, *(_term(c, values[c.name]) for c in lagged)])
 
 
-def _finish(layer: Layer, energy: str) -> tuple[str, ...]:
+def _finish(layer: Layer, energy: str, law: str, drawn: bool) -> tuple[str, ...]:
     """From the sum of contributions to what the layer returns: energies of an output, else features."""
     lines = [f"e = {energy}"]
     if layer.labels is not None:
@@ -226,11 +227,18 @@ def _finish(layer: Layer, energy: str) -> tuple[str, ...]:
     elif layer.output and len(layer.nodes) > 1:
         lines.append(f"e = e.unflatten(-1, {layer.nodes})")
     if len(lines) == 1:
-        return (f"return {energy}",) if layer.output else (f"return self.node({energy})",)
+        value, lines = energy, []
+    elif len(lines) == 2 and lines[1].startswith("e = F.pad(e, "):
+        value, lines = lines[1].removeprefix("e = ").replace("F.pad(e, ", f"F.pad({energy}, "), []
+    else:
+        value = "e"
     if layer.output:
-        return (*lines, "return e")
+        return (*lines, f"return {value}")
+    comment = value[value.index("  #") :] if "  #" in value else ""
+    value = value.removesuffix(comment)
     flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
-    return (*lines, f"return self.node(e){flat}")
+    inferred = f"how({law}, {value})" if drawn else f"{law}.expectation({value})"
+    return (*lines, f"return {inferred}{flat}{comment}")
 
 
 def _label_lines(layer: Layer) -> list[str]:
@@ -260,10 +268,21 @@ def _signature(name: str, contributions: tuple[Contribution, ...], extra: tuple[
     return f"{name}({', '.join(['self', *(f'{c.name}: Tensor' for c in contributions), *extra])}) -> Tensor"
 
 
-def _map(layer: Layer, masked: bool, timed: bool) -> Function:
+def _how(layer: Layer, drawn: bool) -> tuple[str, ...]:
+    """The argument that tells how values are inferred, where the layer needs it."""
+    return ("how: Inference",) if needs_inference(layer, drawn) else ()
+
+
+def needs_inference(layer: Layer, drawn: bool) -> bool:
+    """Whether anything in the layer can be drawn: its nodes, or a gate."""
+    return (drawn and not layer.output) or any(c.gate for c in layer.contributions)
+
+
+def _map(layer: Layer, masked: bool, law: str, drawn: bool) -> Function:
     values = {c.name: c.name for c in layer.contributions}
-    extra = ("valid: Tensor | None = None",) if masked else ()
-    return Function(_signature("forward", layer.contributions, extra), _finish(layer, _energy(layer, layer.contributions, values, masked)))
+    extra = (*_how(layer, drawn), *(("valid: Tensor | None = None",) if masked else ()))
+    energy = _energy(layer, layer.contributions, values, masked)
+    return Function(_signature("forward", layer.contributions, extra), _finish(layer, energy, law, drawn))
 
 
 def _drive_energy(layer: Layer, group: tuple[str, ...], masked: bool) -> str:
@@ -274,35 +293,35 @@ def _drive_energy(layer: Layer, group: tuple[str, ...], masked: bool) -> str:
     return _energy(layer, known, values, masked)
 
 
-def _loop(layer: Layer, group: tuple[str, ...], masked: bool) -> Function:
+def _loop(layer: Layer, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
     """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
     known, waits = outside(layer, group), inside(layer, group)
     reach = max(c.lag for c in waits)
     own = layer.component
     while own in {c.name for c in known}:
         own += "_"
-    extra = ("past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
+    extra = (*_how(layer, drawn), "past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
     values = {c.name: f"{own}[-{c.lag}]" for c in waits}
     body = [f"e = {_drive_energy(layer, group, masked)}"]
     if not known:
-        body = [f"e = ({_drive_energy(layer, group, masked)}) + past.new_zeros(len(past), steps, 1)"]
+        body = [f"e = ({_drive_energy(layer, group, masked)}) + past.new_zeros(*past.shape[:-2], steps, 1)"]
         extra = ("steps: int", *extra)
     for c in waits:
         if c.gate is not None and c.gate.share == "time":
-            body.append(f"{c.name}_noise = self.{c.name}_gate(past[:, -1])")
+            body.append(f"{c.name}_noise = {_gate(replace(c.gate, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
     terms = []
     for c in waits:
         text = _term(c, values[c.name])
         if c.gate is not None and c.gate.share == "time":
-            text = text.replace(f"self.{c.name}_gate({values[c.name]})", f"{c.name}_noise")
+            text = text.replace(_gate(c.gate, values[c.name]), f"{c.name}_noise")
         terms.append(text)
     step = " + ".join(["e_t", *terms])
-    body.append(f"{own} = list(past.unbind(1))  # the {reach} step{'s' * (reach > 1)} before the first")
-    body.append("for e_t in e.unbind(1):")
-    inner = _finish(layer, step)
+    body.append(f"{own} = list(past.unbind(-2))  # what came before the first step")
+    body.append("for e_t in e.unbind(-2):")
+    inner = _finish(layer, step, law, drawn)
     lines = [f"    {line}" for line in inner[:-1]]
     last = inner[-1].removeprefix("return ")
-    body += [*lines, f"    {own}.append({last})", f"return torch.stack({own}[{reach}:], 1)"]
+    body += [*lines, f"    {own}.append({last})", f"return torch.stack({own}[{reach}:], -2)"]
     return Function(_signature("forward", known, extra), tuple(body))
 
 
@@ -324,18 +343,19 @@ def _drive(layer: Layer, group: tuple[str, ...], masked: bool) -> Function:
     known = drive_arguments(layer, group)
     values = {c.name: c.name for c in known}
     waits = stepwise_normalisation(layer, group)
-    extra = ("valid: Tensor | None = None",) if masked and not waits else ()
+    gated = ("how: Inference",) if any(c.gate for c in known) else ()
+    extra = (*gated, *(("valid: Tensor | None = None",) if masked and not waits else ()))
     doc = ("The part of the energy that does not wait for the loop over time.",)
     if not known:
         bias = "self.bias" if layer.bias is True and not waits else number_text(float(layer.bias or 0)) if not waits else "0"
         size = layer.energies
-        return Function(f"drive(self, like: Tensor) -> Tensor", (f"return like.new_zeros(*like.shape[:2], {size}) + {bias}",), doc)
+        return Function(f"drive(self, like: Tensor) -> Tensor", (f"return like.new_zeros(*like.shape[:-1], {size}) + {bias}",), doc)
     if waits:
-        return Function(_signature("drive", known), (f"return {_sum(layer, known, values, bias=False)}",), doc)
+        return Function(_signature("drive", known, gated), (f"return {_sum(layer, known, values, bias=False)}",), doc)
     return Function(_signature("drive", known, extra), (f"return {_energy(layer, known, values, masked and not waits)}",), doc)
 
 
-def _step(layer: Layer, group: tuple[str, ...]) -> Function:
+def _step(layer: Layer, group: tuple[str, ...], law: str, drawn: bool) -> Function:
     arguments = step_arguments(layer, group)
     values = {c.name: c.name for c in arguments}
     if not stepwise_normalisation(layer, group):
@@ -347,5 +367,5 @@ def _step(layer: Layer, group: tuple[str, ...]) -> Function:
         direct = " + ".join(["drive", *(_term(c, c.name) for c in arguments if not c.lag)])
         lagged = [_term(c, c.name) for c in arguments if c.lag]
         energy = " + ".join([_normalised(layer, direct, masked=False), *lagged])
-    names = ", ".join(["self", "drive: Tensor", *(f"{c.name}: Tensor" for c in arguments)])
-    return Function(f"step({names}) -> Tensor", _finish(layer, energy), ("Features at one time step.",))
+    names = ", ".join(["self", "drive: Tensor", *(f"{c.name}: Tensor" for c in arguments), *_how(layer, drawn)])
+    return Function(f"step({names}) -> Tensor", _finish(layer, energy, law, drawn), ("Features at one time step.",))

@@ -7,23 +7,32 @@ from cgc.families.forms import FiniteExponential, Indicators
 from cgc.program.ir import Input, Layer, Map, Program, Repeat, Scan, Stage, depth, layers_of
 from cgc.spec.model import Inference
 from cgc.targets.torch.code import Class, Function, Module, wrapped
-from cgc.targets.torch.layers import LayerCode, drive_arguments, layer_class, step_arguments, stepwise_normalisation
+from cgc.targets.torch.layers import (
+    LayerCode,
+    drive_arguments,
+    layer_class,
+    needs_inference,
+    step_arguments,
+    stepwise_normalisation,
+)
 from cgc.targets.torch.names import class_name, distinct
-from cgc.targets.torch.nodes import node_class
+from cgc.targets.torch.nodes import law_class, state_draw
 from cgc.targets.torch.scalar import number_text
 
-# the order in which fixed passages stand in a file
+# the order in which fixed passages stand in a file, and inside its class Inference
 PARTS = (
-    "normal_pdf", "normal_cdf", "normal_ramp", "log_normal_interval", "log_logistic_interval", "node", "soft_clamp", "states",
-    "labels", "bernoulli_gate", "gaussian_gate", "elementwise", "masked", "batch_norm", "last", "shifted", "keep", "network",
+    "normal_pdf", "normal_cdf", "normal_ramp", "log_normal_interval", "log_logistic_interval", "elementwise", "masked", "batch_norm",
+    "one_hot", "last", "shifted", "keep",
 )  # fmt: skip
+INFERENCE = ("at", "call", "call_features", "soft_clamp", "states", "labels", "bernoulli_gate", "gaussian_gate")
 _NEEDS = {"normal_ramp": ("normal_cdf", "normal_pdf"), "log_normal_interval": ("normal_cdf",)}
 
 
 def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Module:
     """The module of ``program``. ``factorisation`` is the joint distribution as text, ``doc`` the file's first lines."""
     writer = _Writer(program, factorisation)
-    return Module(doc, writer.parts(), tuple(writer.classes), writer.model())
+    model = writer.model()
+    return Module(doc, writer.parts(PARTS), writer.settings(), writer.parts(INFERENCE), tuple(writer.classes), model)
 
 
 class _Writer:
@@ -34,55 +43,75 @@ class _Writer:
         self.factorisation = factorisation
         self.timed = program.steps is not None
         self.past = depth(program)
-        self.taken = {"Model", "Node", "Stochastic", "Tensor", "BatchNorm", "Elementwise", "Masked", "SoftClamp", "States", "Labels"}
-        self.taken |= {"BernoulliGate", "GaussianGate", "Outputs", "Network", "F", "nn", "torch", "math"}
+        self.taken = {"Model", "Inference", "Tensor", "BatchNorm", "Elementwise", "Masked", "Outputs", "State", "NamedTuple", "NormalRamp"}
+        self.taken |= {"F", "nn", "torch", "math"}
         self.name = distinct(class_name(program.name), self.taken, "Model")
-        self.needed: set[str] = {"node", "network"}
+        self.needed: set[str] = set()
         self.classes: list[Class] = []
         self.law_classes = self._laws()
         self.codes = self._layers()
-        self.given = {item.name: self._given(item) for item in program.inputs}
         self.outputs = [program.layer(name) for name in program.outputs]
 
     def law(self, name: str) -> Derivation:
         return self.program.law(name)
 
-    def parts(self) -> tuple[str, ...]:
+    def parts(self, order: tuple[str, ...]) -> tuple[str, ...]:
+        """The fixed passages of ``order`` that the classes written so far need."""
         needed = self.needed | {more for part in self.needed for more in _NEEDS.get(part, ())}
-        return tuple(part for part in PARTS if part in needed)
+        return tuple(part for part in order if part in needed)
 
     # ---- node laws and layers
 
+    def settings(self) -> tuple[str, ...]:
+        """The fields of the class Inference."""
+        rate = "rate: float | dict[str, float] = 0.0" if self._rated() else "rate: float = 0.0"
+        gates = ("gates: bool = True  # dropout nodes are drawn",) if self._gated() else ()
+        return (rate, "straight_through: bool = False", "sampled: bool = False  # the input is drawn too", *gates, "draws: int = 1")
+
+    def _rated(self) -> bool:
+        return bool(self.program.train.sample_rates or self.program.eval.sample_rates)
+
+    def _gated(self) -> bool:
+        return any(c.gate for layer in self.program.layers() for c in layer.contributions)
+
     def _laws(self) -> dict[str, str]:
         layers = self.program.layers()
+        hidden = [self.law(layer.law) for layer in layers if not layer.output]
+        several = any(law.statistic is not None or isinstance(law.sampling, Labels) for law in hidden)
+        self.needed.add("call_features" if several else "call")
         names: dict[str, str] = {}
         for law in dict.fromkeys(layer.law for layer in layers):
             users = [layer for layer in layers if layer.law == law]
-            name = distinct(class_name(law), self.taken, "Node")
-            many = any(layer.size > 1 for layer in users)
-            definition, helpers = node_class(name, self.law(law), many, any(layer.output for layer in users))
+            names[law] = distinct(class_name(law), self.taken, "Node")
+            definition, helpers = law_class(names[law], self.law(law), users, several)
             self.needed.update(helpers)
             self.classes.append(definition)
-            names[law] = name
         return names
+
+    def _law_call(self, layer: Layer) -> str:
+        """The layer's law as an expression."""
+        axis = "-2" if isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1 else ""
+        return f"{self.law_classes[layer.law]}({axis})"
+
+    def _drawn(self, layer: Layer) -> bool:
+        return not self.law(layer.law).deterministic
 
     def _layers(self) -> dict[str, LayerCode]:
         codes: dict[str, LayerCode] = {}
-        shared: dict[str, tuple[str, list[LayerCode]]] = {}
+        known: dict[str, list[LayerCode]] = {}
         for stage in self.program.stages:
             for layer, group in _grouped(stage):
-                many_labels = isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1
-                doc = self._layer_doc(layer)
-                wanted = class_name(layer.component)
-                for name, known in (shared.get(layer.component, ("", []))[1] and [shared[layer.component]]) or []:
-                    again = layer_class(known[0].definition.name, layer, self.law_classes[layer.law], "-2" * many_labels, group, self.timed, doc)
-                    if again.definition == known[0].definition:
-                        codes[layer.name] = again
-                if layer.name in codes:
+
+                def build(name: str, layer: Layer = layer, group: tuple[str, ...] = group) -> LayerCode:
+                    return layer_class(name, layer, self._law_call(layer), self._drawn(layer), group, self.timed, self._layer_doc(layer))
+
+                again = [build(code.definition.name) for code in known.get(layer.component, [])]
+                alike = [code for code, old in zip(again, known.get(layer.component, []), strict=True) if code.definition == old.definition]
+                if alike:
+                    codes[layer.name] = alike[0]
                     continue
-                name = distinct(wanted, self.taken, "Layer")
-                code = layer_class(name, layer, self.law_classes[layer.law], "-2" * many_labels, group, self.timed, doc)
-                shared[layer.component] = (name, [code])
+                code = build(distinct(class_name(layer.component), self.taken, "Layer"))
+                known.setdefault(layer.component, []).append(code)
                 self.needed.update(code.parts)
                 self.classes.append(code.definition)
                 codes[layer.name] = code
@@ -116,45 +145,57 @@ class _Writer:
 
     # ---- inputs
 
-    def _given(self, item: Input) -> str:
-        """The module that checks (and under `sample` draws) an input, as a constructor; empty if any number is valid."""
-        law = self.law(item.law).law
+    def _given(self, item: Input) -> list[str]:
+        """Lines that check an input and bring it to (draws, batch, ..., features)."""
+        law, name = self.law(item.law).law, item.name
+        flat = f".flatten({2 if self.timed else 1})" if len(item.nodes) > 1 else ""
+        lines = [f"{name} = {name}{flat}.expand(how.draws, *{name}{flat}.shape)"] if not flat else [
+            f"{name} = {name}{flat}", f"{name} = {name}.expand(how.draws, *{name}.shape)"]  # fmt: skip
         if isinstance(law, Indicators):
-            embedded = all(c.product.kind == "embedding" for la in self.program.layers() for c in la.contributions if c.source == item.name)
+            embedded = all(c.product.kind == "embedding" for la in self.program.layers() for c in la.contributions if c.source == name)
             self.needed.add("labels")
-            return f"Labels({law.labels}, {item.size}, one_hot={not embedded})"
-        if isinstance(law, FiniteExponential):
-            states = [number_text(float(state)) for state in law.support]
-            if item.soft:
-                self.needed.add("soft_clamp")
-                low, high = sorted(law.support, key=float)
-                return f"SoftClamp({number_text(float(low))}, {number_text(float(high))})"
+            lines.append(f"how.check_labels({name}, {law.labels})")
+            if not embedded:
+                self.needed.add("one_hot")
+                lines.append(f"{name} = one_hot({name}, {law.labels}, {item.size})")
+        elif isinstance(law, FiniteExponential) and item.soft:
+            self.needed.add("soft_clamp")
+            low, high = sorted(law.support, key=float)
+            bounds = f"{number_text(float(low))}, {number_text(float(high))}"
+            if flat:
+                lines.append(f"{name} = how.soft_clamp({name}, {bounds})")
+            else:
+                lines = [f"{name} = how.soft_clamp({name}.expand(how.draws, *{name}.shape), {bounds})"]
+        elif isinstance(law, FiniteExponential):
             self.needed.add("states")
-            return f"States({', '.join(states)})"
-        return ""
+            states = ", ".join(number_text(float(state)) for state in law.support)
+            lines.append(f"how.check_states({name}, {states})")
+        return lines
 
     # ---- the model
 
     def model(self) -> Class:
-        single = len(self.outputs) == 1
-        methods = [self._init(), self._energies(), self._draws(), *(self._single() if single else self._several())]
-        doc = wrapped(self.factorisation)
-        return Class(self.name, "Network", doc, (), tuple(methods))
+        several = len(self.outputs) > 1
+        methods = [self._init(), self._energies()]
+        methods += [self._past()] if self.past else []
+        methods += self._several() if several else self._single()
+        methods.append(self._inference())
+        return Class(self.name, "nn.Module", wrapped(self.factorisation), (), tuple(methods))
 
     def _init(self) -> Function:
         body = ["super().__init__()"]
-        body += [f"self.{name} = {given}" for name, given in self.given.items() if given]
-        stacks: dict[str, list[str]] = {}
+        built: dict[str, list[str]] = {}
         for layer in self.program.layers():
             code = self.codes[layer.name]
-            built = f"{code.definition.name}({code.arguments})"
-            if layer.index is None:
-                body.append(f"self.{layer.component} = {built}")
-            else:
-                stacks.setdefault(layer.component, []).append(built)
-        for component, built in stacks.items():
-            body.append(f"self.{component} = nn.ModuleList({_list(built)})")
-        body += [_chosen(self.program.train, "training=True"), _chosen(self.program.eval, "training=False")]
+            built.setdefault(layer.component, []).append(f"{code.definition.name}({code.arguments})")
+        stacked = {layer.component for layer in self.program.layers() if layer.index is not None}
+        for component, calls in built.items():
+            body.append(f"self.{component} = {f'nn.ModuleList({_list(calls)})' if component in stacked else calls[0]}")
+        body.append("self.how = [Inference(), Inference()]  # in evaluation, in training")
+        train, evaluation = _chosen(self.program.train, training=True), _chosen(self.program.eval, training=False)
+        for arguments, mode in ((train, "True"), (evaluation, "False")):
+            if arguments != '"feed_forward"':
+                body.append(f"self.inference({arguments}, training={mode})")
         return Function("__init__(self) -> None", tuple(body))
 
     def _inputs(self, annotated: bool = True) -> str:
@@ -162,35 +203,33 @@ class _Writer:
 
     def _energies(self) -> Function:
         inputs, first = self.program.inputs, self.program.inputs[0].name
-        body: list[str] = []
-        if self.timed:
-            if self.past:
-                body.append(f"past = self.past({first}) if past is None else past")
-                body.append("kept = {}")
-            if self._masks():
-                body.append(f"valid = None if lengths is None else torch.arange({first}.shape[1], device={first}.device) < lengths[:, None]")
+        body: list[str] = ["how = how or self.how[self.training]"]
         names = {item.name: item.name for item in inputs}
         for item in inputs:
-            axis = 2 if self.timed else 1
-            flat = f".flatten({axis})" if len(item.nodes) > 1 else ""
-            if self.given[item.name]:
-                body.append(f"{item.name} = self.{item.name}({item.name}{flat})")
-            elif flat:
-                body.append(f"{item.name} = {item.name}{flat}")
+            body += self._given(item)
+        if self.timed and self.past:
+            body += [f"past = self.past({first}) if past is None else past", "kept = {}"]
+        if self._masks():
+            body.append(f"steps = torch.arange({first}.shape[2], device={first}.device)")
+            body.append(f"valid = None if lengths is None else (steps < lengths[:, None]).expand({first}.shape[:3])")
+        for item in inputs:
             if item.name in self.past:
-                body.append(f'kept["{item.name}"] = keep(past["{item.name}"], {item.name})')
                 self.needed.add("keep")
+                body.append(f'kept["{item.name}"] = keep(past["{item.name}"], {item.name})')
         results: list[str] = []
         for stage in self.program.stages:
             body += self._stage(stage, names, results)
-        value = results[0] if len(results) == 1 else f"Outputs({', '.join(results)})"
-        kind = "Tensor" if len(self.outputs) == 1 else "Outputs"
+        several = len(results) > 1
+        value, kind = (f"Outputs({', '.join(results)})", "Outputs") if several else (results[0], "Tensor")
+        doc = "Energies of every draw, " + (
+            "(draws, batch, ...)." if several else self._shape(self.outputs[0]).replace("(batch", "(draws, batch") + "."
+        )
         if not self.timed:
-            body.append(f"return {value}")
-            return Function(f"energies(self, {self._inputs()}) -> {kind}", tuple(body), ("One pass: the energies of the output.",))
-        body.append(f"return {value}, {'kept' if self.past else '{}'}")
-        signature = f"energies(self, {self._inputs()}, lengths: Tensor | None = None, past: State | None = None) -> tuple[{kind}, State]"
-        return Function(signature, tuple(body), ("One pass: the energies of the output, and the last values that a next pass needs.",))
+            return Function(f"energies(self, {self._inputs()}, how: Inference | None = None) -> {kind}", (*body, f"return {value}"), (doc,))
+        signature = (
+            f"energies(self, {self._inputs()}, how: Inference | None = None, lengths=None, past: State | None = None)"
+        )
+        return Function(signature, (*body, f"return {value}, {'kept' if self.past else '{}'}"), (doc[:-1] + ", and the last steps.",))
 
     def _masks(self) -> bool:
         return self.timed and any(layer.normalised != "no" and not layer.last for layer in self.program.layers())
@@ -241,13 +280,22 @@ class _Writer:
             text = f"last({text}, lengths)"
         return text
 
+    def _how(self, layer: Layer) -> list[str]:
+        if not needs_inference(layer, self._drawn(layer)):
+            return []
+        if not self._rated():
+            return ["how"]
+        self.needed.add("at")
+        return [f'how.at("{layer.component}")']
+
     def _arguments(self, layer: Layer, names: dict[str, str]) -> list[str]:
         known = [c for c in layer.contributions if c.source != layer.name]
         values = [self._value(c.source, c.lag, self.timed and layer.last, names) for c in known]
         reads_itself = len(known) < len(layer.contributions)
+        if reads_itself and not known:
+            values.append(f"{self.program.inputs[0].name}.shape[2]")
+        values += self._how(layer)
         if reads_itself:
-            if not known:
-                values.append(f"{self.program.inputs[0].name}.shape[1]")
             values.append(f'past["{layer.name}"]')
         if self.timed and layer.normalised != "no" and not layer.last:
             values.append("valid")
@@ -284,25 +332,27 @@ class _Writer:
             known = drive_arguments(layer, group)
             masked = layer.normalised != "no" and not stepwise_normalisation(layer, group)
             values = [self._value(c.source, c.lag, False, names) for c in known] or [like]
+            values += ["how"] if any(c.gate for c in known) else []
             values += ["valid"] if masked and known else []
             lines.append(f"{variable[layer.name]}_drive = {self._module(layer)}.drive({', '.join(values)})")
         reach = {name: self.past.get(name, 0) for name in group}
         for name in group:
-            start = f'list(past["{name}"].unbind(1))' if reach[name] else "[]"
+            start = f'list(past["{name}"].unbind(-2))' if reach[name] else "[]"
             lines.append(f"{variable[name]} = {start}")
-        lines.append(f"for t in range({like}.shape[1]):")
+        lines.append(f"for t in range({like}.shape[2]):")
         for layer in stage.layers:
-            values = [f"{variable[layer.name]}_drive[:, t]"]
+            values = [f"{variable[layer.name]}_drive[..., t, :]"]
             for c in step_arguments(layer, group):
                 if c.source in group:
                     values.append(f"{variable[c.source]}[{-1 - c.lag if _done(c.source, layer.name, group) else -c.lag}]")
                 else:
-                    values.append(f"{self._value(c.source, c.lag, False, names)}[:, t]")
+                    values.append(f"{self._value(c.source, c.lag, False, names)}[..., t, :]")
+            values += self._how(layer)
             lines.append(f"    {variable[layer.name]}.append({self._module(layer)}.step({', '.join(values)}))")
         for name in group:
             own = variable[name]
             begin = f"[{reach[name]}:]" if reach[name] else ""
-            lines.append(f"{own} = torch.stack({own}{begin}, 1)")
+            lines.append(f"{own} = torch.stack({own}{begin}, -2)")
             names[name] = own
             if name in self.past:
                 self.needed.add("keep")
@@ -319,211 +369,159 @@ class _Writer:
         sizes += [str(extent) for extent in layer.nodes] if layer.size > 1 or not layer.labels else []
         return f"({', '.join(sizes)})"
 
-    def _draws(self) -> Function:
-        items = [item.name for item in self.program.inputs]
-        first = items[0]
-        repeated = ", ".join(f"{name}.expand(n, *{name}.shape).flatten(0, 1)" for name in items)
-        body = ["n = self.draw_count[self.training]"]
-        if self.timed:
-            body.append("lengths = None if lengths is None else lengths.repeat(n)")
-            body.append(f"e, state = self.energies({repeated}, lengths, state)")
-            split = f"e.unflatten(0, (n, len({first})))"
-            if len(self.outputs) > 1:
-                split = f"Outputs(*(part.unflatten(0, (n, len({first}))) for part in e))"
-            body.append(f"return {split}, state")
-            kind = "Tensor" if len(self.outputs) == 1 else "Outputs"
-            signature = f"draws(self, {self._inputs()}, lengths: Tensor | None = None, state: State | None = None) -> tuple[{kind}, State]"
-        else:
-            if len(self.outputs) > 1:
-                body.append(f"e = self.energies({repeated})")
-                body.append(f"return Outputs(*(part.unflatten(0, (n, len({first}))) for part in e))")
-            else:
-                body.append(f"return self.energies({repeated}).unflatten(0, (n, len({first})))")
-            signature = f"draws(self, {self._inputs()}) -> {'Tensor' if len(self.outputs) == 1 else 'Outputs'}"
-        return Function(signature, tuple(body), ("The energies of every draw, (draws, batch, ...); one, unless evaluation samples.",))
+    def _inference(self) -> Function:
+        gates = ', gates=mode or method == "sample"' if self._gated() else ""
+        rate = "float | dict[str, float]" if self._rated() else "float"
+        body = (
+            'rate = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}[method]',
+            'straight = {"block": False, "straight_through": True}[gradient]',
+            "for mode in (False, True) if training is None else (training,):",
+            '    draws = 1 if mode or method != "sample" else samples',
+            f'    self.how[mode] = Inference(rate, straight, method == "sample"{gates}, draws=draws)',
+            "return self",
+        )
+        signature = f'inference(self, method: str, sample_rate: {rate} = 1.0, gradient="block", samples=32, training=None)'
+        return Function(signature, body, ("Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both.",))
 
-    def _call(self, name: str = "draws") -> str:
-        return f"self.{name}({self._inputs(False)}{', lengths' if self.timed else ''})"
+    def _lengths(self, annotated: bool = False) -> str:
+        if not self.timed:
+            return ""
+        return ", lengths: Tensor | None = None" if annotated else ", lengths=lengths"
 
-    def _extra(self) -> str:
-        return ", lengths: Tensor | None = None" if self.timed else ""
+    def _passes(self, how: str = "") -> str:
+        """The energies of all draws, as an expression."""
+        return f"self.energies({self._inputs(False)}{how}{self._lengths()}){'[0]' if self.timed else ''}"
 
-    def _target(self, layer: Layer, energies: str) -> str:
-        """The observed value, in the shape of a likelihood over all draws."""
-        name = layer.component
-        if layer.labels:
-            return f"{name}.expand(len({energies}), *{name}.shape)"
-        return f"{name}.to({energies}.dtype).reshape({energies}.shape[1:]).expand_as({energies})"
-
-    def _log_terms(self, layer: Layer, energies: str) -> list[str]:
-        node = f"self.{layer.component}.node"
-        text = f"{node}.log_prob({self._target(layer, energies)}, {energies})"
-        lines = [f"log_p = {text}"]
-        if self.timed and not layer.last:
+    def _log_prob(self, layer: Layer, energies: str, name: str) -> list[str]:
+        """log p of one output, per draw and example."""
+        target = layer.component
+        if not layer.labels:
+            target = f"{target}.to({energies}.dtype).reshape({energies}.shape[1:])"
+        lines = [f"{name} = {self._law_call(layer)}.log_prob({target}, {energies})"]
+        whole = self.timed and not layer.last
+        if whole:
             first = self.program.inputs[0].name
             lines += [
+                f"{name} = {name}.reshape(*{energies}.shape[:3], -1).sum(3)",
                 "if lengths is not None:",
-                f"    valid = torch.arange({first}.shape[1], device={first}.device) < lengths[:, None]",
-                f"    log_p = log_p.reshape(*{energies}.shape[:3], -1).where(valid[..., None], 0)",
+                f"    {name} = {name}.where(torch.arange({first}.shape[1], device={first}.device) < lengths[:, None], 0)",
+                f"{name} = {name}.sum(2)",
             ]
-        lines.append(f"log_p = log_p.reshape(*{energies}.shape[:2], -1).sum(2)")
+        elif layer.size > 1 or not layer.labels:
+            lines.append(f"{name} = {name}.flatten(2).sum(2)")
         return lines
+
+    def _log_prob_body(self, layer: Layer) -> tuple[str, ...]:
+        lines = self._log_prob(layer, "e", "log_p")
+        end = "return log_p.logsumexp(0) - math.log(len(log_p))"
+        if len(lines) == 1:
+            return (lines[0].removesuffix("e)") + self._passes() + ")", end)
+        return (f"e = {self._passes()}", *lines, end)
+
+    def _mode(self, layer: Layer, energies: str) -> str:
+        """The most probable state, as an expression."""
+        if layer.labels:
+            return f"{energies}.argmax({-1 if layer.size == 1 else -1 - len(layer.nodes)})"
+        return f"{self._law_call(layer)}.mode({energies})"
+
+    def _streaming(self) -> str:
+        return ", lengths: Tensor | None = None, state: State | None = None, return_state: bool = False" if self.timed else ""
 
     def _single(self) -> list[Function]:
         (layer,) = self.outputs
-        y, node = layer.component, f"self.{layer.component}.node"
-        first = self.program.inputs[0].name
-        methods = []
-        shape = self._shape(layer)
+        y, law, x = layer.component, self._law_call(layer), self._inputs(False)
+        lengths = self._lengths(annotated=True)
+        doc = f"Energies of {y}, {self._shape(layer)}: their mean over the draws"
         if self.timed:
-            streaming = ", lengths: Tensor | None = None, state: State | None = None, return_state: bool = False"
-            methods.append(
-                Function(
-                    f"forward(self, {self._inputs()}{streaming})",
-                    (
-                        f"e, state = self.draws({self._inputs(False)}, lengths, state)",
-                        "return (e.mean(0), state) if return_state else e.mean(0)",
-                    ),
-                    (f"Energies of {y}, {shape}: their mean over the draws. `state` continues an earlier call.",),
-                )
+            forward: tuple[str, ...] = (
+                f"e, state = self.energies({x}, None, lengths, state)",
+                "return (e.mean(0), state) if return_state else e.mean(0)",
             )
-            draws = f"{self._call()}[0]"
+            doc += "; `state` continues an earlier call"
         else:
-            methods.append(
-                Function(f"forward(self, {self._inputs()}) -> Tensor", ("return " + self._call() + ".mean(0)",),
-                         (f"Energies of {y}, {shape}: their mean over the draws.",))
-            )  # fmt: skip
-            draws = self._call()
-        extra = self._extra()
-        methods.append(
-            Function(f"expectation(self, {self._inputs()}{extra}) -> Tensor", (f"return {node}.expectation({draws}).mean(0)",),
-                     (f"E[T({y}) | {self._inputs(False)}], the mean over the draws.",))
-        )  # fmt: skip
-        energies = f"self.energies({self._repeated()}{', None if lengths is None else lengths.repeat(n)' if self.timed else ''})"
-        methods.append(
+            forward = (f"return self.energies({x}).mean(0)",)
+        returns = "" if self.timed else " -> Tensor"
+        all_drawn = ", Inference(1.0, sampled=True, draws=n)"
+        draw = state_draw(self.law(layer.law)) if self._drawn(layer) else "expectation"
+        energies = f"self({x}{self._lengths()})"
+        return [
+            Function(f"forward(self, {self._inputs()}{self._streaming()}){returns}", forward, (doc + ".",)),
+            Function(f"expectation(self, {self._inputs()}{lengths}) -> Tensor", (f"return {law}.expectation({self._passes()}).mean(0)",)),
             Function(
-                f"sample(self, {self._inputs()}, n: int = 1{extra}) -> Tensor",
-                (
-                    "chosen = dict(self.chosen)",
-                    "try:",
-                    '    self.inference("sample")',
-                    f"    e = {energies}{'[0]' if self.timed else ''}",
-                    f"    return {node}.sample(e).unflatten(0, (n, len({first})))",
-                    "finally:",
-                    "    for training, settings in chosen.items():",
-                    "        self.inference(*settings, training=training)",
-                ),
-                (f"n joint draws of every node given {self._inputs(False)}: those of {y}, (n, batch, ...).",),
-            )
-        )
-        methods.append(
+                f"sample(self, {self._inputs()}, n: int = 1{lengths}) -> Tensor",
+                (f"return {law}.{draw}({self._passes(all_drawn)})",),
+                (f"n draws of {y}, every node below drawn as well: (n, batch, ...).",),
+            ),
             Function(
-                f"log_prob(self, {self._inputs()}, {y}: Tensor{extra}) -> Tensor",
-                (f"e = {draws}", *self._log_terms(layer, "e"), "return log_p.logsumexp(0) - math.log(len(e))"),
-                (f"log P({y} | {self._inputs(False)}), (batch,): of the mean likelihood over the draws.",),
-            )
-        )
-        methods.append(
+                f"log_prob(self, {self._inputs()}, {y}: Tensor{lengths}) -> Tensor",
+                self._log_prob_body(layer),
+                (f"log P({y} | {x}), (batch,): of the mean likelihood over the draws.",),
+            ),
             Function(
-                f"loss(self, {self._inputs()}, {y}: Tensor{extra}) -> Tensor",
-                (f"return -self.log_prob({self._inputs(False)}, {y}{', lengths' if self.timed else ''}).mean()",),
-                (f"Mean of -log P({y} | {self._inputs(False)}) over the batch.",),
-            )
-        )
-        methods.append(
-            Function(
-                f"decode(self, {self._inputs()}{extra}) -> Tensor",
-                (f"return {node}.mode(self({self._inputs(False)}{', lengths' if self.timed else ''}))",),
-                (f"The most probable {y}.",),
-            )
-        )
-        if self.past:
-            methods.insert(0, self._past())
-        return methods
-
-    def _repeated(self) -> str:
-        return ", ".join(f"{item.name}.expand(n, *{item.name}.shape).flatten(0, 1)" for item in self.program.inputs)
-
-    def _past(self) -> Function:
-        first = self.program.inputs[0].name
-        layers = {layer.name: layer for layer in self.program.layers()}
-        sizes = {item.name: item.features for item in self.program.inputs} | {name: layer.features for name, layer in layers.items()}
-        entries = [f'"{name}": ({steps}, {sizes[name]})' for name, steps in self.past.items()]
-        body = (
-            f"sizes = {_mapping(entries)}",
-            f"like = next(self.parameters())",
-            f"return {{name: like.new_zeros(len({first}), *size) for name, size in sizes.items()}}",
-        )
-        return Function(
-            f"past(self, {first}: Tensor) -> State", body,
-            ("What came before the first step: nothing, and that contributes 0. Component -> (batch, steps, features).",),
-        )  # fmt: skip
+                f"loss(self, {self._inputs()}, {y}: Tensor{lengths}) -> Tensor",
+                (f"return -self.log_prob({x}, {y}{self._lengths()}).mean()",),
+            ),
+            Function(f"decode(self, {self._inputs()}{lengths}) -> Tensor", (f"return {self._mode(layer, energies)}",)),
+        ]
 
     def _several(self) -> list[Function]:
         """Several outputs: the same methods, over a named tuple."""
-        inputs, bare, extra = self._inputs(), self._inputs(False), self._extra()
-        first = self.program.inputs[0].name
+        inputs, x, lengths, passed = self._inputs(), self._inputs(False), self._lengths(annotated=True), self._lengths()
         targets = ", ".join(f"{layer.component}: Tensor" for layer in self.outputs)
         names = ", ".join(layer.component for layer in self.outputs)
-        passed = ", lengths" if self.timed else ""
-        draws = self._call() + ("[0]" if self.timed else "")
 
-        def each(method: str, energies: str, after: str = "") -> str:
-            return ", ".join(f"self.{la.component}.node.{method}({energies}.{la.component}){after}" for la in self.outputs)
+        def each(method: str, after: str = "") -> str:
+            calls = [f"{self._law_call(la)}.{_method(method, la, self)}(e.{la.component}){after}" for la in self.outputs]
+            return f"return Outputs({', '.join(calls)})"
 
-        methods = [self._past()] if self.past else []
+        modes = ", ".join(self._mode(layer, f"e.{layer.component}") for layer in self.outputs)
+        mean = "Outputs(*(part.mean(0) for part in e))"
         if self.timed:
-            methods.append(
-                Function(
-                    f"forward(self, {inputs}, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False)",
-                    (
-                        f"draws, state = self.draws({bare}, lengths, state)",
-                        "e = Outputs(*(part.mean(0) for part in draws))",
-                        "return (e, state) if return_state else e",
-                    ),
-                    ("Energies of the outputs: their mean over the draws. `state` continues an earlier call.",),
-                )
+            forward: tuple[str, ...] = (
+                f"e, state = self.energies({x}, None, lengths, state)",
+                f"return ({mean}, state) if return_state else {mean}",
             )
         else:
-            methods.append(
-                Function(f"forward(self, {inputs}) -> Outputs", (f"return Outputs(*(part.mean(0) for part in {draws}))",),
-                         ("Energies of the outputs: their mean over the draws.",))
-            )  # fmt: skip
-        methods.append(
-            Function(f"expectation(self, {inputs}{extra}) -> Outputs", (f"e = {draws}", f"return Outputs({each('expectation', 'e', '.mean(0)')})"))
-        )
-        energies = f"self.energies({self._repeated()}{', None if lengths is None else lengths.repeat(n)' if self.timed else ''})"
-        methods.append(
-            Function(
-                f"sample(self, {inputs}, n: int = 1{extra}) -> Outputs",
-                (
-                    "chosen = dict(self.chosen)",
-                    "try:",
-                    '    self.inference("sample")',
-                    f"    e = {energies}{'[0]' if self.timed else ''}",
-                    f"    draws = Outputs({each('sample', 'e')})",
-                    f"    return Outputs(*(part.unflatten(0, (n, len({first}))) for part in draws))",
-                    "finally:",
-                    "    for training, settings in chosen.items():",
-                    "        self.inference(*settings, training=training)",
-                ),
-                ("n joint draws of every node: those of the outputs, each (n, batch, ...).",),
-            )
-        )
-        body = [f"e = {draws}", "total = 0.0"]
+            forward = (f"e = self.energies({x})", f"return {mean}")
+        body = [f"e = {self._passes()}"]
         for layer in self.outputs:
-            body += [*self._log_terms(layer, f"e.{layer.component}"), "total = total + log_p"]
-        body.append("return total.logsumexp(0) - math.log(len(e[0]))")
-        methods.append(
-            Function(f"log_prob(self, {inputs}, {targets}{extra}) -> Tensor", tuple(body), ("log P of all outputs together, (batch,).",))
+            body += self._log_prob(layer, f"e.{layer.component}", f"log_{layer.component}")
+        total = " + ".join(f"log_{layer.component}" for layer in self.outputs)
+        return [
+            Function(f"forward(self, {inputs}{self._streaming()})", forward, ("Energies of the outputs: their mean over the draws.",)),
+            Function(f"expectation(self, {inputs}{lengths}) -> Outputs", (f"e = {self._passes()}", each("expectation", ".mean(0)"))),
+            Function(
+                f"sample(self, {inputs}, n: int = 1{lengths}) -> Outputs",
+                (f"e = {self._passes(', Inference(1.0, sampled=True, draws=n)')}", each("draw")),
+                ("n draws of the outputs, every node below drawn as well: each (n, batch, ...).",),
+            ),
+            Function(
+                f"log_prob(self, {inputs}, {targets}{lengths}) -> Tensor",
+                (*body, f"return ({total}).logsumexp(0) - math.log(len(e[0]))"),
+                ("log P of all outputs together, (batch,): of the mean likelihood over the draws.",),
+            ),
+            Function(f"loss(self, {inputs}, {targets}{lengths}) -> Tensor", (f"return -self.log_prob({x}, {names}{passed}).mean()",)),
+            Function(f"decode(self, {inputs}{lengths}) -> Outputs", (f"e = self({x}{passed})", f"return Outputs({modes})")),
+        ]
+
+    def _past(self) -> Function:
+        first = self.program.inputs[0].name
+        sizes = {item.name: item.features for item in self.program.inputs} | {la.name: la.features for la in self.program.layers()}
+        entries = ", ".join(f'"{name}": ({steps}, {sizes[name]})' for name, steps in self.past.items())
+        body = (
+            f"sizes = {{{entries}}}",
+            "like = next(self.parameters())",
+            f"return {{name: like.new_zeros(*{first}.shape[:2], *size) for name, size in sizes.items()}}",
         )
-        methods.append(
-            Function(f"loss(self, {inputs}, {targets}{extra}) -> Tensor", (f"return -self.log_prob({bare}, {names}{passed}).mean()",))
+        return Function(
+            f"past(self, {first}: Tensor) -> State", body, ("What came before the first step: nothing, and that contributes 0.",)
         )
-        methods.append(
-            Function(f"decode(self, {inputs}{extra}) -> Outputs", (f"e = self({bare}{passed})", f"return Outputs({each('mode', 'e')})"))
-        )
-        return methods
+
+
+def _method(method: str, layer: Layer, writer: _Writer) -> str:
+    if method != "draw":
+        return method
+    return state_draw(writer.law(layer.law)) if writer._drawn(layer) else "expectation"
 
 
 def _grouped(stage: Stage) -> list[tuple[Layer, tuple[str, ...]]]:
@@ -542,19 +540,20 @@ def _done(source: str, reader: str, group: tuple[str, ...]) -> bool:
     return group.index(source) < group.index(reader)
 
 
-def _chosen(inference: Inference, mode: str) -> str:
+def _chosen(inference: Inference, training: bool) -> str:
+    """The arguments of ``Model.inference``."""
     match inference.method:
         case "feed_forward":
-            return f'self.inference("feed_forward", {mode})'
+            return '"feed_forward"'
+        case "sample" if training:
+            return f'"sample", gradient="{inference.gradient}"'
         case "sample":
-            samples = f"samples={inference.samples}, " if mode.endswith("False") else ""
-            gradient = f'gradient="{inference.gradient}", ' if mode.endswith("True") else ""
-            return f'self.inference("sample", {gradient}{samples}{mode})'
+            return f'"sample", samples={inference.samples}'
         case "pcff":
             rate = number_text(inference.sample_rate)
             if inference.sample_rates:
                 rate = "{" + ", ".join(f'"{name}": {number_text(value)}' for name, value in inference.sample_rates) + "}"
-            return f'self.inference("pcff", {rate}, "{inference.gradient}", {mode})'
+            return f'"pcff", {rate}, "{inference.gradient}"'
 
 
 def _list(items: list[str]) -> str:
@@ -563,9 +562,3 @@ def _list(items: list[str]) -> str:
     if len(items) > 2 and len(set(items)) == 1:
         return f"[{items[0]} for _ in range({len(items)})]"
     return f"[{', '.join(items)}]"
-
-
-def _mapping(entries: list[str]) -> str:
-    return "{" + ", ".join(entries) + "}"
-
-

@@ -1,62 +1,79 @@
-"""Node laws as classes: expectation, draw, log-likelihood, most probable state."""
+"""Node laws as classes: expectation, draw, log-likelihood, most probable state.
+
+``sample`` draws features, which is what children see; ``draw`` draws states, where these differ.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from cgc.derive.derivation import Derivation, Labels, Latent, States, TwoStates
 from cgc.families.forms import Indicators
 from cgc.formula.numeric import constant
 from cgc.formula.scalar import Op, Scalar, Var
+from cgc.program.ir import Layer
 from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.scalar import number_text, print_expression, print_function
 
 _NOISE = {"normal": "torch.randn_like(e)", "logistic": "torch.logit(torch.rand_like(e), eps=torch.finfo(e.dtype).eps / 4)"}
 
 
-def node_class(name: str, law: Derivation, labels_axis: bool, output: bool) -> tuple[Class, tuple[str, ...]]:
-    """The class of a law called ``name`` and the helper functions that it calls.
+def law_class(name: str, law: Derivation, users: Sequence[Layer], several: bool) -> tuple[Class, tuple[str, ...]]:
+    """The class of a law called ``name``, for the layers ``users``, and the helper functions that it calls.
 
-    ``labels_axis``: some component of this law has several nodes, so labels stand on the last axis but one.
-    ``output``: the likelihood and the most probable state are wanted.
+    ``several``: in this module some hidden nodes have features that are not their states, so that every hidden law tells its axis.
     """
     helpers: set[str] = set()
+    hidden, output = any(not layer.output for layer in users), any(layer.output for layer in users)
 
     def function(signature: str, scalar: Scalar) -> Function:
         printed = print_function(scalar, law.names)
         helpers.update(printed.helpers)
         return Function(signature, printed.lines)
 
+    attributes: list[str] = []
+    if hidden and not law.deterministic:
+        attributes.append(f"discrete = {law.discrete}")
     sampling = law.sampling
     if isinstance(sampling, Labels):
-        return _label_class(name, law, labels_axis, output), ()
+        return _label_class(name, law, any(layer.size > 1 for layer in users), hidden, output, attributes), ()
+    if several and hidden and not law.deterministic:
+        attributes.append("axis = None")
     methods = [function("expectation(self, e: Tensor) -> Tensor", law.computed)]
-    attributes: tuple[str, ...] = ()
-    if isinstance(sampling, Latent):
-        if sampling.scale is None:
-            methods.append(Function("sample(self, e: Tensor) -> Tensor", ("return self.expectation(e)",)))
-        else:
-            methods.append(_latent_draw(sampling, helpers))
-        if not law.discrete or law.deterministic:
-            attributes = ("discrete = False",)
-    elif isinstance(sampling, TwoStates):
-        methods.append(_two_state_draw(sampling, helpers))
-    else:
-        methods.append(_state_draw(sampling, helpers))
+    draw = "sample" if law.statistic is None else "draw"
+    match sampling:
+        case Latent(scale=None):
+            pass
+        case Latent():
+            methods.append(_latent_draw(sampling, helpers, draw))
+        case TwoStates():
+            methods.append(_two_state_draw(sampling, helpers, draw))
+        case States():
+            methods.append(_state_draw(sampling, helpers, draw))
     if law.statistic is not None:
         printed = print_expression(law.statistic, "x")
         helpers.update(printed.helpers)
-        methods.append(Function("features(self, x: Tensor) -> Tensor", (f"return {printed.lines[0]}",)))
+        methods.append(Function("sample(self, e: Tensor) -> Tensor", ("x = self.draw(e)", f"return {printed.lines[0]}")))
     if output:
         if law.log_likelihood is not None:
             methods.append(function("log_prob(self, x: Tensor, e: Tensor) -> Tensor", law.log_likelihood))
         methods.append(_most_probable(law, helpers))
-    return Class(name, "Node", _doc(law), attributes, tuple(methods)), tuple(sorted(helpers))
+    return Class(name, "", _doc(law), tuple(attributes), tuple(methods)), tuple(sorted(helpers))
+
+
+def state_draw(law: Derivation) -> str:
+    """The method that draws states: features and states are the same unless there is a statistic, or labels."""
+    return "draw" if law.statistic is not None or isinstance(law.sampling, Labels) else "sample"
 
 
 def _doc(law: Derivation) -> tuple[str, ...]:
-    first = f"{law.density}  (paper, {_source(law)})"
+    first = f"{law.density}  ({_source(law)})"
     mean = f"E[{'X' if law.statistic is None else 'T(X)'} | e] = {law.expectation_text}"
+    if isinstance(law.sampling, Labels):
+        mean = f"E[1[X = k] | e] = {law.expectation_text}"
     if law.approximation is None:
-        return (*wrapped(first), *wrapped(mean))
+        short = f"{law.density}: {mean}  ({_source(law)})"
+        return (short,) if len(short) <= 106 else (*wrapped(first), *wrapped(mean))
     near = law.approximation
     if near.max_error == 0:
         return (*wrapped(first), *wrapped(f"{mean}, which is {near.name}"))
@@ -69,7 +86,7 @@ def _source(law: Derivation) -> str:
     return sources[0] if sources else "eq. 7"
 
 
-def _two_state_draw(sampling: TwoStates, helpers: set[str]) -> Function:
+def _two_state_draw(sampling: TwoStates, helpers: set[str], draw: str) -> Function:
     low, high = sampling.low.value, sampling.high.value
     printed = print_expression(sampling.probability)
     helpers.update(printed.helpers)
@@ -77,7 +94,7 @@ def _two_state_draw(sampling: TwoStates, helpers: set[str]) -> Function:
     span = number_text(float(high - low))
     scaled = coin if high - low == 1 else f"{span} * {coin}"
     shift = "" if low == 0 else f" + {number_text(float(low))}" if low > 0 else f" - {number_text(float(-low))}"
-    return Function("sample(self, e: Tensor) -> Tensor", (f"return {scaled}{shift}",))
+    return Function(f"{draw}(self, e: Tensor) -> Tensor", (f"return {scaled}{shift}",))
 
 
 def _weights(sampling: States, helpers: set[str]) -> tuple[str, str]:
@@ -89,13 +106,13 @@ def _weights(sampling: States, helpers: set[str]) -> tuple[str, str]:
     return f"log_weights = torch.stack([{terms}], -1)", f"states = e.new_tensor([{states}])"
 
 
-def _state_draw(sampling: States, helpers: set[str]) -> Function:
+def _state_draw(sampling: States, helpers: set[str], draw: str) -> Function:
     weights, states = _weights(sampling, helpers)
     draw = "return states[torch.distributions.Categorical(logits=log_weights).sample()]"
-    return Function("sample(self, e: Tensor) -> Tensor", (weights, states, draw))
+    return Function(f"{draw}(self, e: Tensor) -> Tensor", (weights, states, draw))
 
 
-def _latent_draw(sampling: Latent, helpers: set[str]) -> Function:
+def _latent_draw(sampling: Latent, helpers: set[str], draw: str) -> Function:
     assert sampling.scale is not None
     scale = print_expression(sampling.scale)
     helpers.update(scale.helpers)
@@ -105,10 +122,10 @@ def _latent_draw(sampling: Latent, helpers: set[str]) -> Function:
         factor = scale.lines[0] if number is not None or scale.lines[0].endswith(")") else f"({scale.lines[0]})"
         noise = f"{factor} * {noise}"
     if sampling.value == Var("y"):
-        return Function("sample(self, e: Tensor) -> Tensor", (f"return e + {noise}",))
+        return Function(f"{draw}(self, e: Tensor) -> Tensor", (f"return e + {noise}",))
     value = print_function(sampling.value, tensor="y")
     helpers.update(value.helpers)
-    return Function("sample(self, e: Tensor) -> Tensor", (f"y = e + {noise}", *value.lines))
+    return Function(f"{draw}(self, e: Tensor) -> Tensor", (f"y = e + {noise}", *value.lines))
 
 
 def _most_probable(law: Derivation, helpers: set[str]) -> Function:
@@ -128,26 +145,24 @@ def _most_probable(law: Derivation, helpers: set[str]) -> Function:
             return Function(signature, ("return self.expectation(e)",), ("For a continuous node, its expectation.",))
 
 
-def _label_class(name: str, law: Derivation, labels_axis: bool, output: bool) -> Class:
+def _label_class(name: str, law: Derivation, many: bool, hidden: bool, output: bool, attributes: list[str]) -> Class:
+    """``many``: some users have several nodes, so that the labels' axis is an argument."""
     assert isinstance(law.law, Indicators)
-    axis = "self.axis" if labels_axis else "-1"
-    methods = [
-        Function("expectation(self, e: Tensor) -> Tensor", (f"return torch.softmax(e, {axis})",)),
-        Function(
-            "sample(self, e: Tensor) -> Tensor",
-            (f"return torch.distributions.Categorical(logits=e.movedim({axis}, -1)).sample()",),
-        ),
-        Function("features(self, x: Tensor) -> Tensor", (f"return F.one_hot(x, {law.law.labels}).movedim(-1, {axis})",)),
-        Function("coin(self, q: Tensor) -> Tensor", (f"return torch.rand_like(q.narrow({axis}, 0, 1))",)),
-    ]
+    axis = "self.axis" if many else "-1"
+    to_last, from_last = (f".movedim({axis}, -1)", f".movedim(-1, {axis})") if many else ("", "")
+    methods = []
+    if many:
+        methods.append(Function("__init__(self, axis: int = -1) -> None", ("self.axis = axis",)))
+    elif hidden:
+        attributes.append("axis = -1")
+    methods.append(Function("expectation(self, e: Tensor) -> Tensor", (f"return torch.softmax(e, {axis})",)))
+    methods.append(Function("draw(self, e: Tensor) -> Tensor", (f"return torch.distributions.Categorical(logits=e{to_last}).sample()",)))
+    if hidden:
+        features = f"return F.one_hot(self.draw(e), {law.law.labels}){from_last}.to(e.dtype)"
+        methods.append(Function("sample(self, e: Tensor) -> Tensor", (features,)))
     if output:
-        methods.append(
-            Function(
-                "log_prob(self, x: Tensor, e: Tensor) -> Tensor",
-                (f"return torch.take_along_dim(torch.log_softmax(e, {axis}), x.unsqueeze({axis}), {axis}).squeeze({axis})",),
-            )
-        )
-        methods.append(Function("mode(self, e: Tensor) -> Tensor", (f"return e.argmax({axis})",)))
-    if labels_axis:
-        methods.insert(0, Function("__init__(self, axis: int = -1) -> None", ("super().__init__()", "self.axis = axis")))
-    return Class(name, "Node", _doc(law), (), tuple(methods))
+        shape = f"torch.movedim(e, {axis}, -1).shape[:-1]" if many else "e.shape[:-1]"
+        picked = f"x.expand({shape}).unsqueeze({axis})"
+        lines = (f"return torch.log_softmax(e, {axis}).gather({axis}, {picked}).squeeze({axis})",)
+        methods.append(Function("log_prob(self, x: Tensor, e: Tensor) -> Tensor", lines))
+    return Class(name, "", _doc(law), tuple(attributes), tuple(methods))

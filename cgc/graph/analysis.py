@@ -1,0 +1,178 @@
+"""The analysis of a spec's graph, in one call: parts, the structure of their edges, the verdict on every statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+
+from cgc.graph.binding import Instance, bind
+from cgc.graph.factorisation import factorisation
+from cgc.graph.parts import Part as Part
+from cgc.graph.parts import PartEdge as PartEdge
+from cgc.graph.parts import Structure as Structure
+from cgc.graph.predicate import Index
+from cgc.graph.report import StatementVerdict as StatementVerdict
+from cgc.graph.report import failure
+from cgc.graph.sample import MAX_NODES, TooManyNodes
+from cgc.graph.separation import Property
+from cgc.graph.statement import Statement, parse
+from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, names_one_twice, without
+from cgc.graph.template import template, with_gates
+from cgc.graph.verdict import InstanceVerdict, Overlap, Question, decide, locally_markov
+from cgc.source.diagnostics import Diagnostic, SpecError
+from cgc.source.text import Source, Span
+from cgc.spec.model import Spec
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a spec says as a graph.
+
+    ``parts`` are the chain components of the template in a topological order of the edges without lag (ties in the order of the spec).
+    ``groups`` are the parts that depend on each other over time, by any lag: names, in topological order; a part on its own is a group.
+    ``diagnostics`` are warnings and notes.
+    """
+
+    parts: tuple[Part, ...]
+    groups: tuple[tuple[str, ...], ...]
+    statements: tuple[StatementVerdict, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    timed: bool
+
+    def part(self, name: str) -> Part:
+        """The part called ``name``. Raises KeyError."""
+        for part in self.parts:
+            if part.name == name:
+                return part
+        raise KeyError(name)
+
+    def factorisation(self) -> str:
+        """The joint distribution as a product: ``P(h, y | x) = prod_t P(h[t] | x[t], h[t-1]) · P(y[T] | h[T])``."""
+        return factorisation(self.parts, self.timed)
+
+
+def analyze(spec: Spec) -> Graph:
+    """The graph of a resolved spec. Raises SpecError with all Diagnostics that are errors (CG4xx)."""
+    parts = template(spec)
+    timed = spec.steps is not None
+    findings: list[Diagnostic] = []
+    bound: list[tuple[Statement, tuple[Instance, ...]]] = []
+    for written in spec.independence:
+        try:
+            statement = parse(written.text, written.span)
+            bound.append((statement, bind(statement, with_gates(parts), timed)))
+        except SpecError as error:
+            findings += error.diagnostics
+    if findings:
+        raise SpecError(*findings)
+    applied: list[_Applied] = []
+    for statement, instances in bound:
+        try:
+            parts, removed = without(parts, instances)
+            applied.append(_Applied(statement, instances, removed, first_named(instances[0])))
+            if names_one_twice(instances[0]):
+                findings.append(_names_one_twice(statement, instances[0]))
+        except (TooManyPairs, ZeroDivisionError) as error:
+            findings.append(_failed(statement, error))
+    if findings:
+        raise SpecError(*findings)
+    verdicts = []
+    everything = with_gates(parts)
+    for one in applied:
+        try:
+            verdict, questions = _judge(one, everything, timed, "lwf")
+        except (TooManyNodes, Overlap, ZeroDivisionError) as error:
+            findings.append(_failed(one.statement, error))
+            continue
+        verdicts.append(verdict)
+        findings += [failure(verdict, questions, everything)] if questions else _remarks(verdict)
+    if any(finding.severity == "error" for finding in findings):
+        raise SpecError(*findings)
+    return Graph(parts, _groups(parts), tuple(verdicts), tuple(findings), timed)
+
+
+def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdict:
+    """Whether the graph implies a statement; nothing is taken out of it. Raises SpecError if the statement cannot be read."""
+    parts = with_gates(graph.parts)
+    statement = parse(text, Span(Source("query", text), 1, 1, max(1, len(text))))
+    instances = bind(statement, parts, graph.timed)
+    try:
+        if names_one_twice(instances[0]):
+            raise SpecError(_names_one_twice(statement, instances[0]))
+        return _judge(_Applied(statement, instances, None, first_named(instances[0])), parts, graph.timed, property)[0]
+    except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
+        raise SpecError(_failed(statement, error)) from error
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """A statement, how many pairs it took away (None if it was not to take away any), and index values of one pair it names."""
+
+    statement: Statement
+    instances: tuple[Instance, ...]
+    removed: int | None
+    values: dict[str, int] | None
+
+
+def _judge(one: _Applied, parts: Sequence[Part], timed: bool, property: Property) -> tuple[StatementVerdict, list[Question]]:
+    """The verdict, and the question of each instance that does not hold."""
+    linked = tuple(part.name for part in parts if part.role == "input" and not part.independent)
+    if one.values is None:
+        return StatementVerdict(one.statement, one.removed or 0, (), linked, vacuous=True), []
+    verdicts: list[InstanceVerdict] = []
+    failed: list[Question] = []
+    for instance in one.instances:
+        if one.removed is not None and locally_markov(instance, parts):
+            verdicts.append(InstanceVerdict(instance.layers, True, "local Markov property"))
+            continue
+        question = Question(instance, parts, timed, one.values.values(), property)
+        verdicts.append(decide(question))
+        if not verdicts[-1].holds:
+            failed.append(question)
+    return StatementVerdict(one.statement, one.removed or 0, tuple(verdicts), linked), failed
+
+
+def _remarks(verdict: StatementVerdict) -> Iterator[Diagnostic]:
+    """A warning if no nodes satisfy the condition; a note if the statement follows from the others."""
+    span = verdict.statement.span
+    if verdict.vacuous:
+        where = verdict.statement.condition_span
+        yield Diagnostic("CG421", "no nodes satisfy this condition: the statement says nothing", where, severity="warning")
+    elif not verdict.removed:
+        why = "it takes no pair out of any edge, and the graph implies it without it"
+        yield Diagnostic("CG422", "this independence follows from the rest of the spec", span, why=why, severity="note")
+
+
+def _names_one_twice(statement: Statement, instance: Instance) -> Diagnostic:
+    a, b = (next((s for term in side for s in term.selectors if isinstance(s, Index)), None) for side in (instance.left, instance.right))
+    help = f"add `where {b.name} != {a.name}`" if a and b and a != b else "let the two sides name different nodes"
+    return Diagnostic("CG418", "both sides of this statement name the same node", statement.span, help=help)
+
+
+def _failed(statement: Statement, error: Exception) -> Diagnostic:
+    """What stopped the analysis of a statement."""
+    match error:
+        case ZeroDivisionError():
+            return Diagnostic("CG417", "a divisor is 0 for some indices", statement.condition_span, help="`max(1, …)` keeps it from 0")
+        case Overlap():
+            term = next((t.span for t in statement.given if not isinstance(t, str) and t.name == error.term.name), statement.span)
+            help = "what is given may not be on either side"
+            return Diagnostic("CG418", f"`{error.term}` contains nodes of the left or right side", term, help=help)
+        case TooManyPairs():
+            return Diagnostic("CG402", f"this statement is about more than {MAX_PAIRS:,} pairs of nodes".replace(",", " "), statement.span)
+        case _:
+            message = f"the graph is too large to decide this: a sample of one time step has more than {MAX_NODES} nodes"
+            return Diagnostic("CG402", message, statement.span, help="given `parents`, most statements need no search")
+
+
+def _groups(parts: Sequence[Part]) -> tuple[tuple[str, ...], ...]:
+    """Strongly connected parts over all lags, in a topological order; ties and members in the order of ``parts``."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(part.name for part in parts)
+    graph.add_edges_from((edge.source, part.name) for part in parts for edge in part.edges if edge.structure.kind != "absent")
+    place = {part.name: k for k, part in enumerate(parts)}
+    groups = nx.condensation(graph)
+    members = {group: sorted(groups.nodes[group]["members"], key=place.__getitem__) for group in groups}
+    return tuple(tuple(members[group]) for group in nx.lexicographical_topological_sort(groups, key=lambda group: place[members[group][0]]))

@@ -1,0 +1,237 @@
+"""Statements held against the parts of a spec: which nodes each term names, layer by layer, and which pairs a statement names.
+
+A stack's name in a statement stands for each of its layers in turn, the same one in all terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from cgc.graph import predicate
+from cgc.graph.parts import Axes, Part, child_axes, parent_axes
+from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, compare, conjunction
+from cgc.graph.statement import Keyword, Selector, Slice, Statement, Term, selector_text, time_text
+from cgc.source.diagnostics import Diagnostic, SpecError
+from cgc.source.suggest import nearest
+
+
+@dataclass(frozen=True)
+class BoundTerm:
+    """Some nodes of ``part`` at time t + ``time`` (0 without time): one selector per axis, constants and slice bounds made non-negative.
+
+    ``name`` is what the part is called in its statement: ``h`` where a statement speaks of any layer of ``h``.
+    """
+
+    part: Part
+    name: str
+    selectors: tuple[Selector, ...]
+    time: int
+    timed: bool
+
+    def __str__(self) -> str:
+        indices = [selector_text(s) for s in self.selectors] + ([time_text(self.time)] if self.timed else [])
+        return f"{self.name}[{','.join(indices)}]"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A statement about certain layers. ``layers`` are the parts that the names of stacks stand for."""
+
+    layers: tuple[str, ...]
+    left: tuple[BoundTerm, ...]
+    right: tuple[BoundTerm, ...]
+    given: tuple[BoundTerm | Keyword, ...]
+    condition: Predicate
+
+    @property
+    def terms(self) -> tuple[BoundTerm, ...]:
+        """All terms."""
+        return (*self.left, *self.right, *(g for g in self.given if isinstance(g, BoundTerm)))
+
+    def index_axes(self) -> dict[str, int]:
+        """Names and extents of the indices of the left and the right side. A name on several axes runs over the shortest."""
+        extents: dict[str, int] = {}
+        for term in (*self.left, *self.right):
+            for selector, extent in zip(term.selectors, term.part.extents, strict=True):
+                if isinstance(selector, Index):
+                    extents[selector.name] = min(extent, extents.get(selector.name, extent))
+        return extents
+
+
+def bind(statement: Statement, parts: Sequence[Part], timed: bool) -> tuple[Instance, ...]:
+    """The statement for every layer that it may be about. ``parts`` include gates.
+
+    Raises SpecError: CG411 for an unknown name, CG412 for the number of indices, CG413 for a time that is missing or meaningless, CG414
+    for an index of the condition that a pair of terms lacks, CG415 for an index out of range, CG417 for numbers that may grow too large.
+    """
+    names = _Names(parts)
+    terms = [term for term in (*statement.left, *statement.right, *statement.given) if isinstance(term, Term)]
+    findings = [finding for term in terms for finding in _term_errors(term, names, timed)]
+    if findings:
+        raise SpecError(*findings)
+    stacks = {stack: names.layers[stack] for term in terms if (stack := names.stack(term.name)) is not None}
+    instances = tuple(_instance(statement, names, dict(zip(stacks, chosen, strict=True)), timed) for chosen in product(*stacks.values()))
+    if findings := list(_condition_errors(statement, instances[0])):
+        raise SpecError(*findings)
+    return instances
+
+
+def named_pairs(instance: Instance, child: BoundTerm, parent: BoundTerm) -> Predicate:
+    """Which pairs the statement names, of a node in ``child`` and one in ``parent``, in the indices of masks."""
+    axes = (*child_axes(child.part.extents), *parent_axes(parent.part.extents))
+    selectors = (*child.selectors, *parent.selectors)
+    values: dict[str, Expression] = {}
+    equal: list[Predicate] = []
+    for (variable, _), selector in zip(axes, selectors, strict=True):
+        if isinstance(selector, Index) and values.setdefault(selector.name, Index(variable)) != Index(variable):
+            equal.append(compare("==", Index(variable), values[selector.name]))
+    inside = [_selected(selector, Index(variable), values) for (variable, _), selector in zip(axes, selectors, strict=True)]
+    return conjunction(*equal, *inside, predicate.substitute(instance.condition, values))
+
+
+def _selected(selector: Selector, variable: Index, values: dict[str, Expression]) -> Predicate:
+    """Whether a slice or a constant selects the value of ``variable``; an index name selects any."""
+    match selector:
+        case Constant():
+            return compare("==", variable, selector)
+        case Slice(start, stop, step):
+            first = Constant(0) if start is None else predicate.replace(start, values)
+            parts = [] if first == Constant(0) else [compare(">=", variable, first)]
+            if stop is not None:
+                parts.append(compare("<", variable, predicate.replace(stop, values)))
+            if step > 1:
+                beyond = variable if first == Constant(0) else predicate.arithmetic("-", variable, first)
+                parts.append(compare("==", predicate.arithmetic("%", beyond, Constant(step)), Constant(0)))
+            return conjunction(*parts)
+        case _:
+            return conjunction()
+
+
+class _Names:
+    """What the names of terms may stand for: a part, or a stack (or a gate of its layers), which stands for one per layer."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = {part.name: part for part in parts}
+        self.layers: dict[str, list[int]] = {}
+        for part in parts:
+            if part.layer is not None:
+                self.layers.setdefault(part.component, []).append(part.layer)
+
+    def stack(self, name: str) -> str | None:
+        """The stack whose layers a name runs over, if any."""
+        stack, _, rest = name.partition(".")
+        return stack if name not in self.parts and stack in self.layers and f"{stack}.0{'.' * bool(rest)}{rest}" in self.parts else None
+
+    def part(self, name: str, layer: dict[str, int]) -> Part:
+        """The part called ``name`` where stacks stand for the given layers."""
+        stack = self.stack(name)
+        return self.parts[name if stack is None else f"{stack}.{layer[stack]}{name[len(stack):]}"]
+
+    def known(self, name: str) -> Part | None:
+        """The part, or the first of those that a stack's name stands for."""
+        stack = self.stack(name)
+        return self.parts.get(name) if stack is None else self.part(name, {stack: 0})
+
+
+def _instance(statement: Statement, names: _Names, layer: dict[str, int], timed: bool) -> Instance:
+    def bound(terms: Sequence[Term | Keyword]) -> Iterator[BoundTerm | Keyword]:
+        for term in terms:
+            if not isinstance(term, Term):
+                yield term
+                continue
+            part = names.part(term.name, layer)
+            selectors = [_normal(s, n) for s, n in zip(term.selectors or (Slice(),) * len(part.extents), part.extents, strict=True)]
+            yield BoundTerm(part, term.name, tuple(selectors), term.time or 0, timed and not part.constant)
+
+    left, right, given = (tuple(bound(terms)) for terms in (statement.left, statement.right, statement.given))
+    sides = [tuple(term for term in side if isinstance(term, BoundTerm)) for side in (left, right)]
+    return Instance(tuple(f"{stack}.{k}" for stack, k in layer.items()), sides[0], sides[1], given, statement.condition)
+
+
+def _normal(selector: Selector, extent: int) -> Selector:
+    """Constants that count from the end, as in Python, counted from the start; slices cut to the extent."""
+    match selector:
+        case Constant(value):
+            return Constant(value % extent) if -extent <= value < extent else selector
+        case Slice(start, stop, step):
+            return Slice(_bound(start, extent), _bound(stop, extent), step)
+        case _:
+            return selector
+
+
+def _bound(value: Expression | None, extent: int) -> Expression | None:
+    if not isinstance(value, Constant):
+        return value
+    return Constant(min(extent, value.value if value.value >= 0 else max(0, extent + value.value)))
+
+
+def _term_errors(term: Term, names: _Names, timed: bool) -> Iterator[Diagnostic]:
+    part = names.known(term.name)
+    if part is None:
+        yield _unknown(term, names)
+        return
+    axes = len(part.extents)
+    timed = timed and not part.constant
+    count = len(term.selectors or ())
+    shape = " x ".join(str(n) for n in part.extents)
+    if term.time is not None and not timed:
+        reason = "the spec has no `time`" if not part.constant else f"`{term.name}` is the same at all times"
+        yield Diagnostic("CG413", f"`{term}` has a time, and {reason}", term.span, help="leave out the time")
+    elif count and count != axes:
+        wanted = f"{axes} {'index' if axes == 1 else 'indices'}" + (" and a time" if timed else "")
+        example = f"{term.name}[{','.join([f'i{k}' for k in range(axes)] if axes > 1 else ['i'])}{',t' if timed else ''}]"
+        yield Diagnostic("CG412", f"`{term.name}` takes {wanted}: it has {shape} nodes", term.span, help=f"write it as `{example}`")
+    elif count and timed and term.time is None and part.at == "all":
+        yield Diagnostic("CG413", f"`{term}` has no time", term.span, help=f"write `{str(term)[:-1]},t]`")
+    else:
+        for selector, extent in zip(term.selectors or (), part.extents, strict=bool(count)):
+            yield from _range_errors(term, selector, extent)
+
+
+def _range_errors(term: Term, selector: Selector, extent: int) -> Iterator[Diagnostic]:
+    help = f"the indices of `{term.name}` run from 0 to {extent - 1}"
+    match _normal(selector, extent):
+        case Constant(value) if not 0 <= value < extent:
+            yield Diagnostic("CG415", f"there is no node {value} in `{term}`", term.span, help=help)
+        case Slice(start, stop, _):
+            bounds = (start or Constant(0), stop or Constant(extent))
+            if all(isinstance(b, Constant) for b in bounds) and compare(">=", *bounds) == Truth(True):
+                yield Diagnostic("CG415", f"the slice `{selector_text(selector)}` in `{term}` is empty", term.span, help=help)
+
+
+def _unknown(term: Term, names: _Names) -> Diagnostic:
+    stack = term.name.partition(".")[0]
+    if stack in names.layers:
+        count = len(names.layers[stack])
+        layers = f"it has the layers {stack}.0 to {stack}.{count - 1}" if count > 1 else f"its only layer is {stack}.0"
+        return Diagnostic("CG411", f"`{stack}` has no part `{term.name}`", term.span, help=layers)
+    known = dict.fromkeys([part.component for part in names.parts.values() if part.role != "gate"])
+    near = nearest(term.name, known)
+    help = f"did you mean `{near}`?" if near else "there are " + ", ".join(f"`{name}`" for name in known)
+    return Diagnostic("CG411", f"there is no component `{term.name}`", term.span, help=help)
+
+
+def _condition_errors(statement: Statement, instance: Instance) -> Iterator[Diagnostic]:
+    for left, right in product(instance.left, instance.right):
+        axes: Axes = (*child_axes(left.part.extents), *parent_axes(right.part.extents))
+        try:
+            named = named_pairs(instance, left, right)
+        except ZeroDivisionError:
+            yield Diagnostic("CG417", "a divisor is 0", statement.condition_span)
+            return
+        free = [name for name in predicate.names(named) if name not in dict(axes)]
+        if free:
+            message = f"`{free[0]}` is an index of neither `{left}` nor `{right}`"
+            help = "write a statement for each of these terms" if len(instance.left) + len(instance.right) > 2 else "rename it"
+            yield Diagnostic("CG414", message, statement.span, help=help)
+            return
+        if predicate.largest(named, dict(axes)) > predicate.LARGEST:
+            yield Diagnostic("CG417", "numbers in this condition may exceed 64 bits", statement.condition_span, help="use smaller factors")
+            return
+    for term in instance.terms:
+        bounds = [b for s in term.selectors if isinstance(s, Slice) for b in (s.start, s.stop) if b is not None]
+        if any(predicate.largest(bound, instance.index_axes()) > predicate.LARGEST for bound in bounds):
+            yield Diagnostic("CG417", f"numbers in `{term}` may exceed 64 bits", statement.span, help="use smaller factors")
+            return

@@ -1,0 +1,127 @@
+"""The smallest change to what is given that makes a statement true: terms to add, or, where none can help, terms to remove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from cgc.graph.binding import BoundTerm
+from cgc.graph.predicate import Index
+from cgc.graph.sample import Node
+from cgc.graph.statement import Selector, Slice
+from cgc.graph.verdict import Case, Question
+
+MAX_TRIALS = 300
+"""After so many sets of terms a smallest one is no longer looked for, only one from which no term can be left out."""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Terms of GIVEN to remove, and terms to add to it."""
+
+    remove: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        steps = (("remove", self.remove), ("add", self.add))
+        return " and ".join(f"{verb} {', '.join(f'`{term}`' for term in terms)}" for verb, terms in steps if terms)
+
+
+def repair(question: Question) -> Repair | None:
+    """A smallest repair of a statement that does not hold, ties in alphabetical order; None if there is none.
+
+    Terms are added if that can help at all; else as few as possible are removed, and others added only if that is not enough.
+    """
+    added = _addition(question)
+    if added is not None:
+        return Repair(add=added)
+    reduced = list(_reductions(question))
+    for removed, rest in reduced:
+        if rest.open() is None:
+            return Repair(remove=removed)
+    for removed, rest in reduced:
+        if (added := _addition(rest)) is not None:
+            return Repair(removed, added)
+    return None
+
+
+def _reductions(question: Question) -> Iterator[tuple[tuple[str, ...], Question]]:
+    """The question with some of its given terms left out, few first."""
+    given = question.instance.given
+    for count in range(1, len(given) + 1):
+        for removed in combinations(given, count):
+            rest = replace(question.instance, given=tuple(term for term in given if term not in removed))
+            yield tuple(str(term) for term in removed), question.about(rest)
+
+
+def _addition(question: Question) -> tuple[str, ...] | None:
+    """The fewest terms that separate when added to what is given, found breadth first.
+
+    An open walk can only be closed by giving one of its inner nodes, so nothing else is tried.
+    """
+    found = question.open()
+    if found is None:
+        return ()
+    terms = sorted(_candidates(question), key=str)
+    case = found[0]
+    ancestors = set(question.graph.ancestral({*case.x, *case.y, *case.z}))
+    # If any superset of z separates, then z with all ancestors of x, y and z that may be given does.
+    if question.open_in(question.graph, [case], lambda case: ancestors.intersection(_with(question, case, terms))) is not None:
+        return None
+    level: dict[frozenset[int], None] = {frozenset(): None}
+    trials = 0
+    while level and trials < MAX_TRIALS:
+        solutions: list[list[int]] = []
+        following: dict[frozenset[int], None] = {}
+        for chosen in level:
+            trials += 1
+            failure = _open_with(question, terms, chosen)
+            if failure is None:
+                solutions.append(sorted(chosen))
+                continue
+            failed, walk = failure
+            following |= {chosen | {k}: None for k, term in enumerate(terms) if not walk.isdisjoint(question.nodes(term, failed.values))}
+        if solutions:
+            return tuple(str(terms[k]) for k in min(solutions))
+        level = following
+    kept = [k for k, term in enumerate(terms) if ancestors.issuperset(_with(question, case, [term]))]
+    if _open_with(question, terms, kept) is not None:
+        return None
+    for k in kept[::-1]:
+        if _open_with(question, terms, fewer := [other for other in kept if other != k]) is None:
+            kept = fewer
+    return tuple(str(terms[k]) for k in kept)
+
+
+def _open_with(question: Question, terms: list[BoundTerm], chosen: Iterable[int]) -> tuple[Case, set[Node]] | None:
+    """The first case that stays open if the chosen terms are given too, and the nodes on its walk that are not given."""
+    added = [terms[k] for k in sorted(chosen)]
+    found = question.open(lambda case: _with(question, case, added))
+    if found is None:
+        return None
+    case, verdict = found
+    return case, set(verdict.walk[1:-1]) - set(_with(question, case, added))
+
+
+def _with(question: Question, case: Case, added: Iterable[BoundTerm]) -> list[Node]:
+    """What is given in a case with some terms added."""
+    return [*case.z, *(node for term in added for node in question.nodes(term, case.values))]
+
+
+def _candidates(question: Question) -> Iterator[BoundTerm]:
+    """Terms that may be given: all nodes of a part at one time, or those with the indices of the left or the right side."""
+    instance = question.instance
+    shapes = [side[0] for side in (instance.left, instance.right) if len(side) == 1]
+    for part in question.parts:
+        layer = next((layer for layer in instance.layers if part.name == layer or part.name.startswith(f"{layer}.")), None)
+        # The layer that a statement is about goes by its stack's name there.
+        name = part.name if layer is None else layer.rpartition(".")[0] + part.name[len(layer) :]
+        forms: list[tuple[Selector, ...]] = [(Slice(),) * len(part.extents)]
+        forms += [s.selectors for s in shapes if s.part.extents == part.extents and any(isinstance(k, Index) for k in s.selectors)]
+        moving = question.sample.timed and not part.constant
+        for time in range(question.earliest, question.last + 1) if moving else (0,):
+            for form in dict.fromkeys(forms):
+                term = BoundTerm(part, name, form, time, moving)
+                if all({*case.x, *case.y}.isdisjoint(question.nodes(term, case.values)) for case in question.cases):
+                    yield term

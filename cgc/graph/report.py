@@ -1,0 +1,104 @@
+"""What is said about statements: verdicts in a line, and a Diagnostic for a statement that does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cgc.graph.parts import Part
+from cgc.graph.repair import repair
+from cgc.graph.statement import Statement, terms_text
+from cgc.graph.verdict import InstanceVerdict, Question, locally_markov
+from cgc.source.diagnostics import Diagnostic
+
+SHOWN_WALKS = 3
+
+
+@dataclass(frozen=True)
+class StatementVerdict:
+    """A statement, how many pairs it took out of edges, and the verdict for each choice of layers it is about.
+
+    ``vacuous`` says that no nodes satisfy its condition; there are no ``instances`` then. ``linked`` are the inputs whose nodes, over all
+    times, are treated as linked.
+    """
+
+    statement: Statement
+    removed: int
+    instances: tuple[InstanceVerdict, ...]
+    linked: tuple[str, ...]
+    vacuous: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds in every layer."""
+        return all(verdict.holds for verdict in self.instances)
+
+    def __str__(self) -> str:
+        return f"{self.statement}: {self._verdict()}"
+
+    def _verdict(self) -> str:
+        if self.vacuous:
+            return "says nothing, as no nodes satisfy its condition"
+        removed = f"takes away {self.removed} {'pair' if self.removed == 1 else 'pairs'}, " if self.removed else ""
+        if not self.holds:
+            failed = [verdict for verdict in self.instances if not verdict.holds]
+            return f"{removed}does not hold: {failed[0].walk} is open"
+        if all(verdict.reason == "local Markov property" for verdict in self.instances):
+            return f"{removed}holds by the local Markov property"
+        return f"{removed}holds by separation (LWF = AMP here), {assumption(self.linked)}"
+
+
+def assumption(linked: Sequence[str]) -> str:
+    """What is assumed of the inputs."""
+    return f"nodes of {', '.join(f'`{name}`' for name in linked)} linked over all times" if linked else "inputs independent"
+
+
+def failure(verdict: StatementVerdict, questions: Sequence[Question], parts: Sequence[Part]) -> Diagnostic:
+    """A statement that does not hold: the open walk in every layer, and the smallest repair. ``questions`` are those that failed."""
+    failed = [instance for instance in verdict.instances if not instance.holds]
+    several = len(verdict.instances) > 1
+    walks = []
+    for instance in failed[:SHOWN_WALKS]:
+        where = f"in {' and '.join(instance.layers)}, " if several else ""
+        when = f" (it does hold at t = {', '.join(str(t) for t in instance.early)})" if instance.early else ""
+        walks.append(f"{where}{instance.walk}{when}")
+    given = f"given {terms_text(verdict.statement.given)}" if verdict.statement.given else "with nothing given"
+    more = f"; and so on in {_layers(failed[SHOWN_WALKS:])}" if len(failed) > SHOWN_WALKS else ""
+    one = "an open walk" if len(failed) == 1 else "open walks"
+    return Diagnostic(
+        "CG420",
+        "this independence does not hold in the resulting graph" + (f", in {_layers(failed)}" if several else ""),
+        verdict.statement.span,
+        f"{one} {given}",
+        why=f"{'; '.join(walks)}{more}" + (f" ({assumption(verdict.linked)})" if any(i.linked for i in failed) else ""),
+        help=_help(verdict, failed, questions, parts),
+    )
+
+
+def _layers(instances: Sequence[InstanceVerdict]) -> str:
+    names = [" with ".join(f"`{layer}`" for layer in instance.layers) for instance in instances]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _help(verdict: StatementVerdict, failed: Sequence[InstanceVerdict], questions: Sequence[Question], parts: Sequence[Part]) -> str:
+    groups: dict[str, list[InstanceVerdict]] = {}
+    for instance, question in zip(failed, questions, strict=True):
+        groups.setdefault(_repair(question), []).append(instance)
+    helps = list(groups) if len(groups) == 1 else ["; ".join(f"in {_layers(found)} {words}" for words, found in groups.items())]
+    if len(groups) > 1 and all(_holds_given_parents(question, parts) for question in questions):
+        helps.append("or give `parents` in every layer")
+    if all(instance.linked for instance in failed):
+        helps.append(f"or, if it is true of your inputs, say `independent: true` of {' and '.join(f'`{name}`' for name in verdict.linked)}")
+    return ", ".join(helps)
+
+
+def _holds_given_parents(question: Question, parts: Sequence[Part]) -> bool:
+    instance = replace(question.instance, given=("parents",))
+    return locally_markov(instance, parts) or question.about(instance).open() is None
+
+
+def _repair(question: Question) -> str:
+    change = repair(question)
+    if change is None:
+        return "leave the statement out: nothing that could be given separates the two sides"
+    return f"{change} {'from' if change.remove and not change.add else 'to'} what is given"

@@ -1,0 +1,181 @@
+"""The template on a sample of its index values, unrolled over as many time steps as can matter, as a chain graph of nodes.
+
+**Index values.** Axes with few values keep them all. Of others, those are kept at which the predicates change: the first few, the last
+two, and the neighbourhood of every constant c that occurs, of 2c, and of sums, differences and products of two constants. What the
+sample leaves out can only hide walks: every open walk that is found in it is open in the whole graph as well.
+
+**Time steps.** Walks that leave the times of a statement go up to a common ancestor and come down again. ``past_steps`` is the number
+of steps after which no pair of nodes gains a common ancestor from a further step; it is exact, so verdicts hold for every t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import NamedTuple
+
+import numpy as np
+
+from cgc.graph import predicate
+from cgc.graph.chain_graph import ChainGraph
+from cgc.graph.parts import Part
+from cgc.graph.predicate import Truths
+from cgc.graph.statement import time_text
+
+MAX_NODES = 4000
+_FEW = {1: 10, 2: 5}
+"""Axes of up to so many values are kept whole, by the number of axes; beyond two axes, ``_FEWEST``."""
+_FEWEST = 4
+_MOST = {1: 24, 2: 7}
+"""How many values of a longer axis are kept beside the constants themselves; beyond two axes, ``_FEWEST`` + 1."""
+
+
+class Node(NamedTuple):
+    """One node of the unrolled graph. ``time`` counts from t; it is None without time and for parts that are constant."""
+
+    part: str
+    indices: tuple[int, ...]
+    time: int | None
+
+    def __str__(self) -> str:
+        return f"{self.part}[{','.join([*(str(k) for k in self.indices), *([] if self.time is None else [time_text(self.time)])])}]"
+
+
+def index_values(extents: tuple[int, ...], constants: Iterable[int]) -> tuple[tuple[int, ...], ...]:
+    """The values that are kept of each axis of a part, ascending."""
+    axes = len(extents)
+    few, most = _FEW.get(axes, _FEWEST), _MOST.get(axes, _FEWEST + 1)
+    named = sorted(set(constants))
+    pairs = [v for a, b in combinations(named, 2) for v in (a + b, b - a, a * b)]
+    near = [v + d for v in (*named, *(2 * c for c in named), *pairs) for d in (0, -1, 1)]
+    kept = []
+    for extent in extents:
+        if extent <= few:
+            kept.append(tuple(range(extent)))
+            continue
+        wanted = dict.fromkeys(v for v in (*range(few // 2 + 1), extent - 1, extent - 2, *near) if 0 <= v < extent)
+        kept.append(tuple(sorted({*list(wanted)[:most], *(c for c in named if c < extent)})))
+    return tuple(kept)
+
+
+class TooManyNodes(Exception):
+    """The sample of one time step has more than ``MAX_NODES`` nodes."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The nodes of one time step, part by part, and the arrows into them.
+
+    ``arrows[lag][head, tail]`` says whether there is an arrow. ``constant`` marks nodes that are the same at all times (their arrows
+    have lag 0), ``linked`` those that lines join over all times.
+    """
+
+    nodes: tuple[Node, ...]
+    arrows: Mapping[int, Truths]
+    constant: Truths
+    linked: Truths
+    timed: bool
+
+    def past_steps(self) -> int:
+        """How many time steps before those of a statement can matter to it.
+
+        Two nodes of the last L steps (L is the largest lag) are connected through the past iff they have a common ancestor in it, or
+        both have a linked or the same constant one. One more step of past changes these relations by a fixed monotone map, so once a
+        step changes nothing, none will.
+        """
+        longest = max(self.arrows, default=0)
+        if longest == 0:
+            return 0
+        size = len(self.nodes)
+        moving = {lag: arrows & ~self.constant for lag, arrows in self.arrows.items()}
+        within = _closure(moving.get(0, np.zeros((size, size), bool)))
+        step = np.zeros((longest * size, longest * size), bool)
+        step[size:, :-size] = np.eye((longest - 1) * size, dtype=bool)
+        for lag in range(1, longest + 1):
+            step[:size, (lag - 1) * size : lag * size] = _product(within, moving[lag]) if lag in moving else False
+        still = self.arrows[0][:, self.constant] if 0 in self.arrows else np.zeros((size, 0), bool)
+        new_roots = _on_top(_product(within, np.column_stack([still, self.linked])), longest)
+        new_common = _on_top(_product(within, within.T), longest, longest)
+        common, roots = np.zeros_like(new_common), np.zeros_like(new_roots)
+        steps = 0
+        while True:
+            grown = _product(_product(step, common), step.T) | new_common, _product(step, roots) | new_roots
+            if np.array_equal(grown[0], common) and np.array_equal(grown[1], roots):
+                return steps
+            common, roots = grown
+            steps += 1
+
+    def unrolled(self, first: int, last: int, linked: bool = True) -> ChainGraph[Node]:
+        """The graph of the times t + ``first`` … t + ``last``; ``linked`` says whether there are lines between linked nodes."""
+        times: list[int] = list(range(first, last + 1))
+        at = {time: [self._at(node, time, bool(c)) for node, c in zip(self.nodes, self.constant, strict=True)] for time in times}
+        arrows = [
+            (at[time if self.constant[tail] else time - lag][tail], at[time][head])
+            for time in times
+            for lag, truths in sorted(self.arrows.items())
+            for head, tail in np.argwhere(truths)
+            if time - lag >= first
+        ]
+        inputs = dict.fromkeys(at[time][k] for time in times for k in np.flatnonzero(self.linked)) if linked else {}
+        return ChainGraph((node for time in times for node in at[time]), arrows, combinations(inputs, 2))
+
+    def _at(self, node: Node, time: int, constant: bool) -> Node:
+        return node if constant or not self.timed else node._replace(time=time)
+
+
+def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int], timed: bool) -> Sample:
+    """A sample of the parts called ``names`` and their ancestors. ``constants`` matter beside those of the edges' predicates.
+
+    Raises TooManyNodes.
+    """
+    by_name = {part.name: part for part in parts}
+    relevant = dict.fromkeys(names)
+    for name in (queue := list(relevant)):
+        for edge in by_name[name].edges:
+            if edge.structure.kind != "absent" and edge.source not in relevant:
+                relevant[edge.source] = None
+                queue.append(edge.source)
+    kept = [part for part in parts if part.name in relevant]
+    edges = [edge for part in kept for edge in part.edges if edge.structure.kind != "absent"]
+    changes = {*constants, *(c for edge in edges for c in predicate.constants(edge.structure.joined))}
+    chosen = {part.name: list(product(*index_values(part.extents, changes))) for part in kept}
+    nodes = tuple(Node(name, index, None) for name, indices in chosen.items() for index in indices)
+    longest = max((edge.lag for edge in edges), default=0)
+    if len(nodes) * max(1, longest) > MAX_NODES:
+        raise TooManyNodes
+    start = dict(zip(chosen, np.cumsum([0, *(len(indices) for indices in chosen.values())]), strict=False))
+    arrows: dict[int, Truths] = {}
+    for part in kept:
+        for edge in part.edges:
+            if edge.structure.kind == "absent":
+                continue
+            lag = 0 if by_name[edge.source].constant else edge.lag
+            block = arrows.setdefault(lag, np.zeros((len(nodes), len(nodes)), bool))
+            children, parents = np.array(chosen[part.name]), np.array(chosen[edge.source])
+            indices = {name: children[:, axis, None] for axis, (name, _) in enumerate(edge.structure.child_index)}
+            indices |= {name: parents[:, axis] for axis, (name, _) in enumerate(edge.structure.parent_index)}
+            rows = slice(start[part.name], start[part.name] + len(children))
+            columns = slice(start[edge.source], start[edge.source] + len(parents))
+            block[rows, columns] |= predicate.evaluate(edge.structure.joined, indices)
+    of = [by_name[node.part] for node in nodes]
+    linked = np.array([part.role == "input" and not part.independent for part in of])
+    return Sample(nodes, arrows, np.array([part.constant for part in of]), linked, timed)
+
+
+def _closure(arrows: Truths) -> Truths:
+    """Whether there is a directed path, of any length, between two nodes."""
+    reached = arrows | np.eye(len(arrows), dtype=bool)
+    while not np.array_equal(reached, further := _product(reached, reached)):
+        reached = further
+    return reached
+
+
+def _product(a: Truths, b: Truths) -> Truths:
+    return np.asarray(a.astype(np.float32) @ b.astype(np.float32) > 0)
+
+
+def _on_top(block: Truths, times: int, times_across: int = 1) -> Truths:
+    """The block as the top left corner of zeros that are so many times as large."""
+    rows, columns = block.shape
+    return np.pad(block, ((0, rows * (times - 1)), (0, columns * (times_across - 1))))

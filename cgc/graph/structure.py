@@ -1,0 +1,146 @@
+"""Statements → structure: what is left of every edge once the pairs that statements name are taken out of it.
+
+Adjacent nodes are never separated, so a statement ``A ⟂ B | C`` deletes the edges between the nodes it names; in a pairwise factor that
+is w = 0. What an edge then is (dense, elementwise, masked, absent) is decided on its actual nodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from cgc.graph import predicate
+from cgc.graph.binding import BoundTerm, Instance, named_pairs
+from cgc.graph.parts import Axes, Kind, Part, PartEdge, Structure, child_axes, parent_axes
+from cgc.graph.predicate import Index, Integers, Predicate, Truths, conjunction, negate
+
+MAX_PAIRS = 2**28
+_BLOCK = 2**20
+
+
+class TooManyPairs(Exception):
+    """A mask over more than ``MAX_PAIRS`` pairs would have to be looked at."""
+
+
+def without(parts: Sequence[Part], instances: Sequence[Instance]) -> tuple[tuple[Part, ...], int]:
+    """The parts without the pairs that the instances name, and how many pairs that took away.
+
+    Raises TooManyPairs; ZeroDivisionError if a condition divides by 0.
+    """
+    removed = 0
+    result = []
+    for part in parts:
+        edges = []
+        for edge in part.edges:
+            named = [pairs for instance in instances for pairs in _named(instance, part, edge)]
+            left = _remove(edge, named) if named else edge.structure
+            removed += edge.structure.pairs - left.pairs
+            edges.append(replace(edge, structure=left))
+        result.append(replace(part, edges=tuple(edges)))
+    return tuple(result), removed
+
+
+def first_named(instance: Instance) -> dict[str, int] | None:
+    """The first values of the indices of some pair that the instance names; None if it names none, at any left and right term.
+
+    Raises TooManyPairs, ZeroDivisionError.
+    """
+    found: dict[str, int] | None = None
+    for left in instance.left:
+        for right in instance.right:
+            axes = child_axes(left.part.extents), parent_axes(right.part.extents)
+            pair = _first(named_pairs(instance, left, right), *axes)
+            if pair is not None and found is None:
+                selectors = (*left.selectors, *right.selectors)
+                found = {s.name: value for s, value in zip(selectors, pair, strict=True) if isinstance(s, Index)}
+    return found
+
+
+def names_one_twice(instance: Instance) -> bool:
+    """Whether some pair that the instance names is a node with itself. Raises ZeroDivisionError."""
+    for left in instance.left:
+        for right in instance.right:
+            if left.part.name == right.part.name and left.time == right.time:
+                axes = child_axes(left.part.extents)
+                same = {j: Index(i) for (i, _), (j, _) in zip(axes, parent_axes(left.part.extents), strict=True)}
+                if _first(predicate.substitute(named_pairs(instance, left, right), same), axes, ()) is not None:
+                    return True
+    return False
+
+
+def _named(instance: Instance, part: Part, edge: PartEdge) -> Iterator[Predicate]:
+    """The pairs of ``edge``, which leads to ``part``, that the instance names; statements are symmetric."""
+    for left in instance.left:
+        for right in instance.right:
+            for child, parent in ((left, right), (right, left)):
+                if _joins(edge, part, child, parent):
+                    yield named_pairs(instance, child, parent)
+
+
+def _joins(edge: PartEdge, part: Part, child: BoundTerm, parent: BoundTerm) -> bool:
+    return child.part.name == part.name and parent.part.name == edge.source and child.time - parent.time == edge.lag
+
+
+def _remove(edge: PartEdge, named: Sequence[Predicate]) -> Structure:
+    """The structure of an edge without the named pairs."""
+    before = edge.structure
+    children, parents = before.child_index, before.parent_index
+    left = conjunction(before.joined, *(negate(pairs) for pairs in named))
+    if edge.edge.kind == "dense":
+        pairs, diagonal = _survey(left, children, parents)
+        everything = math.prod(n for _, n in children + parents)
+        kind: Kind = "dense" if pairs == everything else "absent" if not pairs else "elementwise" if diagonal else "masked"
+    else:
+        same = {j: Index(i) for (i, _), (j, _) in zip(children, parents, strict=True)}
+        pairs, _ = _survey(predicate.substitute(left, same), children, ())
+        everything = math.prod(n for _, n in children)
+        kind = edge.edge.kind if pairs == everything else "masked" if pairs else "absent"
+    return replace(before, kind=kind, pairs=pairs, predicate=left if kind == "masked" else None)
+
+
+@lru_cache(maxsize=256)
+def _survey(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, bool]:
+    """How many pairs satisfy the predicate, and whether those are exactly the ones with equal indices, one for every node."""
+    count = 0
+    diagonal = [n for _, n in children] == [n for _, n in parents]
+    for rows, columns, mask in _blocks(pairs, children, parents):
+        count += int(np.count_nonzero(mask))
+        diagonal = diagonal and np.array_equal(mask, rows[:, None] == columns)
+    return count, diagonal
+
+
+@lru_cache(maxsize=256)
+def _first(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, ...] | None:
+    """The indices, child's then parent's, of the first pair that satisfies the predicate. All pairs are evaluated."""
+    first: tuple[int, ...] | None = None
+    for rows, columns, mask in _blocks(pairs, children, parents):
+        if first is None and mask.any():
+            row, column = np.argwhere(mask)[0]
+            places = ((rows[row], children), (columns[column], parents))
+            first = tuple(int(k) for flat, axes in places if axes for k in np.unravel_index(flat, [n for _, n in axes]))
+    return first
+
+
+def _blocks(pairs: Predicate, children: Axes, parents: Axes) -> Iterator[tuple[Integers, Integers, Truths]]:
+    """The truth of the predicate in blocks of bounded size, with the flat numbers of rows (children) and columns (parents)."""
+    height, width = (math.prod(n for _, n in axes) for axes in (children, parents))
+    if height * width > MAX_PAIRS:
+        raise TooManyPairs
+    across = min(width, _BLOCK)
+    down = max(1, _BLOCK // across)
+    for top in range(0, height, down):
+        rows = np.arange(top, min(top + down, height))
+        for left in range(0, width, across):
+            columns = np.arange(left, min(left + across, width))
+            indices = {**_unravel(rows[:, None], children), **_unravel(columns, parents)}
+            mask = np.broadcast_to(predicate.evaluate(pairs, indices), (len(rows), len(columns)))
+            yield rows, columns, mask
+
+
+def _unravel(flat: Integers, axes: Axes) -> dict[str, Integers]:
+    values = np.unravel_index(flat, [n for _, n in axes]) if axes else ()
+    return {name: value.astype(np.int64) for (name, _), value in zip(axes, values, strict=True)}

@@ -1,0 +1,207 @@
+"""Does a statement hold in the graph? By the local Markov property where it applies, else by separation on the unrolled sample.
+
+What is reported: an open walk for every layer in which it does not hold, and whether the first time steps differ from later ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from cgc.graph import predicate
+from cgc.graph.binding import BoundTerm, Instance
+from cgc.graph.chain_graph import ChainGraph
+from cgc.graph.parts import Part
+from cgc.graph.predicate import Constant, Index
+from cgc.graph.sample import Node, sample
+from cgc.graph.separation import Property, Verdict
+from cgc.graph.statement import Selector, Slice
+
+Nodes = tuple[Node, ...]
+Values = Mapping[str, int]
+
+
+class Overlap(Exception):
+    """``term`` of GIVEN names nodes of the left or the right side."""
+
+    def __init__(self, term: BoundTerm) -> None:
+        super().__init__(str(term))
+        self.term = term
+
+
+@dataclass(frozen=True)
+class Case:
+    """A statement for certain values of its indices: is every one of ``x`` separated from every one of ``y`` by ``z``?"""
+
+    values: Values
+    x: Nodes
+    y: Nodes
+    z: Nodes
+
+
+@dataclass(frozen=True)
+class InstanceVerdict:
+    """Whether a statement holds in certain layers, and how that is known.
+
+    ``walk`` is an open walk if it does not. ``linked`` says that it would hold without lines between inputs; ``early`` are the times t at
+    which it holds although it does not hold later.
+    """
+
+    layers: tuple[str, ...]
+    holds: bool
+    reason: Literal["local Markov property", "separation"]
+    walk: Verdict[Node] | None = None
+    linked: bool = False
+    early: tuple[int, ...] = ()
+
+
+class Question:
+    """An instance of a statement on a sample of the graph, and cases to be decided there.
+
+    ``constants`` are index values that the sample must have. What is given may start at t + ``earliest``, the first time of a parent of
+    a node that the statement names; the graph starts at t + ``first``, early enough for verdicts to hold however much past there is.
+
+    Raises TooManyNodes; Overlap; ZeroDivisionError for a bound of a slice.
+    """
+
+    def __init__(self, instance: Instance, parts: Sequence[Part], timed: bool, constants: Iterable[int], property: Property) -> None:
+        self.instance = instance
+        self.property = property
+        self._all = tuple(parts), timed, tuple(constants)
+        named = [c for term in instance.terms for selector in term.selectors for c in _constants(selector)]
+        changes = (*constants, *named, *predicate.constants(instance.condition))
+        self.sample = sample(parts, (term.part.name for term in instance.terms), changes, timed)
+        self.nodes_of: dict[str, list[Node]] = {}
+        for node in self.sample.nodes:
+            self.nodes_of.setdefault(node.part, []).append(node)
+        times = [term.time for term in instance.terms if term.timed] or [0]
+        self.last = max(times)
+        self.earliest = min(times) - max(self.sample.arrows, default=0)
+        self.first = self.earliest - self.sample.past_steps()
+        self.graph = self.sample.unrolled(self.first, self.last)
+        self.present = set(self.graph.nodes)
+        self.parts = [part for part in parts if part.name in self.nodes_of]
+        self.cases = list(self.cases_in(self.graph))
+
+    def about(self, instance: Instance) -> Question:
+        """Another instance on the same graph."""
+        return Question(instance, *self._all, self.property)
+
+    def open(self, given: Callable[[Case], Iterable[Node]] | None = None) -> tuple[Case, Verdict[Node]] | None:
+        """The first case that does not hold, with an open walk; None if all hold. ``given`` replaces what is given."""
+        return self.open_in(self.graph, self.cases, given)
+
+    def open_in(
+        self, graph: ChainGraph[Node], cases: Iterable[Case], given: Callable[[Case], Iterable[Node]] | None = None
+    ) -> tuple[Case, Verdict[Node]] | None:
+        """``open`` for any graph and its cases."""
+        together: dict[tuple[Nodes, Nodes], list[Case]] = {}
+        for case in cases:
+            z = case.z if given is None else tuple(sorted(self.present.intersection(given(case)), key=_order))
+            together.setdefault((case.x, z), []).append(case)
+        for (x, z), same in together.items():
+            verdict = graph.separated(x, {y for case in same for y in case.y}, z, self.property)
+            if not verdict:
+                return next((case, verdict) for case in same if verdict.walk[-1] in case.y)
+        return None
+
+    def cases_in(self, graph: ChainGraph[Node]) -> Iterator[Case]:
+        """The statement for the values of its indices in the sample, ascending; values without nodes in ``graph`` are left out."""
+        present = set(graph.nodes)
+        for values in self._values():
+            sides = (self.instance.left, self.instance.right)
+            x, y = (tuple(n for term in side for n in self.nodes(term, values) if n in present) for side in sides)
+            if not x or not y:
+                continue
+            z: dict[Node, None] = {}
+            for item in self.instance.given:
+                if isinstance(item, BoundTerm):
+                    nodes = self.nodes(item, values)
+                    if not {*x, *y}.isdisjoint(nodes):
+                        raise Overlap(item)
+                else:
+                    around = graph.parents(x) if item == "parents" else graph.boundary(x)
+                    nodes = tuple(n for n in around if n not in y)
+                z.update(dict.fromkeys(n for n in nodes if n in present))
+            yield Case(values, x, y, tuple(z))
+
+    def nodes(self, term: BoundTerm, values: Values) -> Nodes:
+        """The nodes of the sample that a term names."""
+        chosen = [
+            node
+            for node in self.nodes_of.get(term.part.name, ())
+            if all(_selects(selector, k, values) for selector, k in zip(term.selectors, node.indices, strict=True))
+        ]
+        return tuple(node._replace(time=term.time) for node in chosen) if term.timed else tuple(chosen)
+
+    def _values(self) -> Iterator[Values]:
+        """All values of the indices in the sample that satisfy the condition."""
+        axes: dict[str, set[int]] = {}
+        for term in (*self.instance.left, *self.instance.right):
+            for axis, selector in enumerate(term.selectors):
+                if isinstance(selector, Index):
+                    kept = {node.indices[axis] for node in self.nodes_of[term.part.name]}
+                    axes[selector.name] = axes.get(selector.name, kept) & kept
+        names, lists = list(axes), [np.array(sorted(kept), np.int64) for kept in axes.values()]
+        grid = dict(zip(names, np.meshgrid(*lists, indexing="ij", sparse=True), strict=True)) if names else {}
+        truths = np.broadcast_to(predicate.evaluate(self.instance.condition, grid), tuple(len(kept) for kept in lists))
+        for place in np.argwhere(truths):
+            yield {name: int(kept[k]) for name, kept, k in zip(names, lists, place, strict=True)}
+
+
+def decide(question: Question) -> InstanceVerdict:
+    """The verdict by separation."""
+    layers = question.instance.layers
+    found = question.open()
+    if found is None:
+        return InstanceVerdict(layers, True, "separation")
+    apart = question.sample.unrolled(question.first, question.last, linked=False)
+    independent = question.open_in(apart, question.cases_in(apart)) is None
+    early = []
+    for t in range(-question.first if question.sample.timed else 0):
+        graph = question.sample.unrolled(-t, question.last)
+        cases = list(question.cases_in(graph))
+        if cases and question.open_in(graph, cases) is None:
+            early.append(t)
+    return InstanceVerdict(layers, False, "separation", found[1], independent, tuple(early))
+
+
+def locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
+    """Whether the statement is the local Markov property, provided that no edge joins what it names.
+
+    A set of nodes of one part at one time, which no line or arrow joins, is independent of its non-descendants given its parents.
+    """
+    if len(instance.left) > 1 or not instance.given or any(isinstance(item, BoundTerm) for item in instance.given):
+        return False
+    (left,) = instance.left
+    if left.part.role in ("input", "gate"):
+        return False
+    descendants = {left.part.name}
+    for part in parts:  # in topological order
+        if any(edge.lag == 0 and edge.source in descendants for edge in part.edges):
+            descendants.add(part.name)
+    below = descendants - {left.part.name}
+    return all(r.part.constant or r.time < left.time or (r.time == left.time and r.part.name not in below) for r in instance.right)
+
+
+def _selects(selector: Selector, k: int, values: Values) -> bool:
+    match selector:
+        case Index(name):
+            return k == values[name]
+        case Constant(value):
+            return k == value
+        case Slice(start, stop, step):
+            first = 0 if start is None else predicate.integer(start, values)
+            return k >= first and (stop is None or k < predicate.integer(stop, values)) and (k - first) % step == 0
+
+
+def _constants(selector: Selector) -> tuple[int, ...]:
+    bounds = (selector.start, selector.stop, Constant(selector.step)) if isinstance(selector, Slice) else (selector,)
+    return tuple(c for bound in bounds if bound is not None for c in predicate.constants(bound))
+
+
+def _order(node: Node) -> tuple[str, tuple[int, ...], int]:
+    return node.part, node.indices, 0 if node.time is None else node.time
