@@ -16,6 +16,7 @@ from cgc.program.lower import lower
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.spec.load import load
 from cgc.spec.model import Spec
+from cgc.spec.resolve import in_order
 
 Params = Mapping[str, str | int | float]
 Overrides = Sequence[tuple[str, str]]
@@ -47,7 +48,7 @@ class Model:
 def inspect(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Model:
     """Everything that follows from the spec at ``path``. Raises SpecError with all findings."""
     spec = load(str(path), params or {}, overrides)
-    graph, derivations, _ = _together(lambda: analyze(spec), lambda: derive_spec(spec), lambda: _fitting_data(spec))
+    graph, derivations, _ = _together(spec, lambda: analyze(spec), lambda: derive_spec(spec), lambda: _fitting_data(spec))
     program = lower(spec, graph, derivations)
     return Model(spec, graph, derivations, program, (*graph.diagnostics, *derivations.diagnostics))
 
@@ -74,7 +75,7 @@ def _fitting_data(spec: Spec) -> None:
         raise SpecError(*findings)
 
 
-def _together(*stages: Callable[[], Any]) -> list[Any]:
+def _together(spec: Spec, *stages: Callable[[], Any]) -> list[Any]:
     """The results of stages that do not depend on each other; if any fails, the findings of all of them."""
     results, findings = [], []
     for stage in stages:
@@ -83,5 +84,5 @@ def _together(*stages: Callable[[], Any]) -> list[Any]:
         except SpecError as error:
             findings += error.diagnostics
     if findings:
-        raise SpecError(*findings)
+        raise SpecError(*in_order(findings, spec.files))
     return results

@@ -37,11 +37,16 @@ def derive_spec(spec: Spec) -> Derivations:
     for family in sorted(spec.families, key=lambda family: family.name in inline):
         name = family.name if family.name not in inline or family.kind in known.values() else family.kind
         known.setdefault((family.law, family.emit), name)
-    for family in used:
+    for family in spec.families:
+        if known[family.law, family.emit] != family.name and family not in used:
+            continue
         try:
+            # also where no component uses it: a mistake is a mistake
             derivation = derive(family.law, family.emit)
         except Refusal as refusal:
             findings.append(_diagnostic(refusal, family))
+            continue
+        if family not in used:
             continue
         name = known[family.law, family.emit]
         canonical[family.name] = name

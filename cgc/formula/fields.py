@@ -27,9 +27,7 @@ def exact(value: int | float) -> sympy.Rational:
 
 def mistake(code: str, message: str, offset: int | None = None, length: int = 1, help: str = "") -> PydanticCustomError:
     """A validation error that becomes the Diagnostic ``code``; without ``offset`` it covers the whole value."""
-    # braces would be read as placeholders of pydantic's message template
-    text = message.replace("{", "{{").replace("}", "}}")
-    return PydanticCustomError(code, text, {"offset": offset, "length": length, "help": help})  # type: ignore[arg-type]
+    return PydanticCustomError(code, message, {"offset": offset, "length": length, "help": help})  # type: ignore[arg-type]
 
 
 def _params(info: ValidationInfo) -> Mapping[str, int | float]:

@@ -38,10 +38,15 @@ def diff_text(rows: tuple[Row, ...]) -> str:
 
 
 def _assumptions(before: Model, after: Model) -> list[Row]:
-    old = [statement.text for statement in before.spec.independence]
-    new = [statement.text for statement in after.spec.independence]
-    rows = [Row("assume", " ".join(text.split()), f"added; held in {before.spec.name} already: {_held(before, text)}") for text in new if text not in old]
-    return rows + [Row("assume", " ".join(text.split()), f"removed; holds in {after.spec.name} still: {_held(after, text)}") for text in old if text not in new]
+    old = {" ".join(statement.text.split()): statement.text for statement in before.spec.independence}
+    new = {" ".join(statement.text.split()): statement.text for statement in after.spec.independence}
+    rows = []
+    for shown, text in {**old, **new}.items():
+        if (shown in old) != (shown in new):
+            held, holds = _held(before, text), _held(after, text)
+            change = "added" if shown in new else "removed"
+            rows.append(Row("assume", shown, f"{change}; holds in {after.spec.name}: {holds}, held in {before.spec.name}: {held}"))
+    return rows
 
 
 def _held(model: Model, statement: str) -> str:

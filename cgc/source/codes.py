@@ -202,6 +202,10 @@ CODES: dict[str, Code] = {
         "x: {nodes: 8}, h: {nodes: 16, parents: {x: identity}}",
         "x: {nodes: 8}, h: {nodes: 8, parents: {x: identity}}",
     ),
+    "CG402": Code(
+        "A statement too large to decide",
+        "Deciding it would mean looking at more pairs of nodes, or at more nodes, than this version does.",
+    ),
     "CG403": Code("A parent at the last step only", "What exists at the last step only cannot be the parent of what exists at every step."),
     "CG410": Code(
         "Not a statement",
@@ -223,6 +227,21 @@ CODES: dict[str, Code] = {
     "CG415": Code("No such node", "An index or slice lies outside the nodes of the component."),
     "CG416": Code("A mistake in a condition", "A condition compares whole numbers: `j != i`, `abs(i - j) > 1`, `i // 16 != j // 16`."),
     "CG417": Code("A condition without a value", "A division by zero, or numbers that do not fit into 64 bits."),
+    "CG418": Code(
+        "A node on both sides",
+        "A statement is about different nodes: none may stand on both sides, or on a side and among what is given.",
+        "h[i] ⟂ h[j] | parents",
+        "h[i] ⟂ h[j] | parents  where j != i",
+    ),
+    "CG420": Code(
+        "The independence does not hold",
+        "Even without the edges between its two sides the statement is false in the resulting graph: the message shows an open walk,\n"
+        "and the smallest change of what is given that makes the statement true.",
+        "h[i] ⟂ h[j] | y  where j != i",
+        "h[i] ⟂ h[j] | x  where j != i",
+    ),
+    "CG421": Code("A statement about nothing", "No nodes satisfy the condition.", "h[i] ⟂ x[j] | parents  where j < 0"),
+    "CG422": Code("The independence follows anyway", "The rest of the spec implies the statement; it may stay, or go."),
     # --- CG5xx: the derivation
     "CG501": Code("An impossible base measure", "A base measure is a positive number at every state of the support."),
     "CG502": Code("An impossible statistic", "A statistic is a finite number at every state of the support."),

@@ -188,11 +188,8 @@ def _check_role(reader: Reader, draft: Draft, timed: bool) -> None:
             why = "a value between two states is read as the expectation of a node with these states (section 2.3)"
             message = "`clamp: soft` needs a family with two states"
             reader.error("CG337", message, draft.at("clamp"), why=why, help="remove it, or use `binary`")
-    if body.role != "input" and body.at == "last":
-        if not timed:
-            reader.error("CG333", "`at: last` needs time steps", draft.at("at"), help="add `time: {steps: …}`")
-        elif body.role == "hidden":
-            reader.findings.append(unsupported("`at: last` on a hidden component", draft.at("at")))
+    if body.role != "input" and body.at == "last" and not timed:
+        reader.error("CG333", "`at: last` needs time steps", draft.at("at"), help="add `time: {steps: …}`")
 
 
 def _check_edges(reader: Reader, draft: Draft, drafts: Mapping[str, Draft], timed: bool) -> None:

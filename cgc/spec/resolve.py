@@ -139,7 +139,7 @@ def _read_params(reader: Reader, document: Node) -> list[str]:
     """Adds the params to the reader, each over those above it. Those with a mistake, or over such, are returned; one without a value
     stands in as 1.
     """
-    broken = []
+    broken: list[str] = []
     for name, entry in reader.section(document, "params").items():
         before = len(reader.findings)
         wrong = bad_name(name, "a param", entry.key)

@@ -112,7 +112,7 @@ CASES: dict[str, tuple[str, str]] = {
     "extends_itself": (BASE + "extends: extends_itself.yaml\n", "CG321"),
     # text that other languages would read
     "template": (BASE + "doc: '{{ 7*7 }} {% include \"/etc/passwd\" %} ${HOME} %s {0.__class__}'\n", ""),
-    "docstring": (BASE + "doc: '\"\"\" + exit() + \"\"\"'\n", ""),
+    "docstring": (BASE + 'doc: \'""" + exit() + """\'\n', ""),
     "placeholder_in_message": (BASE.replace("family: spin}", "family: '{offset}'}"), "CG308"),
     "markup": (BASE + "doc: '<script>alert(1)</script>'\n", ""),
 }

@@ -21,7 +21,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for name, (text, _) in CASES.items():
         (folder / f"{name}.yaml").write_bytes(text.encode("utf-8"))
     before = sorted(path.name for path in folder.parent.rglob("*"))
-    command = [sys.executable, str(HERE / "load_all.py"), str(folder)]
+    command = [sys.executable, str(HERE / "check_all.py"), str(folder)]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert sorted(path.name for path in folder.parent.rglob("*")) == before, "something was written"

@@ -203,7 +203,7 @@ def test_an_anchor_that_is_wrong_is_told_once(folder: Folder) -> None:
 
 def test_resolved_text_gives_the_same_spec(folder: Folder, tmp_path: Path) -> None:
     folder.spec(BASE.replace("nodes: hidden,", "nodes: hidden, stack: 2,"))
-    over = "cgc: 1\nextends: small.yaml\nname: over\ndoc: \"quotes ' and \\\" and # and: {{ }} \\n end\"\ncomponents: {h: {bias: false}}\n"
+    over = 'cgc: 1\nextends: small.yaml\nname: over\ndoc: "quotes \' and \\" and # and: {{ }} \\n end"\ncomponents: {h: {bias: false}}\n'
     spec = folder.spec(over, "over.yaml", params={"hidden": 9}, overrides=[("families.node", "rect"), ("time.steps", "6")])
     again = folder.spec(spec.resolved, "resolved/spec.yaml")
     assert meaning(again) == meaning(spec)
@@ -228,7 +228,9 @@ def test_paths_that_are_no_files(name: str, code: str, tmp_path: Path, monkeypat
     assert [diagnostic.code for diagnostic in caught.value.diagnostics] == [code]
 
 
-@pytest.mark.parametrize(("data", "code"), [(b"\xff\xfe\x00", "CG104"), (b"", "CG109"), (b"# only a comment\n", "CG109"), (b"- a\n", "CG305")])
+@pytest.mark.parametrize(
+    ("data", "code"), [(b"\xff\xfe\x00", "CG104"), (b"", "CG109"), (b"# only a comment\n", "CG109"), (b"- a\n", "CG305")]
+)
 def test_files_that_are_no_specs(data: bytes, code: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(data)
     with pytest.raises(SpecError) as caught:

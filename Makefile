@@ -1,0 +1,37 @@
+# `make demo` and `make test` are all the set-up there is: they make their own environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JOBS ?= 2
+
+.PHONY: demo test slow check generated bench clean
+
+demo: $(READY)
+	$(BIN)/cgc demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS)
+
+slow: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check cgc tests
+	$(BIN)/ruff format --check --line-length 120 generated
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+generated: $(READY)
+	$(BIN)/cgc compile specs/*.yaml
+
+# torch comes first and by itself: a range, as pyproject.toml has it, could bring in a build for a GPU
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis runs
