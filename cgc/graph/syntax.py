@@ -180,12 +180,14 @@ class ExpressionReader:
     def _operation(self, signs: tuple[predicate.Sign, ...], inner: Rule) -> Value:
         start = self.next.offset
         value = inner()
-        while sign := self.take(*signs):
+        while self.next.text in signs:
             left = self._number_since(start, value)
+            sign = cast(predicate.Sign, self.next.text)
+            self._position += 1
             offset = self.next.offset
             right = self._as_number(inner)
             try:
-                value = predicate.arithmetic(cast(predicate.Sign, sign.text), left, right)
+                value = predicate.arithmetic(sign, left, right)
             except ZeroDivisionError:
                 self.fail_from(offset, "CG417", "this divisor is 0")
         return value

@@ -269,30 +269,27 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     save("last.pt")
 
     say: Callable[..., object] = (lambda *_, **__: None) if args.quiet or RANK > 0 else print
-    say(", ".join(f"{len(x):,} {part}" for part, (x, _) in data.items()), "examples,", device, flush=True)
+    say(", ".join(f"{len(x):,} {part}" for part, (x, _) in data.items()), f"examples; {device}; {run}", flush=True)
     objective = Objective(model)
     if WORLD > 1:
         objective = nn.parallel.DistributedDataParallel(objective)
-    try:
-        for epoch in range(len(history) + 1, args.epochs + 1):
-            if len(history) - best_epoch(history) >= 20:
-                say(f"stopped early: no better validation loss than that of epoch {best_epoch(history)}")
-                break
-            began = time.perf_counter()
-            torch.manual_seed(mix(args.seed, epoch, RANK))
-            row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
-            row["train_loss"] = train_epoch(args, objective, optimizer, data["training"], epoch)
-            validation = evaluate(model, data["validation"], args.batch_size)
-            row |= {f"validation_{name}": value for name, value in validation.items()}
-            row["seconds"] = round(time.perf_counter() - began, 3)
-            if not math.isfinite(row["train_loss"] + row["validation_loss"]):
-                stop(f"the loss is not finite in epoch {epoch}; try a lower --learning-rate", status=1)
-            schedule.step(row["validation_loss"])
-            history.append(row)
-            save(*(["best.pt"] if best_epoch(history) == epoch else []), "last.pt")
-            say("  ".join(f"{name.replace('_', ' ')} {value:<6.4g}" for name, value in row.items()), flush=True)
-    except KeyboardInterrupt:
-        stop(f"interrupted after epoch {len(history)}; go on with --resume {run}", status=130)
+    for epoch in range(len(history) + 1, args.epochs + 1):
+        if len(history) - best_epoch(history) >= 20:
+            say(f"stopped early: no better validation loss than that of epoch {best_epoch(history)}")
+            break
+        began = time.perf_counter()
+        torch.manual_seed(mix(args.seed, epoch, RANK))
+        row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
+        row["train_loss"] = train_epoch(args, objective, optimizer, data["training"], epoch)
+        validation = evaluate(model, data["validation"], args.batch_size)
+        row |= {f"validation_{name}": value for name, value in validation.items()}
+        row["seconds"] = round(time.perf_counter() - began, 3)
+        if not math.isfinite(row["train_loss"] + row["validation_loss"]):
+            stop(f"the loss is not finite in epoch {epoch}; try a lower --learning-rate", status=1)
+        schedule.step(row["validation_loss"])
+        history.append(row)
+        save(*(["best.pt"] if best_epoch(history) == epoch else []), "last.pt")
+        say("  ".join(f"{name.replace('_', ' ')} {value:<6.4g}" for name, value in row.items()), flush=True)
 
     tests = {}
     for name, words in (("best", "the best on validation"), ("last", "the last")):
@@ -324,7 +321,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             torch.cuda.set_device(device)
     except (AssertionError, RuntimeError) as error:
         stop(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}")
-    train(args, device)
+    try:
+        train(args, device)
+    except KeyboardInterrupt:
+        stop("interrupted; --resume goes on from the last whole epoch", status=130)
     if WORLD > 1:
         gc.collect()  # DistributedDataParallel is part of cycles, and its threads must end before Python does
         dist.destroy_process_group()

@@ -128,7 +128,7 @@ def test_a_run_writes_its_files_and_says_so(load: Callable[..., ModuleType], tmp
     run = tmp_path / "runs" / "example" / "1"
     assert sorted(file.name for file in run.iterdir()) == ["arguments.json", "best.pt", "last.pt", "metrics.jsonl", "test.json"]
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "1,079 training, 359 validation, 359 test examples, cpu"
+    assert out[0] == f"1,079 training, 359 validation, 359 test examples; cpu; {run}"
     assert [line.split()[:2] for line in out[1:3]] == [["epoch", "1"], ["epoch", "2"]]
     tests = json.loads((run / "test.json").read_text())
     assert out[3] == f"test accuracy {tests['best']['accuracy']:.4f} at epoch {tests['best']['epoch']}, the best on validation"
@@ -225,7 +225,7 @@ def test_interrupted_ends_with_a_message_and_a_checkpoint(tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     run = tmp_path / "runs" / "example" / "1"
-    assert (process.returncode, errors) == (130, f"train.py: interrupted after epoch 1; go on with --resume {run}\n")
+    assert (process.returncode, errors) == (130, "train.py: interrupted; --resume goes on from the last whole epoch\n")
     assert len(checkpoint(run / "last.pt")["history"]) == 1
 
 

@@ -54,14 +54,14 @@ def test_parts_of_a_statement() -> None:
     assert (right.selectors, right.time, right.name) == (None, None, "x")
     assert statement.given[0] == "parents" and str(statement.given[1]) == "z[:i]"
     assert statement.condition == p.compare(">", p.Index("i"), p.Constant(1))
-    assert (left.span.column, left.span.length) == (5, 16) and (statement.condition_span.column, statement.condition_span.length) == (53, 5)
+    assert (left.span.column, left.span.length) == (5, 16) and (statement.condition_span.column, statement.condition_span.length) == (49, 5)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("h[i,t] h[j,t]", ("CG410", "`h` stands where `⟂` should", "h")),
-        ("h[i,t] ⟂ ", ("CG410", "the text ends where the name of a component should follow", "")),
+        ("h[i,t] ⟂", ("CG410", "the text ends where the name of a component should follow", "")),
         ("⟂ h", ("CG410", "`⟂` stands where the name of a component should", "⟂")),
         ("h[i,t ⟂ x", ("CG410", "`⟂` stands where `,` or `]` should", "⟂")),
         ("a ⟂ b c", ("CG410", "`c` stands where `|`, `where` or the end should", "c")),

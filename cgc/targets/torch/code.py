@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WIDTH = 120
+"""The longest line of emitted code."""
+
+
+def split_arguments(text: str) -> list[str]:
+    """Arguments at the commas that no bracket encloses."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
 
 @dataclass(frozen=True)
 class Function:
@@ -12,6 +27,19 @@ class Function:
     signature: str
     body: tuple[str, ...]
     doc: tuple[str, ...] = ()
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """From ``def`` to the colon, broken as ruff breaks it where one line is too long for a method."""
+        line = f"def {self.signature}:"
+        if len(line) <= WIDTH - 4:
+            return (line,)
+        name, rest = self.signature.split("(", 1)
+        arguments, returns = rest.rsplit(")", 1) if ") -> " not in rest else rest.split(") -> ", 1)
+        returns = f" -> {returns}" if returns else ""
+        if len(arguments) <= WIDTH - 8:
+            return (f"def {name}(", f"    {arguments}", f"){returns}:")
+        return (f"def {name}(", *(f"    {argument}," for argument in split_arguments(arguments)), f"){returns}:")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,9 @@ class _Writer:
 
     def _law_call(self, layer: Layer) -> str:
         """The layer's law as an expression."""
-        axis = "-2" if isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1 else ""
+        # hidden nodes are flat, those of an output have their shape
+        axes = len(layer.nodes) if layer.output else 1
+        axis = str(-1 - axes) if isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1 else ""
         return f"{self.law_classes[layer.law]}({axis})"
 
     def _drawn(self, layer: Layer) -> bool:
@@ -370,14 +372,14 @@ class _Writer:
         return f"({', '.join(sizes)})"
 
     def _inference(self) -> Function:
-        gates = ', gates=mode or method == "sample"' if self._gated() else ""
+        gates = ", gates=mode or sampled" if self._gated() else ""
         rate = "float | dict[str, float]" if self._rated() else "float"
         body = (
+            'sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]',
             'rate = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}[method]',
-            'straight = {"block": False, "straight_through": True}[gradient]',
             "for mode in (False, True) if training is None else (training,):",
-            '    draws = 1 if mode or method != "sample" else samples',
-            f'    self.how[mode] = Inference(rate, straight, method == "sample"{gates}, draws=draws)',
+            "    draws = samples if sampled and not mode else 1",
+            f"    self.how[mode] = Inference(rate, straight, sampled{gates}, draws=draws)",
             "return self",
         )
         signature = f'inference(self, method: str, sample_rate: {rate} = 1.0, gradient="block", samples=32, training=None)'
@@ -479,7 +481,8 @@ class _Writer:
         if self.timed:
             forward: tuple[str, ...] = (
                 f"e, state = self.energies({x}, None, lengths, state)",
-                f"return ({mean}, state) if return_state else {mean}",
+                f"e = {mean}",
+                "return (e, state) if return_state else e",
             )
         else:
             forward = (f"e = self.energies({x})", f"return {mean}")

@@ -161,8 +161,11 @@ def _label_class(name: str, law: Derivation, many: bool, hidden: bool, output: b
         features = f"return F.one_hot(self.draw(e), {law.law.labels}){from_last}.to(e.dtype)"
         methods.append(Function("sample(self, e: Tensor) -> Tensor", (features,)))
     if output:
-        shape = f"torch.movedim(e, {axis}, -1).shape[:-1]" if many else "e.shape[:-1]"
-        picked = f"x.expand({shape}).unsqueeze({axis})"
-        lines = (f"return torch.log_softmax(e, {axis}).gather({axis}, {picked}).squeeze({axis})",)
+        lines = (
+            f"log_p = torch.log_softmax(e, {axis}){to_last}",
+            "return log_p.gather(-1, x.expand(log_p.shape[:-1]).unsqueeze(-1)).squeeze(-1)",
+        )
+        if not many:
+            lines = ("return torch.log_softmax(e, -1).gather(-1, x.expand(e.shape[:-1]).unsqueeze(-1)).squeeze(-1)",)
         methods.append(Function("log_prob(self, x: Tensor, e: Tensor) -> Tensor", lines))
     return Class(name, "", _doc(law), tuple(attributes), tuple(methods))
