@@ -4,29 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import sympy
 
-from cgc.derive.derivation import Const, Refusal, States, TwoStates
+from cgc.derive.derivation import Refusal, States, TwoStates
 from cgc.derive.routes import Route, step
 from cgc.families.forms import E, FiniteExponential, X
 from cgc.formula.freeze import freeze
+from cgc.formula.numeric import array
 from cgc.formula.primitives import LogSigmoid, LogSumExp, Sigmoid
+from cgc.formula.scalar import Const
 from cgc.formula.text import text
+
+# beyond these, products of weights and features leave the range of float32
+_LARGEST = 1e30
 
 
 def derive_finite(law: FiniteExponential) -> Route:
-    """E[T(X) | e] = Σ T(x) p(x | e). Raises Refusal if the base measure is no measure."""
-    features = [sympy.expand(law.statistic.subs(X, state)) for state in law.support]
+    """E[T(X) | e] = Σ T(x) p(x | e). Raises Refusal if the base measure is no measure, or the statistic tells no states apart."""
+    features = [law.statistic.subs(X, state) for state in law.support]
     measures = [law.base_measure.subs(X, state) for state in law.support]
     for state, measure in zip(law.support, measures, strict=True):
-        if not (measure.is_finite and measure.is_real and measure > 0):
+        if not 1 / _LARGEST <= _size(measure) <= _LARGEST:
             raise Refusal(
-                "CG501", f"the base measure is {measure} at x = {state}", "base_measure",
-                why="a density needs a positive weight on every state of its support",
+                "CG501", f"the base measure is {_shown(measure)} at x = {text(state)}", "base_measure",
+                why="a density needs a positive weight on every state of its support"
+                if not _size(measure) > 0 else f"weights lie between {1 / _LARGEST:g} and {_LARGEST:g}",
             )  # fmt: skip
     for state, feature in zip(law.support, features, strict=True):
-        if not (feature.is_finite and feature.is_real):
-            raise Refusal("CG502", f"the statistic is not finite at x = {state}", "statistic")
+        if not abs(_size(feature)) <= _LARGEST:
+            raise Refusal("CG502", f"the statistic is {_shown(feature)} at x = {text(state)}", "statistic", why="a feature is a finite number")
+    features = [sympy.expand(feature) for feature in features]
+    if len({_size(feature) for feature in features}) == 1:
+        raise Refusal(
+            "CG502", f"the statistic is {_shown(features[0])} at every state", "statistic",
+            why="it tells no states apart, so the energy has no influence", help="use a statistic that varies with x",
+        )  # fmt: skip
     weights = [sympy.exp(feature * E + sympy.log(measure)) for feature, measure in zip(features, measures, strict=True)]
     partition = sympy.Add(*weights)
     mean = sympy.Add(*(f * w for f, w in zip(features, weights, strict=True))) / partition
@@ -41,13 +54,17 @@ def derive_finite(law: FiniteExponential) -> Route:
 
 
 def _two_states(law: FiniteExponential, features: list[Any], measures: list[Any], steps: list[Any]) -> Route:
-    (a, b), (low, high) = law.support, features
+    # the state with the larger feature is the one whose probability rises with e: σ then has no cancellation in its tail
+    first = sorted((0, 1), key=lambda k: _size(features[k]))
+    a, b = (law.support[k] for k in first)
+    low, high = (features[k] for k in first)
+    measures = [measures[k] for k in first]
     log_odds = sympy.expand((high - low) * E) + sympy.log(measures[1] / measures[0])
     probability = Sigmoid(log_odds)
     mean = low + (high - low) * probability
     steps.append(step("divide by the larger term: the log-odds decide", probability, "eq. 3", f"P(X = {b} | e)"))
     steps.append(step("the sum over two states", mean, "eq. 6", "E[T(X) | e]"))
-    stable = logistic_to_tanh(mean)
+    stable = logistic_to_tanh(low, high, log_odds)
     if stable != mean:
         steps.append(step("rewrite: 2σ(2u) - 1 = tanh(u)", stable, "eq. 6", "E[T(X) | e]"))
     # eq. (3): the sign of x's distance from the middle picks the state
@@ -81,14 +98,24 @@ def _density(law: FiniteExponential) -> str:
     return f"p(x | e) ∝ {weight}, x in {{{', '.join(text(state) for state in law.support)}}}"
 
 
-def logistic_to_tanh(expression: Any) -> Any:
-    """The rewrite a + b·σ(w) = (b/2)·tanh(w/2) where a = -b/2; any other expression comes back as it is."""
-    (sigmoid,) = sorted(expression.atoms(Sigmoid), key=sympy.default_sort_key)
-    scale = expression.coeff(sigmoid)
-    shift = sympy.expand(expression - scale * sigmoid)
-    if scale.has(E) or shift != -scale / 2:
-        return expression
-    return scale / 2 * sympy.tanh(sympy.expand(sigmoid.args[0] / 2))
+def logistic_to_tanh(low: Any, high: Any, log_odds: Any) -> Any:
+    """low + (high - low)·σ(w), which is high·tanh(w/2) where low = -high."""
+    if sympy.expand(low + high) == 0:
+        return high * sympy.tanh(sympy.expand(log_odds / 2))
+    return low + (high - low) * Sigmoid(log_odds)
+
+
+def _size(number: Any) -> float:
+    """The value as a float; nan for what is no real number."""
+    if number.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo, sympy.I):
+        return float("nan")
+    with np.errstate(all="ignore"):
+        return float(array(freeze(number)))
+
+
+def _shown(number: Any) -> str:
+    """A short text for a number that may be none."""
+    return text(number) if number.is_Rational and abs(number) < _LARGEST else f"{_size(number):g}"
 
 
 def _const(value: Any) -> Const:

@@ -13,11 +13,11 @@ from cgc.families.forms import Indicators
 from cgc.source.diagnostics import InternalCompilerError
 
 
-class Softmax(Function):
+class Softmax(Function):  # type: ignore[misc]
     """exp(e_k) / Σ_j exp(e_j), computed without overflow."""
 
 
-class LogSoftmax(Function):
+class LogSoftmax(Function):  # type: ignore[misc]
     """e_k - log Σ_j exp(e_j), computed without overflow."""
 
 

@@ -63,16 +63,16 @@ def derive_noise(law: Noise) -> Route:
         raise Refusal(
             "CG503", f"no closed form is known for the expectation of `{text(law.value)}`", "value",
             why=f"`{text(culprit)}` is not a piecewise polynomial in y",
-            help="use polynomials, max, min, abs, sign and Piecewise in y",
+            help="use polynomials of degree at most 16, max, min, abs, sign and Piecewise in y",
         ) from None  # fmt: skip
     latent = Latent(law.base, None if scale.zero else freeze(drawn_scale(law)), freeze(law.value), _pathwise(parts))
     start = step("the node", law.value, "eq. 10" if law.base == "normal" else "eq. 7", "X = value(Y), value(y)")
     if scale.zero:
         mean = law.value.subs(Y, E)
-        steps = (start, step("without noise Y = e, so X is a function of e", mean, "eq. 9", "E[X | e]"))
+        certain = (start, step("without noise Y = e, so X is a function of e", mean, "eq. 9", "E[X | e]"))
         return Route(
             f"X = {text(law.value.subs(Y, E))}",
-            steps,
+            certain,
             mean,
             mean,
             latent,
@@ -82,7 +82,7 @@ def derive_noise(law: Noise) -> Route:
             slope=_slope(parts),
         )
     s = scale.symbol
-    steps = [
+    steps: list[Step] = [
         start,
         step("its latent value", E + s * _N, "eq. 10" if law.base == "normal" else "eq. 7", f"{base.symbol}, Y"),
     ]

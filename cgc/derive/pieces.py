@@ -12,6 +12,7 @@ from sympy.core.relational import Relational
 from cgc.families.forms import Y
 
 _LIMIT = 64
+_DEGREE = 16
 
 
 class NotPiecewisePolynomial(Exception):
@@ -34,7 +35,11 @@ class Piece:
 
 def pieces(value: Any) -> tuple[Piece, ...]:
     """The pieces of a function of y, from left to right; neighbours differ. Raises NotPiecewisePolynomial."""
-    return tuple(_merge(_split(value)))
+    result = tuple(_merge(_split(value)))
+    for piece in result:
+        if piece.degree > _DEGREE:
+            raise NotPiecewisePolynomial(piece.polynomial)
+    return result
 
 
 def inside(piece: Piece) -> Any:
@@ -51,7 +56,7 @@ def _split(value: Any) -> list[Piece]:
         return [Piece(-sympy.oo, sympy.oo, value)]
     if value.is_Add or value.is_Mul:
         return _combine([_split(argument) for argument in value.args], value.func)
-    if value.is_Pow and value.exp.is_Integer and value.exp > 0:
+    if value.is_Pow and value.exp.is_Integer and 0 < value.exp <= _DEGREE:
         return _combine([_split(value.base)], lambda base: base**value.exp)
     if isinstance(value, (sympy.Max, sympy.Min)):
         better = (lambda a, b: a >= b) if isinstance(value, sympy.Max) else (lambda a, b: a <= b)
@@ -104,6 +109,8 @@ def _roots(polynomial: Any, low: Any, high: Any) -> list[Any]:
         if not all(c.is_Rational for c in poly.all_coeffs()) or poly.degree() > 8:
             raise NotPiecewisePolynomial(polynomial)
         found = list(dict.fromkeys(poly.real_roots()))
+        if any(root.has(sympy.CRootOf) for root in found):
+            raise NotPiecewisePolynomial(polynomial)
     return [root for root in _sorted(set(found)) if low < root < high]
 
 

@@ -70,7 +70,14 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
 
 def _imports(program: Program) -> tuple[str, ...]:
     several = len(program.outputs) > 1
-    lines = ["import math", "from typing import NamedTuple", "", "import torch", "import torch.nn.functional as F", "from torch import Tensor, nn"]
+    lines = [
+        "import math",
+        "from typing import NamedTuple",
+        "",
+        "import torch",
+        "import torch.nn.functional as F",
+        "from torch import Tensor, nn",
+    ]
     if program.steps is not None:
         lines += ["", "State = dict[str, Tensor]  # component -> its last steps, (batch, steps, features)"]
     if several:

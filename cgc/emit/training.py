@@ -142,7 +142,7 @@ def check_data(spec: Spec) -> list[Diagnostic]:
         have = f"{_count(len(inputs), 'input')} and {_count(len(outputs), 'output')}"
         why = f"an example of {data.name} is one image and its label"
         return [Diagnostic("CG701", f"{data.name} cannot train a graph with {have}", _place(spec), why=why, help="declare one of each")]
-    findings = _check_split(data)
+    findings = _check_split(spec, data)
     findings += _check_shape(spec, inputs[0], data)
     findings += _check_values(spec, inputs[0], data)
     findings += _check_output(spec, outputs[0], data)
@@ -159,11 +159,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _check_split(data: Data) -> list[Diagnostic]:
+def _check_split(spec: Spec, data: Data) -> list[Diagnostic]:
     if data.name != "digits" or data.validation is None:
         return []
     why = "row i is for testing if i % 5 = 4, for validation if i % 5 = 3"
-    return [Diagnostic("CG707", "the split of digits is fixed", data.span, why=why, help="leave out `validation`")]
+    return [Diagnostic("CG707", "the split of digits is fixed", _place(spec), why=why, help="leave out `validation`")]
 
 
 def _check_shape(spec: Spec, given: Component, data: Data) -> list[Diagnostic]:

@@ -27,11 +27,12 @@ def exact(value: int | float) -> sympy.Rational:
 
 def mistake(code: str, message: str, offset: int | None = None, length: int = 1, help: str = "") -> PydanticCustomError:
     """A validation error that becomes the Diagnostic ``code``; without ``offset`` it covers the whole value."""
-    return PydanticCustomError(code, message, {"offset": offset, "length": length, "help": help})  # type: ignore[arg-type]
+    return PydanticCustomError(code, message, {"offset": offset, "length": length, "help": help})
 
 
 def _params(info: ValidationInfo) -> Mapping[str, int | float]:
-    return (info.context or {}).get("params", {})
+    params: Mapping[str, int | float] = (info.context or {}).get("params", {})
+    return params
 
 
 def _from(error: FormulaError) -> PydanticCustomError:

@@ -75,7 +75,8 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def _np_ncdf(x: Array) -> Array:
-    return 0.5 * _erfc(-np.asarray(x) / math.sqrt(2))
+    half: Array = 0.5 * _erfc(-np.asarray(x) / math.sqrt(2))
+    return half
 
 
 def _np_npdf(x: Array) -> Array:
@@ -117,13 +118,16 @@ _NP: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def array(scalar: Scalar, **variables: Array) -> Any:
+def array(scalar: Scalar, **variables: Array | np.float64) -> Any:
     """The value in float64, elementwise over arrays. ``softmax`` and ``log_softmax`` act on the last axis.
 
     The right tails of differences lose relative (not absolute) accuracy; :func:`value` does not.
     """
     if isinstance(scalar, Const):
-        return np.float64(scalar.value.numerator / scalar.value.denominator)
+        try:
+            return np.float64(scalar.value.numerator / scalar.value.denominator)
+        except OverflowError:
+            return np.float64(math.copysign(math.inf, scalar.value))
     if isinstance(scalar, Var):
         return variables[scalar.name]
     arguments = [array(argument, **variables) for argument in scalar.args]

@@ -110,7 +110,7 @@ def tree(text: str) -> ast.expr:
     if lead:
         for node in ast.walk(parsed):
             if hasattr(node, "col_offset"):
-                node.col_offset += lead  # type: ignore[attr-defined]
+                node.col_offset += lead
                 node.end_col_offset += lead  # type: ignore[attr-defined]
     _bound_depth(parsed)
     return parsed

@@ -12,7 +12,7 @@ import sympy
 from sympy import Function
 
 
-class _Real(Function):
+class _Real(Function):  # type: ignore[misc]
     """Real for real arguments."""
 
     is_real = True

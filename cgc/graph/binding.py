@@ -214,24 +214,29 @@ def _unknown(term: Term, names: _Names) -> Diagnostic:
 
 
 def _condition_errors(statement: Statement, instance: Instance) -> Iterator[Diagnostic]:
+    """At most one mistake in the condition or in the bounds of slices, for any pair of a left and a right term."""
     for left, right in product(instance.left, instance.right):
-        axes: Axes = (*child_axes(left.part.extents), *parent_axes(right.part.extents))
+        selectors = (*left.selectors, *right.selectors)
+        own = {s.name for s in selectors if isinstance(s, Index)}
+        used = [name for part in (*_bounds(selectors), instance.condition) for name in predicate.names(part)]
+        if free := [name for name in used if name not in own]:
+            message = f"`{free[0]}` is an index of neither `{left}` nor `{right}`"
+            yield Diagnostic("CG414", message, statement.span, help="write a statement for each of these terms")
+            return
         try:
             named = named_pairs(instance, left, right)
         except ZeroDivisionError:
             yield Diagnostic("CG417", "a divisor is 0", statement.condition_span)
             return
-        free = [name for name in predicate.names(named) if name not in dict(axes)]
-        if free:
-            message = f"`{free[0]}` is an index of neither `{left}` nor `{right}`"
-            help = "write a statement for each of these terms" if len(instance.left) + len(instance.right) > 2 else "rename it"
-            yield Diagnostic("CG414", message, statement.span, help=help)
-            return
+        axes: Axes = (*child_axes(left.part.extents), *parent_axes(right.part.extents))
         if predicate.largest(named, dict(axes)) > predicate.LARGEST:
             yield Diagnostic("CG417", "numbers in this condition may exceed 64 bits", statement.condition_span, help="use smaller factors")
             return
     for term in instance.terms:
-        bounds = [b for s in term.selectors if isinstance(s, Slice) for b in (s.start, s.stop) if b is not None]
-        if any(predicate.largest(bound, instance.index_axes()) > predicate.LARGEST for bound in bounds):
+        if any(predicate.largest(bound, instance.index_axes()) > predicate.LARGEST for bound in _bounds(term.selectors)):
             yield Diagnostic("CG417", f"numbers in `{term}` may exceed 64 bits", statement.span, help="use smaller factors")
             return
+
+
+def _bounds(selectors: Sequence[Selector]) -> list[Expression]:
+    return [bound for s in selectors if isinstance(s, Slice) for bound in (s.start, s.stop) if bound is not None]

@@ -182,7 +182,7 @@ class ExpressionReader:
         value = inner()
         while self.next.text in signs:
             left = self._number_since(start, value)
-            sign = cast(predicate.Sign, self.next.text)
+            sign = self.next.text
             self._position += 1
             offset = self.next.offset
             right = self._as_number(inner)

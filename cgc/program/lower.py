@@ -127,7 +127,15 @@ def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Produ
             return Product("identity", inputs, outputs, fixed=1.0 if written.weight is None else written.weight)
         case _:
             fixed = 1.0 if written.kind == "identity" and written.weight is None else written.weight
-            return Product("masked", inputs, outputs, fixed=fixed, init=written.init, mask=structure.predicate, index=Index(structure.child_index, structure.parent_index))
+            return Product(
+                "masked",
+                inputs,
+                outputs,
+                fixed=fixed,
+                init=written.init,
+                mask=structure.predicate,
+                index=Index(structure.child_index, structure.parent_index),
+            )
 
 
 def _stages(graph: Graph, layers: dict[str, Layer]) -> tuple[Stage, ...]:

@@ -14,7 +14,7 @@ from cgc.graph import predicate as p
 from cgc.graph.statement import parse
 from cgc.source.text import Source, Span
 
-I = p.Index("i")
+FIRST = p.Index("i")
 NAMES = ("i", "j", "k")
 EXTENTS = (3, 4, 2)
 
@@ -103,8 +103,8 @@ def test_substitution_is_evaluation_elsewhere(predicate: p.Predicate) -> None:
     ("predicate", "text", "tensor"),
     [
         (p.compare("!=", p.Index("j"), p.Index("i")), "j != i", "(j != i)"),
-        (p.compare("<", p.arithmetic("-", I, p.arithmetic("-", p.Index("j"), p.Constant(1))), I), "i - (j - 1) < i", "(i - (j - 1) < i)"),
-        (p.compare("==", p.minus(p.arithmetic("*", I, p.Constant(2))), p.Constant(-4)), "-(i * 2) == -4", "(-(i * 2) == -4)"),
+        (p.compare("<", p.arithmetic("-", FIRST, p.arithmetic("-", p.Index("j"), p.Constant(1))), FIRST), "i - (j - 1) < i", "(i - (j - 1) < i)"),
+        (p.compare("==", p.minus(p.arithmetic("*", FIRST, p.Constant(2))), p.Constant(-4)), "-(i * 2) == -4", "(-(i * 2) == -4)"),
         (p.compare("<", p.function("min", p.Constant(3), p.Index("i")), p.Index("j")), "min(i, 3) < j", "(torch.where(i < 3, i, 3) < j)"),
     ],
 )

@@ -349,7 +349,7 @@ def _drive(layer: Layer, group: tuple[str, ...], masked: bool) -> Function:
     if not known:
         bias = "self.bias" if layer.bias is True and not waits else number_text(float(layer.bias or 0)) if not waits else "0"
         size = layer.energies
-        return Function(f"drive(self, like: Tensor) -> Tensor", (f"return like.new_zeros(*like.shape[:-1], {size}) + {bias}",), doc)
+        return Function("drive(self, like: Tensor) -> Tensor", (f"return like.new_zeros(*like.shape[:-1], {size}) + {bias}",), doc)
     if waits:
         return Function(_signature("drive", known, gated), (f"return {_sum(layer, known, values, bias=False)}",), doc)
     return Function(_signature("drive", known, extra), (f"return {_energy(layer, known, values, masked and not waits)}",), doc)

@@ -228,9 +228,7 @@ class _Writer:
         )
         if not self.timed:
             return Function(f"energies(self, {self._inputs()}, how: Inference | None = None) -> {kind}", (*body, f"return {value}"), (doc,))
-        signature = (
-            f"energies(self, {self._inputs()}, how: Inference | None = None, lengths=None, past: State | None = None)"
-        )
+        signature = f"energies(self, {self._inputs()}, how: Inference | None = None, lengths=None, past: State | None = None)"
         return Function(signature, (*body, f"return {value}, {'kept' if self.past else '{}'}"), (doc[:-1] + ", and the last steps.",))
 
     def _masks(self) -> bool:

@@ -1,0 +1,241 @@
+"""The meaning of a program: a plain interpreter in float64 numpy, term by term as the definitions read.
+
+It is the oracle that targets are tested against, so it shares no code with any and takes no shortcut: one matrix per edge, one step of
+a loop after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cgc.families.forms import Indicators
+from cgc.formula.numeric import array
+from cgc.graph.predicate import evaluate
+from cgc.program.ir import Contribution, Layer, Map, Product, Program, Scan, Stage
+
+Array = np.ndarray[Any, Any]
+
+EPSILON = 1e-5
+"""What batch normalisation adds to a variance."""
+MOMENTUM = 0.1
+"""The share of a new batch in the running mean and variance."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """What a layer computes: ``energies`` (batch, [time], [labels], *nodes), ``features`` (batch, [time], features)."""
+
+    energies: Array
+    features: Array
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """The values of every layer, and the buffers (running means and variances) as they are afterwards."""
+
+    layers: dict[str, Values]
+    buffers: dict[str, Array]
+
+
+def interpret(
+    program: Program,
+    parameters: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    training: bool = False,
+    lengths: Array | None = None,
+    gates: Mapping[tuple[str, str], Array] | None = None,
+) -> Interpretation:
+    """Feed-forward inference: every node at its expectation, every gate at its mean.
+
+    ``parameters`` is the state dict, ``inputs`` has (batch, [time], *nodes) values or labels for each input, the axis of a single node
+    with labels left out. ``training`` normalises by the batch instead of by the running statistics. ``lengths`` (batch,) says how many
+    steps are valid. ``gates`` replaces the mean of a gate, by names of layer and edge, with factors that broadcast against the source's
+    features. Raises KeyError for a missing parameter or input.
+    """
+    run = _Run(program, parameters, inputs, training, lengths, gates or {})
+    for stage in program.stages:
+        run.stage(stage)
+    layers = {layer.name: run.values(layer) for layer in program.layers()}
+    return Interpretation(layers, run.buffers)
+
+
+class _Run:
+    """Features and energies by name, always (batch, steps, size): one step where there is no time or only the last one."""
+
+    def __init__(
+        self,
+        program: Program,
+        parameters: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+        training: bool,
+        lengths: Array | None,
+        gates: Mapping[tuple[str, str], Array],
+    ) -> None:
+        self.program, self.parameters, self.training, self.gates = program, parameters, training, gates
+        self.once = {layer.name for layer in program.layers() if layer.last}
+        self.features: dict[str, Array] = {}
+        self.energies: dict[str, Array] = {}
+        self.buffers = {key: np.array(value, np.float64) for key, value in parameters.items() if ".running_" in key}
+        for item in program.inputs:
+            given = np.asarray(inputs[item.name])
+            steps = 1 if program.steps is None else given.shape[1]
+            values = given.reshape(len(given), steps, item.size)
+            if item.labels is not None:
+                values = (values[:, :, None, :] == np.arange(item.labels)[:, None]).reshape(len(given), steps, item.features)
+            self.features[item.name] = values.astype(np.float64)
+        self.batch, self.steps = len(given), steps
+        self.lengths = np.full(self.batch, steps) if lengths is None else np.asarray(lengths)
+
+    def stage(self, stage: Stage) -> None:
+        """Compute the layers of a stage."""
+        match stage:
+            case Map(layer):
+                self.store(layer, self.energy(layer, list(range(1 if layer.last else self.steps))))
+            case Scan(layers):
+                self.scan(layers)
+            case _:
+                for inner in stage.stages:
+                    self.stage(inner)
+
+    def scan(self, layers: tuple[Layer, ...]) -> None:
+        """One step after the other; only what is normalised over all steps is computed before."""
+        group = {layer.name for layer in layers}
+        before = {}
+        for layer in layers:
+            self.features[layer.name] = np.zeros((self.batch, self.steps, layer.features))
+            self.energies[layer.name] = np.zeros((self.batch, self.steps, layer.energies))
+            if not any(c.source in group for c in _normalised(layer)):
+                before[layer.name] = self.normalised(layer, list(range(self.steps)))
+        for t in range(self.steps):
+            for layer in layers:
+                known = before[layer.name][:, [t]] if layer.name in before else self.normalised(layer, [t])
+                e = known + self.sum(layer, _plain(layer), [t])
+                self.energies[layer.name][:, t] = e[:, 0]
+                self.features[layer.name][:, t] = self.expectation(layer, e)[:, 0]
+
+    def energy(self, layer: Layer, steps: list[int]) -> Array:
+        return self.normalised(layer, steps) + self.sum(layer, _plain(layer), steps)
+
+    def store(self, layer: Layer, e: Array) -> None:
+        self.energies[layer.name] = e
+        self.features[layer.name] = self.expectation(layer, e)
+
+    # ---- energies
+
+    def normalised(self, layer: Layer, steps: list[int]) -> Array:
+        """The part of the energy under batch normalisation, scaled; and the bias."""
+        shape = (self.batch, len(steps), layer.energies)
+        total = np.zeros(shape) if layer.normalised == "no" else self.batch_norm(layer, self.sum(layer, _normalised(layer), steps), steps)
+        bias = self.parameters[f"{layer.name}.bias"] if layer.bias is True else float(layer.bias)
+        return np.asarray(total + bias, np.float64)
+
+    def batch_norm(self, layer: Layer, a: Array, steps: list[int]) -> Array:
+        name = f"{layer.name}.normalize"
+        mean, variance = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
+        valid = np.ones((self.batch, 1), bool) if layer.last else np.array(steps)[None, :] < self.lengths[:, None]
+        rows = a[np.broadcast_to(valid, a.shape[:2])]
+        # of a single row there is no variance
+        if self.training and len(rows) > 1:
+            new = rows.mean(0), rows.var(0, ddof=1)
+            self.buffers[f"{name}.running_mean"] = (1 - MOMENTUM) * mean + MOMENTUM * new[0]
+            self.buffers[f"{name}.running_var"] = (1 - MOMENTUM) * variance + MOMENTUM * new[1]
+            mean, variance = rows.mean(0), rows.var(0)
+        return np.asarray(self.parameters[f"{name}.weight"] * (a - mean) / np.sqrt(variance + EPSILON), np.float64)
+
+    def sum(self, layer: Layer, contributions: tuple[Contribution, ...], steps: list[int]) -> Array:
+        total = np.zeros((self.batch, len(steps), layer.energies))
+        for c in contributions:
+            value = np.stack([self.read(layer, c, t) for t in steps], 1)
+            total += value @ self.matrix(layer, c).T
+        return total
+
+    def read(self, layer: Layer, c: Contribution, t: int) -> Array:
+        """The features of a parent for the layer's step ``t``, behind the gate; 0 before the first step."""
+        source = self.features[c.source]
+        if c.gate is not None:
+            mean = c.gate.keep_prob if c.gate.kind == "bernoulli" else 1.0
+            source = source * self.gates.get((layer.name, c.name), np.float64(mean))
+        if c.source in self.once:
+            return np.asarray(source[:, 0])
+        when = (self.lengths - 1 if layer.last else np.full(self.batch, t)) - c.lag
+        return np.asarray(source[np.arange(self.batch), np.maximum(when, 0)] * (when >= 0)[:, None])
+
+    def matrix(self, layer: Layer, c: Contribution) -> Array:
+        """The coupling as a full matrix (energies, parent's features)."""
+        p = c.product
+        learned = None if p.weight_shape is None else np.asarray(self.parameters[f"{layer.name}.{c.name}.weight"], np.float64)
+        fixed = 1.0 if p.fixed is None else p.fixed
+        match p.kind:
+            case "identity":
+                return fixed * np.eye(p.outputs)
+            case "elementwise":
+                assert learned is not None
+                return np.diag(learned)
+            case "embedding":
+                assert learned is not None
+                return learned.T
+            case _:
+                full = np.full((p.outputs, p.inputs), fixed) if learned is None else learned
+                return full * _mask(p)
+
+    # ---- node laws
+
+    def expectation(self, layer: Layer, e: Array) -> Array:
+        return self.by_label(layer, np.asarray(array(self.program.law(layer.law).computed, e=self.nodes(layer, e))))
+
+    def nodes(self, layer: Layer, e: Array) -> Array:
+        """Energies node by node: (..., size), with labels (..., size, labels), the reference label's 0 among them."""
+        if layer.labels is None:
+            return e
+        e = e.reshape(*e.shape[:-1], layer.free_energies, layer.size).swapaxes(-1, -2)
+        law = self.program.law(layer.law).law
+        reference = law.reference_label if isinstance(law, Indicators) else None
+        return e if reference is None else np.insert(e, reference, 0.0, axis=-1)
+
+    def by_label(self, layer: Layer, values: Array) -> Array:
+        """Back to one axis, label by label."""
+        return values if layer.labels is None else values.swapaxes(-1, -2).reshape(*values.shape[:-2], layer.features)
+
+    def values(self, layer: Layer) -> Values:
+        """What the layer computed, shaped as at the model's border."""
+        e, features = self.nodes(layer, self.energies[layer.name]), self.features[layer.name]
+        if layer.labels is not None:
+            e = e.swapaxes(-1, -2)
+        nodes = () if layer.labels is not None and layer.size == 1 else layer.nodes
+        labels = () if layer.labels is None else (layer.labels,)
+        timed = self.program.steps is not None and not layer.last
+        leading = e.shape[:2] if timed else e.shape[:1]
+        return Values(e.reshape(*leading, *labels, *nodes), features.reshape(*leading, layer.features))
+
+
+def _normalised(layer: Layer) -> tuple[Contribution, ...]:
+    """The contributions that batch normalisation covers."""
+    match layer.normalised:
+        case "no":
+            return ()
+        case "inputs":
+            return tuple(c for c in layer.contributions if not c.lag)
+        case "energy":
+            return layer.contributions
+
+
+def _plain(layer: Layer) -> tuple[Contribution, ...]:
+    """All others."""
+    covered = _normalised(layer)
+    return tuple(c for c in layer.contributions if c not in covered)
+
+
+def _mask(p: Product) -> Array:
+    """Which entries of a weight count, as 0 and 1: the predicate at every pair of nodes, the same for all labels."""
+    if p.mask is None or p.index is None:
+        return np.ones((p.outputs, p.inputs))
+    axes = (*p.index.child, *p.index.parent)
+    grids = np.ix_(*(np.arange(extent) for _, extent in axes))
+    holds = np.broadcast_to(evaluate(p.mask, {name: grid for (name, _), grid in zip(axes, grids, strict=True)}), [n for _, n in axes])
+    children = int(np.prod([extent for _, extent in p.index.child]))
+    pairs = holds.reshape(children, -1).astype(np.float64)
+    return np.tile(pairs, (p.outputs // pairs.shape[0], p.inputs // pairs.shape[1]))
