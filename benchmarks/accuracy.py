@@ -76,8 +76,13 @@ def main() -> int:
     for case in CASES[arguments.data]:
         found = errors(case, arguments.data, seeds, options)
         mean = sum(found) / len(found)
-        rows.append({"case": case.title, "checkpoint": CHECKPOINT[arguments.data], "errors": found, "mean": mean, "bar": case.largest_error})
-        print(f"{case.title:<32}{100 * mean:>14.2f} %{100 * case.largest_error:>7.1f} %   {' '.join(f'{100 * e:.2f}' for e in found)}", flush=True)
+        rows.append(
+            {"case": case.title, "checkpoint": CHECKPOINT[arguments.data], "errors": found, "mean": mean, "bar": case.largest_error}
+        )
+        print(
+            f"{case.title:<32}{100 * mean:>14.2f} %{100 * case.largest_error:>7.1f} %   {' '.join(f'{100 * e:.2f}' for e in found)}",
+            flush=True,
+        )
     target = ROOT / "benchmarks" / "results" / f"accuracy_{arguments.data}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(rows, indent=2) + "\n")

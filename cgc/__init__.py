@@ -6,21 +6,20 @@ The names below are the Python face of the commands; each is imported on first u
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cgc.compiler import check as check
-    from cgc.compiler import compile as compile
-    from cgc.compiler import inspect as inspect
+    from cgc.api import check as check
+    from cgc.api import compile as compile
+    from cgc.api import inspect as inspect
 
 __all__ = ["__version__", "check", "compile", "inspect"]
 
 
 def __getattr__(name: str) -> object:
     if name in ("check", "compile", "inspect"):
-        from cgc import compiler
-
-        return getattr(compiler, name)
+        return getattr(importlib.import_module("cgc.api"), name)
     raise AttributeError(f"module 'cgc' has no attribute {name!r}")

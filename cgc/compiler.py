@@ -36,14 +36,6 @@ class Model:
         """The package that ``cgc compile`` writes."""
         return bundle(self.spec, self.program, self.graph.factorisation())
 
-    def __str__(self) -> str:
-        from cgc.report.text import report
-
-        return report(self)
-
-    def _repr_markdown_(self) -> str:
-        return f"```text\n{self}\n```"
-
 
 def inspect(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Model:
     """Everything that follows from the spec at ``path``. Raises SpecError with all findings."""
@@ -77,7 +69,8 @@ def _fitting_data(spec: Spec) -> None:
 
 def _together(spec: Spec, *stages: Callable[[], Any]) -> list[Any]:
     """The results of stages that do not depend on each other; if any fails, the findings of all of them."""
-    results, findings = [], []
+    results: list[Any] = []
+    findings: list[Diagnostic] = []
     for stage in stages:
         try:
             results.append(stage())

@@ -10,7 +10,9 @@ from cgc.cli.shared import errors, print_json, show, spec_options
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @spec_options
-def command(specs: tuple[str, ...], params: tuple[tuple[str, str], ...], overrides: tuple[tuple[str, str], ...], as_json: bool, quiet: bool) -> int:
+def command(
+    specs: tuple[str, ...], params: tuple[tuple[str, str], ...], overrides: tuple[tuple[str, str], ...], as_json: bool, quiet: bool
+) -> int:
     """All findings about specs; writes nothing."""
     from cgc.compiler import check
     from cgc.source.render import as_data

@@ -13,12 +13,10 @@ from cgc.cli.shared import json_option, params_option, print_json, set_option
 @params_option
 @set_option
 @json_option
-def command(
-    before: str, after: str, params: tuple[tuple[str, str], ...], overrides: tuple[tuple[str, str], ...], as_json: bool
-) -> None:
+def command(before: str, after: str, params: tuple[tuple[str, str], ...], overrides: tuple[tuple[str, str], ...], as_json: bool) -> None:
     """What differs between two specs: assumptions, edges, formulas, size, state-dict keys."""
     from cgc.compiler import inspect
-    from cgc.report.diff import difference, diff_text
+    from cgc.report.diff import diff_text, difference
 
     rows = difference(inspect(before, dict(params), overrides), inspect(after, dict(params), overrides))
     if as_json:

@@ -33,7 +33,12 @@ def command(kind: str | None, steps: bool, as_json: bool) -> None:
     for name, (cls, law) in rows.items():
         fields = ", ".join(f"{key}: {value}" for key, value in cls.example().items())
         first = (cls.__doc__ or "").strip().split("\n")[0]
-        lines = [f"{name}  {first}", f"  {'example':<14}{{kind: {name}, {fields}}}", f"  {'density':<14}{law.density}", *expectation_lines(law)]
+        lines = [
+            f"{name}  {first}",
+            f"  {'example':<14}{{kind: {name}, {fields}}}",
+            f"  {'density':<14}{law.density}",
+            *expectation_lines(law),
+        ]
         lines.append(f"  {'sampling':<14}{law.sampling_text}")
         blocks.append("\n".join(lines + (step_lines(law) if steps else [])))
     click.echo("\n\n".join(blocks))

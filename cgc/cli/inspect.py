@@ -33,7 +33,9 @@ def command(
     names = [c.name for c in model.spec.components]
     if component is not None and component not in names:
         close = nearest(component, names)
-        raise click.UsageError(f"no component `{component}`." + (f" Did you mean `{close}`?" if close else f" There are: {', '.join(names)}."))
+        raise click.UsageError(
+            f"no component `{component}`." + (f" Did you mean `{close}`?" if close else f" There are: {', '.join(names)}.")
+        )
     if as_json:
         print_json(as_data(model, component))
         return

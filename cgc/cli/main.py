@@ -33,15 +33,13 @@ class _Commands(click.Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
+        name = args[0]
+        if name not in self.list_commands(ctx) and not name.startswith("-"):
             from cgc.source.suggest import nearest
 
-            close = nearest(args[0], self.list_commands(ctx))
-            if close:
-                error.message += f" Did you mean `{close}`?"
-            raise
+            close = nearest(name, self.list_commands(ctx))
+            ctx.fail(f"No command `{name}`." + (f" Did you mean `{close}`?" if close else ""))
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Assignment(click.ParamType):
+class _Assignment(click.ParamType[tuple[str, str]]):
     """``name=value``."""
 
     name = "name=value"

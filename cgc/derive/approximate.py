@@ -27,12 +27,17 @@ def approximate(name: str, exact: Scalar, slope: Any) -> Approximation:
     grid = np.concatenate([-half[:0:-1], half])
     errors = np.nan_to_num(np.broadcast_to(array(error, e=grid), grid.shape), nan=0.0)
     _refuse_unbounded(name, error, float(errors.max()))
-    peaks = [k for k in range(1, len(grid) - 1) if errors[k] >= errors[k - 1] and errors[k] >= errors[k + 1]]
+    if not errors.any():
+        return Approximation(name, formula, text(expression), 0.0, (0.0,))
+    # the ends count: an error may only be approached towards infinity
+    last = len(grid) - 1
+    peaks = [k for k in range(len(grid)) if errors[k] >= max(errors[max(k - 1, 0)], errors[min(k + 1, last)])]
     peaks = sorted(peaks, key=lambda k: -errors[k])[:12]
-    found = [_refine(error, float(grid[k - 1]), float(grid[k]), float(grid[k + 1])) for k in peaks if errors[k] > 0.999 * errors.max()]
-    found = found or [(0.0, float(errors[len(grid) // 2]))]
+    found = [
+        _refine(error, *(float(grid[j]) for j in (max(k - 1, 0), k, min(k + 1, last)))) for k in peaks if errors[k] >= 0.999 * errors.max()
+    ]
     worst = max(e for _, e in found)
-    places = sorted(at for at, e in found if e >= worst * (1 - 1e-9))
+    places = sorted(at for at, e in found if e >= worst * (1 - 1e-12))
     distinct = [at for k, at in enumerate(places) if k == 0 or at - places[k - 1] > 1e-6 * (1 + abs(at))]
     return Approximation(name, formula, text(expression), worst, tuple(distinct))
 

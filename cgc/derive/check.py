@@ -8,8 +8,8 @@ import mpmath
 from mpmath import mp
 
 from cgc.derive.derivation import Check
-from cgc.derive.noise import drawn_scale
 from cgc.derive.pieces import pieces
+from cgc.derive.scale import drawn_scale
 from cgc.families.forms import FiniteExponential, Indicators, Law, X
 from cgc.formula.freeze import freeze
 from cgc.formula.numeric import value
@@ -26,11 +26,13 @@ def check(law: Law, expectation: Scalar) -> Check:
         if isinstance(law, Indicators):
             return _labels(law)
         judge = _summed(law) if isinstance(law, FiniteExponential) else _integrated(law)
+        # a mean that is much smaller than the noise has no more digits than the quadrature
+        spread = _spread(law)
         worst = mp.zero
         for written in _ENERGIES:
             e = mp.mpf(written)
             truth, derived = judge(e), value(expectation, e=e)
-            worst = max(worst, abs(derived - truth) / max(abs(truth), mp.mpf(10) ** -12))
+            worst = max(worst, abs(derived - truth) / max(abs(truth), mp.mpf(10) ** -12 * max(1, spread(e))))
     if worst > TOLERANCE:
         raise InternalCompilerError("derive", f"the derived expectation of {law} differs from its definition by {float(worst):.3g}")
     return Check("summation" if isinstance(law, FiniteExponential) else "quadrature", len(_ENERGIES), float(worst))
@@ -45,6 +47,11 @@ def _summed(law: FiniteExponential) -> Any:
         return mpmath.fsum(t * w for t, w in zip(features, weights, strict=True)) / mpmath.fsum(weights)
 
     return mean
+
+
+def _spread(law: Any) -> Any:
+    scale = None if isinstance(law, FiniteExponential) else freeze(drawn_scale(law))
+    return lambda e: mp.one if scale is None else abs(value(scale, e=e))
 
 
 def _integrated(law: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from cgc.formula.primitives import LogSigmoid, LogSumExp, Sigmoid
 from cgc.formula.scalar import Const
 from cgc.formula.text import text
 
-# beyond these, products of weights and features leave the range of float32
+# beyond this, products of weights and features leave the range of float32
 _LARGEST = 1e30
 
 
@@ -25,15 +26,18 @@ def derive_finite(law: FiniteExponential) -> Route:
     features = [law.statistic.subs(X, state) for state in law.support]
     measures = [law.base_measure.subs(X, state) for state in law.support]
     for state, measure in zip(law.support, measures, strict=True):
-        if not 1 / _LARGEST <= _size(measure) <= _LARGEST:
+        # its logarithm joins the energy
+        if not abs(_size(sympy.log(measure))) <= _LARGEST:
             raise Refusal(
                 "CG501", f"the base measure is {_shown(measure)} at x = {text(state)}", "base_measure",
-                why="a density needs a positive weight on every state of its support"
-                if not _size(measure) > 0 else f"weights lie between {1 / _LARGEST:g} and {_LARGEST:g}",
+                why="a density needs a positive weight on every state of its support",
             )  # fmt: skip
     for state, feature in zip(law.support, features, strict=True):
         if not abs(_size(feature)) <= _LARGEST:
-            raise Refusal("CG502", f"the statistic is {_shown(feature)} at x = {text(state)}", "statistic", why="a feature is a finite number")
+            raise Refusal(
+                "CG502", f"the statistic is {_shown(feature)} at x = {text(state)}", "statistic",
+                why=f"a feature is a finite number, of size at most {_LARGEST:g}",
+            )  # fmt: skip
     features = [sympy.expand(feature) for feature in features]
     if len({_size(feature) for feature in features}) == 1:
         raise Refusal(
@@ -115,6 +119,8 @@ def _size(number: Any) -> float:
 
 def _shown(number: Any) -> str:
     """A short text for a number that may be none."""
+    if math.isnan(_size(number)):
+        return "undefined"
     return text(number) if number.is_Rational and abs(number) < _LARGEST else f"{_size(number):g}"
 
 

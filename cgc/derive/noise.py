@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sympy
 
 from cgc.derive.bases import BASES
@@ -17,45 +16,20 @@ from cgc.derive.bases import Noise as Base
 from cgc.derive.derivation import Latent, Refusal, Step
 from cgc.derive.pieces import NotPiecewisePolynomial, Piece, pieces
 from cgc.derive.routes import Route, step
+from cgc.derive.scale import S, Scale, drawn_scale, scale_of
 from cgc.families.forms import E, Noise, X, Y
 from cgc.formula.freeze import freeze
-from cgc.formula.numeric import array
 from cgc.formula.primitives import LogSumExp, NormCdf, NormPdf, NormRamp
 from cgc.formula.text import latex, text
 
-# below any scale that matters, above the square root of the smallest float32: keeps 0/0 out of value and gradient
-_SCALE_FLOOR = sympy.Rational(1, 10**18)
-
 _Z = sympy.Symbol("z", real=True)
-_S = sympy.Symbol("s", positive=True)
 _N = sympy.Symbol("n", real=True)
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """The noise's scale as a non-negative function of e. ``symbol`` stands for it in formulas: ``s``, or 1."""
-
-    formula: Any
-    vanishes_at: float | None
-
-    @property
-    def symbol(self) -> Any:
-        return self.formula if self.formula == 1 else _S
-
-    @property
-    def floored(self) -> Any:
-        """The symbol, kept from 0 where the formula may come near it."""
-        return self.symbol if self.formula.is_number else sympy.Max(self.symbol, _SCALE_FLOOR)
-
-    @property
-    def zero(self) -> bool:
-        return bool(self.formula.is_zero)
 
 
 def derive_noise(law: Noise) -> Route:
     """Expectation, sampling rule and log-likelihood of a noise form. Raises Refusal."""
     base = BASES[law.base]
-    scale = _scale(law)
+    scale = scale_of(law)
     try:
         parts = pieces(law.value)
     except NotPiecewisePolynomial as error:
@@ -86,7 +60,7 @@ def derive_noise(law: Noise) -> Route:
         start,
         step("its latent value", E + s * _N, "eq. 10" if law.base == "normal" else "eq. 7", f"{base.symbol}, Y"),
     ]
-    if s == _S:
+    if s == S:
         steps.append(step("with the scale", scale.formula, "" if scale.formula.is_number else "eq. 11", "s"))
     steps.append(_integral(parts, law, s))
     anchor, terms = _ramps(parts)
@@ -109,46 +83,8 @@ def derive_noise(law: Noise) -> Route:
         node = node.replace("X = Y, Y = ", "X = ")
     return Route(
         node, tuple(steps), mean, stable, latent, node, log_likelihood, missing,
-        scale=scale.formula if s == _S else None, slope=_slope(parts),
+        scale=scale.formula if s == S else None, slope=_slope(parts),
     )  # fmt: skip
-
-
-def drawn_scale(law: Noise) -> Any:
-    """The factor of the noise in a draw, as a function of e; it may be negative."""
-    # the noise is symmetric, so its scale needs no absolute value unless it has a floor
-    return law.scale if law.scale_min is None else sympy.Max(sympy.Abs(law.scale), law.scale_min)
-
-
-def _scale(law: Noise) -> _Scale:
-    formula = law.scale if law.scale.is_nonnegative else sympy.Abs(law.scale)
-    if law.scale_min is not None:
-        if not (law.scale_min.is_number and law.scale_min > 0):
-            raise Refusal("CG504", f"the least scale is {text(law.scale_min)}, not a positive number", "std_min")
-        formula = sympy.Max(law.scale_min, formula)
-    if formula.is_number:
-        return _Scale(formula, None)
-    grid = np.concatenate([-np.geomspace(1e4, 1e-9, 4000), [0.0], np.geomspace(1e-9, 1e4, 4000)])
-    values = np.broadcast_to(array(freeze(formula), e=grid), grid.shape)
-    # exp(e) overflows far out; a pole or an undefined stretch shows where energies really are
-    near = np.abs(grid) <= 50
-    bad = near & ~np.isfinite(values)
-    if bad.any():
-        at = grid[bad]
-        worst = float(at[np.argmin(np.abs(at))])
-        raise Refusal(
-            "CG505", f"the scale `{text(law.scale)}` has no finite value at e = {worst:g}", "std",
-            why="the density of a node must exist for every energy", help="use an expression that is defined for all e",
-        )  # fmt: skip
-    raw = np.broadcast_to(array(freeze(law.scale), e=grid), grid.shape)
-    crossing = np.nonzero(near & ((values == 0) | np.append(np.diff(np.sign(raw)) != 0, False)))[0]
-    vanishes = float(grid[crossing[np.argmin(np.abs(grid[crossing]))]]) if crossing.size and law.scale_min is None else None
-    return _Scale(formula, vanishes)
-
-
-def vanishing_energy(law: Noise) -> float | None:
-    """An energy at which the scale vanishes (so that the likelihood is singular there), or None. For a zero scale: 0."""
-    scale = _scale(law)
-    return 0.0 if scale.zero else scale.vanishes_at
 
 
 @dataclass(frozen=True)
@@ -187,7 +123,7 @@ def _written(anchor: Any, terms: tuple[_Ramp, ...]) -> Any:
     return total
 
 
-def _expectation(base: Base, anchor: Any, terms: tuple[_Ramp, ...], scale: _Scale) -> tuple[Any, Any]:
+def _expectation(base: Base, anchor: Any, terms: tuple[_Ramp, ...], scale: Scale) -> tuple[Any, Any]:
     """The expectation as people write it, and in the form that is computed."""
     s = scale.symbol
     coefficients = sympy.Poly(sympy.expand(anchor.subs(Y, E + s * _N)), _N).terms() if anchor.has(Y) else [((0,), anchor)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cgc.derive.derivation import Derivation, Refusal
 from cgc.derive.derive import derive
-from cgc.derive.noise import vanishing_energy
+from cgc.derive.scale import scale_of
 from cgc.families.forms import Noise
 from cgc.source.diagnostics import Diagnostic, Label, SpecError
 from cgc.spec.model import Component, Family, Spec
@@ -70,7 +70,7 @@ def _diagnostic(refusal: Refusal, family: Family) -> Diagnostic:
 def _output(component: Component, family: Family, derivation: Derivation) -> list[Diagnostic]:
     """An output needs a likelihood, and one that is never singular."""
     if isinstance(family.law, Noise):
-        vanishes = vanishing_energy(family.law)
+        vanishes = scale_of(family.law).vanishes_at
         if vanishes is not None:
             place = family.place("std" if "std" in dict(family.fields) else "scale")
             return [

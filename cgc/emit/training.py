@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
-
-import sympy
 
 from cgc.families.forms import FiniteExponential, Indicators
 from cgc.source.diagnostics import Diagnostic
@@ -211,7 +210,7 @@ def _check_values(spec: Spec, given: Component, data: Data) -> list[Diagnostic]:
         why = f"pixels lie between 0 and 1, its values between {min(law.support)} and {max(law.support)}"
         return [Diagnostic("CG704", message, given.span, why=why, help="use `values: [0, 1]`")]
     levels = DATA_SETS[data.name].levels
-    pixels = [sympy.Integer(0), sympy.Integer(1)] if data.threshold is not None else [sympy.Rational(k, levels) for k in range(levels + 1)]
+    pixels = [Fraction(0), Fraction(1)] if data.threshold is not None else [Fraction(k, levels) for k in range(levels + 1)]
     if all(pixel in law.support for pixel in pixels):
         return []
     if data.threshold is not None:
@@ -237,7 +236,7 @@ def _check_output(spec: Spec, output: Component, data: Data) -> list[Diagnostic]
         message = f"`{output.name}` has {law.labels} labels, {data.name} has {classes}"
         place = spec.family(output.family).place("labels")
         return [Diagnostic("CG706", message, place, help=f"use `labels: {classes}`")]
-    if isinstance(law, FiniteExponential) and not all(sympy.Integer(label) in law.support for label in range(classes)):
+    if isinstance(law, FiniteExponential) and not all(label in law.support for label in range(classes)):
         states = ", ".join(str(state) for state in law.support)
         message = f"the labels of {data.name} are no values of `{output.name}`"
         why = f"labels are 0 to {classes - 1}, its states are {states}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from cgc.graph.binding import Instance, bind
+from cgc.graph.binding import Instance, Names, bind
 from cgc.graph.factorisation import factorisation
 from cgc.graph.parts import Part as Part
 from cgc.graph.parts import PartEdge as PartEdge
@@ -57,20 +57,23 @@ def analyze(spec: Spec) -> Graph:
     """The graph of a resolved spec. Raises SpecError with all Diagnostics that are errors (CG4xx)."""
     parts = template(spec)
     timed = spec.steps is not None
+    names = Names(with_gates(parts))
     findings: list[Diagnostic] = []
     bound: list[tuple[Statement, tuple[Instance, ...]]] = []
     for written in spec.independence:
         try:
             statement = parse(written.text, written.span)
-            bound.append((statement, bind(statement, with_gates(parts), timed)))
+            bound.append((statement, bind(statement, names, timed)))
         except SpecError as error:
             findings += error.diagnostics
     if findings:
         raise SpecError(*findings)
     applied: list[_Applied] = []
+    left = {part.name: part for part in parts}
     for statement, instances in bound:
         try:
-            parts, removed = without(parts, instances)
+            changed, removed = without(left, instances)
+            left |= changed
             applied.append(_Applied(statement, instances, removed, first_named(instances[0])))
             if names_one_twice(instances[0]):
                 findings.append(_names_one_twice(statement, instances[0]))
@@ -78,8 +81,9 @@ def analyze(spec: Spec) -> Graph:
             findings.append(_failed(statement, error))
     if findings:
         raise SpecError(*findings)
-    verdicts = []
+    parts = tuple(left.values())
     everything = with_gates(parts)
+    verdicts = []
     for one in applied:
         try:
             verdict, questions = _judge(one, everything, timed, "lwf")
@@ -97,7 +101,7 @@ def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdi
     """Whether the graph implies a statement; nothing is taken out of it. Raises SpecError if the statement cannot be read."""
     parts = with_gates(graph.parts)
     statement = parse(text, Span(Source("query", text), 1, 1, max(1, len(text))))
-    instances = bind(statement, parts, graph.timed)
+    instances = bind(statement, Names(parts), graph.timed)
     try:
         if names_one_twice(instances[0]):
             raise SpecError(_names_one_twice(statement, instances[0]))

@@ -60,13 +60,12 @@ class Instance:
         return extents
 
 
-def bind(statement: Statement, parts: Sequence[Part], timed: bool) -> tuple[Instance, ...]:
-    """The statement for every layer that it may be about. ``parts`` include gates.
+def bind(statement: Statement, names: Names, timed: bool) -> tuple[Instance, ...]:
+    """The statement for every layer that it may be about.
 
     Raises SpecError: CG411 for an unknown name, CG412 for the number of indices, CG413 for a time that is missing or meaningless, CG414
     for an index of the condition that a pair of terms lacks, CG415 for an index out of range, CG417 for numbers that may grow too large.
     """
-    names = _Names(parts)
     terms = [term for term in (*statement.left, *statement.right, *statement.given) if isinstance(term, Term)]
     findings = [finding for term in terms for finding in _term_errors(term, names, timed)]
     if findings:
@@ -109,8 +108,8 @@ def _selected(selector: Selector, variable: Index, values: dict[str, Expression]
             return conjunction()
 
 
-class _Names:
-    """What the names of terms may stand for: a part, or a stack (or a gate of its layers), which stands for one per layer."""
+class Names:
+    """What the names of terms may stand for: a part (``parts`` include gates), or a stack or gate of it, which stands for one per layer."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = {part.name: part for part in parts}
@@ -135,7 +134,7 @@ class _Names:
         return self.parts.get(name) if stack is None else self.part(name, {stack: 0})
 
 
-def _instance(statement: Statement, names: _Names, layer: dict[str, int], timed: bool) -> Instance:
+def _instance(statement: Statement, names: Names, layer: dict[str, int], timed: bool) -> Instance:
     def bound(terms: Sequence[Term | Keyword]) -> Iterator[BoundTerm | Keyword]:
         for term in terms:
             if not isinstance(term, Term):
@@ -167,7 +166,7 @@ def _bound(value: Expression | None, extent: int) -> Expression | None:
     return Constant(min(extent, value.value if value.value >= 0 else max(0, extent + value.value)))
 
 
-def _term_errors(term: Term, names: _Names, timed: bool) -> Iterator[Diagnostic]:
+def _term_errors(term: Term, names: Names, timed: bool) -> Iterator[Diagnostic]:
     part = names.known(term.name)
     if part is None:
         yield _unknown(term, names)
@@ -201,7 +200,7 @@ def _range_errors(term: Term, selector: Selector, extent: int) -> Iterator[Diagn
                 yield Diagnostic("CG415", f"the slice `{selector_text(selector)}` in `{term}` is empty", term.span, help=help)
 
 
-def _unknown(term: Term, names: _Names) -> Diagnostic:
+def _unknown(term: Term, names: Names) -> Diagnostic:
     stack = term.name.partition(".")[0]
     if stack in names.layers:
         count = len(names.layers[stack])

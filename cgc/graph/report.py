@@ -11,7 +11,8 @@ from cgc.graph.statement import Statement, terms_text
 from cgc.graph.verdict import InstanceVerdict, Question, locally_markov
 from cgc.source.diagnostics import Diagnostic
 
-SHOWN_WALKS = 3
+SHOWN = 3
+"""For so many layers walks and repairs are shown."""
 
 
 @dataclass(frozen=True)
@@ -58,31 +59,34 @@ def failure(verdict: StatementVerdict, questions: Sequence[Question], parts: Seq
     failed = [instance for instance in verdict.instances if not instance.holds]
     several = len(verdict.instances) > 1
     walks = []
-    for instance in failed[:SHOWN_WALKS]:
-        where = f"in {' and '.join(instance.layers)}, " if several else ""
+    for instance in failed[:SHOWN]:
+        where = f"in {_layers([instance])}: " if several else ""
         when = f" (it does hold at t = {', '.join(str(t) for t in instance.early)})" if instance.early else ""
         walks.append(f"{where}{instance.walk}{when}")
     given = f"given {terms_text(verdict.statement.given)}" if verdict.statement.given else "with nothing given"
-    more = f"; and so on in {_layers(failed[SHOWN_WALKS:])}" if len(failed) > SHOWN_WALKS else ""
-    one = "an open walk" if len(failed) == 1 else "open walks"
+    linked = f" ({assumption(verdict.linked)})" if any(instance.linked for instance in failed) else ""
     return Diagnostic(
         "CG420",
         "this independence does not hold in the resulting graph" + (f", in {_layers(failed)}" if several else ""),
         verdict.statement.span,
-        f"{one} {given}",
-        why=f"{'; '.join(walks)}{more}" + (f" ({assumption(verdict.linked)})" if any(i.linked for i in failed) else ""),
+        f"{'open walks' if len(failed) > 1 else 'an open walk'} {given}",
+        why="; ".join(walks) + linked,
         help=_help(verdict, failed, questions, parts),
     )
 
 
 def _layers(instances: Sequence[InstanceVerdict]) -> str:
+    """`h.0`, `h.1` and 4 more layers."""
     names = [" with ".join(f"`{layer}`" for layer in instance.layers) for instance in instances]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    if len(names) > SHOWN + 1:
+        names[SHOWN:] = [f"{len(names) - SHOWN} more layers"]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _help(verdict: StatementVerdict, failed: Sequence[InstanceVerdict], questions: Sequence[Question], parts: Sequence[Part]) -> str:
+    """What to do in the layers whose walks are shown, then what would do in all."""
     groups: dict[str, list[InstanceVerdict]] = {}
-    for instance, question in zip(failed, questions, strict=True):
+    for instance, question in zip(failed[:SHOWN], questions, strict=False):
         groups.setdefault(_repair(question), []).append(instance)
     helps = list(groups) if len(groups) == 1 else ["; ".join(f"in {_layers(found)} {words}" for words, found in groups.items())]
     if len(groups) > 1 and all(_holds_given_parents(question, parts) for question in questions):
@@ -92,13 +96,13 @@ def _help(verdict: StatementVerdict, failed: Sequence[InstanceVerdict], question
     return ", ".join(helps)
 
 
-def _holds_given_parents(question: Question, parts: Sequence[Part]) -> bool:
-    instance = replace(question.instance, given=("parents",))
-    return locally_markov(instance, parts) or question.about(instance).open() is None
-
-
 def _repair(question: Question) -> str:
     change = repair(question)
     if change is None:
         return "leave the statement out: nothing that could be given separates the two sides"
     return f"{change} {'from' if change.remove and not change.add else 'to'} what is given"
+
+
+def _holds_given_parents(question: Question, parts: Sequence[Part]) -> bool:
+    instance = replace(question.instance, given=("parents",))
+    return locally_markov(instance, parts) or question.about(instance).open() is None

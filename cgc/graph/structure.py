@@ -7,14 +7,15 @@ is w = 0. What an edge then is (dense, elementwise, masked, absent) is decided o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
 from cgc.graph import predicate
-from cgc.graph.binding import BoundTerm, Instance, named_pairs
+from cgc.graph.binding import Instance, named_pairs
 from cgc.graph.parts import Axes, Kind, Part, PartEdge, Structure, child_axes, parent_axes
 from cgc.graph.predicate import Index, Integers, Predicate, Truths, conjunction, negate
 
@@ -26,22 +27,27 @@ class TooManyPairs(Exception):
     """A mask over more than ``MAX_PAIRS`` pairs would have to be looked at."""
 
 
-def without(parts: Sequence[Part], instances: Sequence[Instance]) -> tuple[tuple[Part, ...], int]:
-    """The parts without the pairs that the instances name, and how many pairs that took away.
+def without(parts: Mapping[str, Part], instances: Sequence[Instance]) -> tuple[dict[str, Part], int]:
+    """The parts, by name, that change when the pairs that the instances name are taken out, and how many pairs those are.
 
     Raises TooManyPairs; ZeroDivisionError if a condition divides by 0.
     """
+    named: dict[tuple[str, int], list[Predicate]] = {}
+    for instance in instances:
+        for left, right in product(instance.left, instance.right):
+            for child, parent in ((left, right), (right, left)):  # statements are symmetric
+                for place, edge in enumerate(parts[child.part.name].edges if child.part.name in parts else ()):
+                    if edge.source == parent.part.name and edge.lag == child.time - parent.time:
+                        named.setdefault((child.part.name, place), []).append(named_pairs(instance, child, parent))
+    changed: dict[str, Part] = {}
     removed = 0
-    result = []
-    for part in parts:
-        edges = []
-        for edge in part.edges:
-            named = [pairs for instance in instances for pairs in _named(instance, part, edge)]
-            left = _remove(edge, named) if named else edge.structure
-            removed += edge.structure.pairs - left.pairs
-            edges.append(replace(edge, structure=left))
-        result.append(replace(part, edges=tuple(edges)))
-    return tuple(result), removed
+    for (name, place), pairs in named.items():
+        part = changed.get(name, parts[name])
+        edges = list(part.edges)
+        edges[place] = replace(edges[place], structure=_remove(edges[place], pairs))
+        removed += part.edges[place].structure.pairs - edges[place].structure.pairs
+        changed[name] = replace(part, edges=tuple(edges))
+    return changed, removed
 
 
 def first_named(instance: Instance) -> dict[str, int] | None:
@@ -50,39 +56,23 @@ def first_named(instance: Instance) -> dict[str, int] | None:
     Raises TooManyPairs, ZeroDivisionError.
     """
     found: dict[str, int] | None = None
-    for left in instance.left:
-        for right in instance.right:
-            axes = child_axes(left.part.extents), parent_axes(right.part.extents)
-            pair = _first(named_pairs(instance, left, right), *axes)
-            if pair is not None and found is None:
-                selectors = (*left.selectors, *right.selectors)
-                found = {s.name: value for s, value in zip(selectors, pair, strict=True) if isinstance(s, Index)}
+    for left, right in product(instance.left, instance.right):
+        pair = _first(named_pairs(instance, left, right), child_axes(left.part.extents), parent_axes(right.part.extents))
+        if pair is not None and found is None:
+            selectors = (*left.selectors, *right.selectors)
+            found = {s.name: value for s, value in zip(selectors, pair, strict=True) if isinstance(s, Index)}
     return found
 
 
 def names_one_twice(instance: Instance) -> bool:
     """Whether some pair that the instance names is a node with itself. Raises ZeroDivisionError."""
-    for left in instance.left:
-        for right in instance.right:
-            if left.part.name == right.part.name and left.time == right.time:
-                axes = child_axes(left.part.extents)
-                same = {j: Index(i) for (i, _), (j, _) in zip(axes, parent_axes(left.part.extents), strict=True)}
-                if _first(predicate.substitute(named_pairs(instance, left, right), same), axes, ()) is not None:
-                    return True
+    for left, right in product(instance.left, instance.right):
+        if left.part.name == right.part.name and left.time == right.time:
+            axes = child_axes(left.part.extents)
+            same = {j: Index(i) for (i, _), (j, _) in zip(axes, parent_axes(left.part.extents), strict=True)}
+            if _first(predicate.substitute(named_pairs(instance, left, right), same), axes, ()) is not None:
+                return True
     return False
-
-
-def _named(instance: Instance, part: Part, edge: PartEdge) -> Iterator[Predicate]:
-    """The pairs of ``edge``, which leads to ``part``, that the instance names; statements are symmetric."""
-    for left in instance.left:
-        for right in instance.right:
-            for child, parent in ((left, right), (right, left)):
-                if _joins(edge, part, child, parent):
-                    yield named_pairs(instance, child, parent)
-
-
-def _joins(edge: PartEdge, part: Part, child: BoundTerm, parent: BoundTerm) -> bool:
-    return child.part.name == part.name and parent.part.name == edge.source and child.time - parent.time == edge.lag
 
 
 def _remove(edge: PartEdge, named: Sequence[Predicate]) -> Structure:

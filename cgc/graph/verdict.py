@@ -15,7 +15,7 @@ from cgc.graph import predicate
 from cgc.graph.binding import BoundTerm, Instance
 from cgc.graph.chain_graph import ChainGraph
 from cgc.graph.parts import Part
-from cgc.graph.predicate import Constant, Index
+from cgc.graph.predicate import Constant, Expression, Index
 from cgc.graph.sample import Node, sample
 from cgc.graph.separation import Property, Verdict
 from cgc.graph.statement import Selector, Slice
@@ -74,6 +74,7 @@ class Question:
         named = [c for term in instance.terms for selector in term.selectors for c in _constants(selector)]
         changes = (*constants, *named, *predicate.constants(instance.condition))
         self.sample = sample(parts, (term.part.name for term in instance.terms), changes, timed)
+        self._named: dict[tuple[str, tuple[Selector, ...], int, tuple[int, ...]], Nodes] = {}
         self.nodes_of: dict[str, list[Node]] = {}
         for node in self.sample.nodes:
             self.nodes_of.setdefault(node.part, []).append(node)
@@ -130,12 +131,16 @@ class Question:
 
     def nodes(self, term: BoundTerm, values: Values) -> Nodes:
         """The nodes of the sample that a term names."""
-        chosen = [
-            node
-            for node in self.nodes_of.get(term.part.name, ())
-            if all(_selects(selector, k, values) for selector, k in zip(term.selectors, node.indices, strict=True))
-        ]
-        return tuple(node._replace(time=term.time) for node in chosen) if term.timed else tuple(chosen)
+        used = tuple(values[name] for selector in term.selectors for name in _names(selector))
+        key = (term.part.name, term.selectors, term.time, used)
+        if key not in self._named:
+            chosen = [
+                node
+                for node in self.nodes_of.get(term.part.name, ())
+                if all(_selects(selector, k, values) for selector, k in zip(term.selectors, node.indices, strict=True))
+            ]
+            self._named[key] = tuple(node._replace(time=term.time) for node in chosen) if term.timed else tuple(chosen)
+        return self._named[key]
 
     def _values(self) -> Iterator[Values]:
         """All values of the indices in the sample that satisfy the condition."""
@@ -179,12 +184,22 @@ def locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
     (left,) = instance.left
     if left.part.role in ("input", "gate"):
         return False
-    descendants = {left.part.name}
-    for part in parts:  # in topological order
-        if any(edge.lag == 0 and edge.source in descendants for edge in part.edges):
-            descendants.add(part.name)
-    below = descendants - {left.part.name}
-    return all(r.part.constant or r.time < left.time or (r.time == left.time and r.part.name not in below) for r in instance.right)
+    return not any(_may_descend(right, left, parts) for right in instance.right)
+
+
+def _may_descend(term: BoundTerm, ancestor: BoundTerm, parts: Sequence[Part]) -> bool:
+    """Whether nodes of ``term`` may be descendants of nodes of ``ancestor``; parts are in topological order."""
+    if term.part.constant or term.time < ancestor.time:
+        return False
+    if term.time > ancestor.time:
+        return True
+    names = [part.name for part in parts]
+    first, last = names.index(ancestor.part.name), names.index(term.part.name)
+    below = {ancestor.part.name}
+    for part in parts[first + 1 : last + 1]:
+        if any(edge.lag == 0 and edge.source in below for edge in part.edges):
+            below.add(part.name)
+    return last > first and term.part.name in below
 
 
 def _selects(selector: Selector, k: int, values: Values) -> bool:
@@ -198,9 +213,17 @@ def _selects(selector: Selector, k: int, values: Values) -> bool:
             return k >= first and (stop is None or k < predicate.integer(stop, values)) and (k - first) % step == 0
 
 
+def _expressions(selector: Selector) -> tuple[Expression, ...]:
+    written = (selector.start, selector.stop, Constant(selector.step)) if isinstance(selector, Slice) else (selector,)
+    return tuple(expression for expression in written if expression is not None)
+
+
 def _constants(selector: Selector) -> tuple[int, ...]:
-    bounds = (selector.start, selector.stop, Constant(selector.step)) if isinstance(selector, Slice) else (selector,)
-    return tuple(c for bound in bounds if bound is not None for c in predicate.constants(bound))
+    return tuple(c for expression in _expressions(selector) for c in predicate.constants(expression))
+
+
+def _names(selector: Selector) -> tuple[str, ...]:
+    return tuple(name for expression in _expressions(selector) for name in predicate.names(expression))
 
 
 def _order(node: Node) -> tuple[str, tuple[int, ...], int]:

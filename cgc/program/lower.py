@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from cgc.derive.stage import Derivations
 from cgc.families.forms import Indicators, features, free_energies
 from cgc.graph.analysis import Graph
 from cgc.graph.parts import Part, PartEdge
-from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage
+from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage, layers_of
+from cgc.program.loops import in_steps, reads_itself_alone
 from cgc.program.repeat import repeat_stacks
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.spec.model import Component, Spec
@@ -33,12 +36,16 @@ def lower(spec: Spec, graph: Graph, derivations: Derivations) -> Program:
     order = {component.name: k for k, component in enumerate(spec.components)}
     inputs.sort(key=lambda item: order[item.name])
     outputs = sorted((layer.name for layer in layers.values() if layer.output), key=lambda name: order[name])
+    stages = _stages(graph, layers)
+    findings = _shared_gates(spec, stages)
+    if findings:
+        raise SpecError(*findings)
     program = Program(
         name=spec.name,
         doc=spec.doc,
         steps=spec.steps,
         inputs=tuple(inputs),
-        stages=_stages(graph, layers),
+        stages=stages,
         outputs=tuple(outputs),
         laws=derivations.by_family,
         train=spec.train_inference,
@@ -52,6 +59,9 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
     roles = {part.name: spec.component(part.component) for part in graph.parts}
     for part in graph.parts:
         child = spec.component(part.component)
+        if part.edges and all(edge.structure.kind == "absent" for edge in part.edges):
+            message = f"the independence statements leave `{child.name}` without parents"
+            findings.append(Diagnostic("CG605", message, child.span, help="take less out of its edges, or remove the component"))
         for edge in part.edges:
             parent = roles[edge.source]
             if parent.role == "output":
@@ -63,11 +73,24 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
             if edge.edge.kind != "dense" and any(isinstance(spec.family(c.family).law, Indicators) for c in (parent, child)):
                 message = f"nodes with labels take dense edges only: `{parent.name}` -> `{child.name}` is {edge.edge.kind}"
                 findings.append(Diagnostic("CG603", message, edge.edge.span, help="write `dense`"))
-            loop = next(group for group in graph.groups if part.name in group)
-            if edge.lag and len(loop) > 1 and edge.source in loop and edge.edge.gate is not None and edge.edge.gate.share == "time":
-                message = "`share: time` on a lagged edge between components of one loop is not supported by this version of cgc"
-                findings.append(Diagnostic("CG604", message, edge.edge.span, help="remove `share`"))
     # the layers of a stack repeat an edge, and with it its finding
+    return list(dict.fromkeys(findings))
+
+
+def _shared_gates(spec: Spec, stages: tuple[Stage, ...]) -> list[Diagnostic]:
+    """Dropout nodes for all steps at once, where steps are computed one by one."""
+    findings = []
+    for stage in stages:
+        layers = layers_of(stage)
+        group = tuple(layer.name for layer in layers) if isinstance(stage, Scan) else ()
+        for layer in layers:
+            for c in in_steps(layer, group):
+                if c.gate is not None and c.gate.share == "time" and not reads_itself_alone(layer, group):
+                    message = (
+                        f"`share: time` on `{c.source}` is not supported by this version of cgc: `{layer.component}` reads it step by step"
+                    )
+                    span = next(edge.span for edge in spec.component(layer.component).parents if edge.name == c.name)
+                    findings.append(Diagnostic("CG604", message, span, help="remove `share`"))
     return list(dict.fromkeys(findings))
 
 
@@ -116,26 +139,21 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
 
 def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Product:
     structure, written = edge.structure, edge.edge
+    several = (inputs, outputs) != (math.prod(n for _, n in structure.parent_index), math.prod(n for _, n in structure.child_index))
     match structure.kind:
         case "dense" if embedded:
             return Product("embedding", inputs, outputs, init=written.init)
         case "dense":
             return Product("dense", inputs, outputs, fixed=written.weight, init=written.init)
-        case "elementwise" if written.weight is None:
+        case "elementwise" if written.weight is None and not several:
             return Product("elementwise", inputs, outputs, init=written.init)
-        case "elementwise" | "identity":
+        case "elementwise" | "identity" if not several:
             return Product("identity", inputs, outputs, fixed=1.0 if written.weight is None else written.weight)
         case _:
             fixed = 1.0 if written.kind == "identity" and written.weight is None else written.weight
-            return Product(
-                "masked",
-                inputs,
-                outputs,
-                fixed=fixed,
-                init=written.init,
-                mask=structure.predicate,
-                index=Index(structure.child_index, structure.parent_index),
-            )
+            # nodes with several features or energies are joined node by node, so that equal indices are a mask too
+            index = Index(structure.child_index, structure.parent_index)
+            return Product("masked", inputs, outputs, fixed=fixed, init=written.init, mask=structure.joined, index=index)
 
 
 def _stages(graph: Graph, layers: dict[str, Layer]) -> tuple[Stage, ...]:

@@ -25,8 +25,8 @@ class Row:
 
 def difference(before: Model, after: Model) -> tuple[Row, ...]:
     """Assumptions, components, edges, formulas, size and weights that differ, in this order."""
-    return (*_assumptions(before, after), *_components(before, after), *_edges(before, after), *_formulas(before, after), *_size(before, after),
-            *_weights(before, after))  # fmt: skip
+    parts = (_assumptions, _components, _edges, _formulas, _size, _weights)
+    return tuple(row for part in parts for row in part(before, after))
 
 
 def diff_text(rows: tuple[Row, ...]) -> str:

@@ -40,10 +40,10 @@ def _head(model: Model) -> list[str]:
         lines.append(_row("params", ", ".join(f"{name} = {value:g}" for name, value in spec.params)))
     lines.append(_row("joint", graph.factorisation()))
     lines.append(_row("graph", _kind(model)))
-    lines += [_row("statement" if k == 0 else "", _verdict(s)) for k, s in enumerate(graph.statements)]
+    lines += [_row("statement" if k == 0 else "", str(verdict)) for k, verdict in enumerate(graph.statements)]
     lines.append(_row("size", f"{learned_size(model.program):,} learned parameters".replace(",", " ")))
     for mode, inference in (("training", spec.train_inference), ("evaluation", spec.eval_inference)):
-        words = inference.method
+        words: str = inference.method
         if inference.method == "pcff":
             rates = ", ".join(f"{n}: {r:g}" for n, r in inference.sample_rates) or f"{inference.sample_rate:g}"
             words += f", sample_rate {rates}, gradient {inference.gradient}"
@@ -58,10 +58,6 @@ def _kind(model: Model) -> str:
     linked = [c.name for c in model.spec.components if c.role == "input" and not c.independent]
     words = "no component has lines: every node is a chain component of its own, and LWF = AMP = d-separation"
     return words + (f"; nodes of {', '.join(linked)} are given, and treated as linked" if linked else "")
-
-
-def _verdict(statement: object) -> str:
-    return str(statement)
 
 
 def _row(name: str, value: str) -> str:
@@ -85,9 +81,9 @@ def _layer(model: Model, layer: Layer, steps: bool, latex: bool) -> list[str]:
     lines = [f"{layer.name}  {role}, {_shape(layer.nodes)}, family {layer.law}"]
     lines += [_row("density", law.density)]
     lines += [_row("parent" if k == 0 else "", _contribution(c)) for k, c in enumerate(layer.contributions)]
-    normal = {"no": "", "inputs": "batch normalisation of the parents without lag; its shift is the bias", "energy": "batch normalisation of the whole energy"}
-    if normal[layer.normalised]:
-        lines.append(_row("energy", normal[layer.normalised]))
+    if layer.normalised != "no":
+        what = "the parents without lag; its shift is the bias" if layer.normalised == "inputs" else "the whole energy"
+        lines.append(_row("energy", f"batch normalisation of {what}"))
     lines += expectation_lines(law)
     lines += list(_inference(model, layer, law))
     if layer.output and law.log_likelihood_text:
@@ -159,5 +155,3 @@ def _weights(model: Model, layer: Layer) -> list[str]:
 
 def _belongs(parameter: Parameter, layer: Layer) -> bool:
     return parameter.key.startswith(layer.name + ".")
-
-

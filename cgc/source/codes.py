@@ -282,6 +282,10 @@ CODES: dict[str, Code] = {
         "A shared gate in a loop",
         "This version does not compile `share: time` on a lagged edge between components that depend on each other.",
     ),
+    "CG605": Code(
+        "A component without parents",
+        "Statements took every pair out of every edge of a component: nothing reaches it, and it would be a constant.",
+    ),
     # --- CG7xx: training
     "CG701": Code("One input and one output", "The data sets hold images with one label each."),
     "CG702": Code("The data have other nodes", "The input has as many nodes as the layout of the data gives at each step."),

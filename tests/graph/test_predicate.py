@@ -18,18 +18,23 @@ FIRST = p.Index("i")
 NAMES = ("i", "j", "k")
 EXTENTS = (3, 4, 2)
 
+signs: st.SearchStrategy[p.Sign] = st.sampled_from(("+", "-", "*"))
+divisions: st.SearchStrategy[p.Sign] = st.sampled_from(("//", "%"))
+relations: st.SearchStrategy[p.Relation] = st.sampled_from(("==", "!=", "<", "<=", ">", ">="))
+bounds: st.SearchStrategy[p.FunctionName] = st.sampled_from(("min", "max"))
+leaves: st.SearchStrategy[p.Expression] = st.one_of(st.integers(0, 5).map(p.Constant), st.sampled_from(NAMES).map(p.Index))
 expressions = st.recursive(
-    st.one_of(st.integers(0, 5).map(p.Constant), st.sampled_from(NAMES).map(p.Index)),
+    leaves,
     lambda inner: st.one_of(
-        inner.map(p.minus),
-        st.tuples(st.sampled_from(("+", "-", "*")), inner, inner).map(lambda parts: p.arithmetic(*parts)),
-        st.tuples(st.sampled_from(("//", "%")), inner, st.integers(1, 4).map(p.Constant)).map(lambda parts: p.arithmetic(*parts)),
-        inner.map(lambda e: p.function("abs", e)),
-        st.tuples(st.sampled_from(("min", "max")), inner, inner).map(lambda parts: p.function(*parts)),
+        st.builds(p.minus, inner),
+        st.builds(p.arithmetic, signs, inner, inner),
+        st.builds(p.arithmetic, divisions, inner, st.integers(1, 4).map(p.Constant)),
+        st.builds(p.function, st.just("abs"), inner),
+        st.builds(p.function, bounds, inner, inner),
     ),
     max_leaves=6,
 )
-comparisons = st.tuples(st.sampled_from(("==", "!=", "<", "<=", ">", ">=")), expressions, expressions).map(lambda parts: p.compare(*parts))
+comparisons = st.builds(p.compare, relations, expressions, expressions)
 predicates = st.recursive(
     comparisons,
     lambda inner: st.tuples(st.sampled_from((p.conjunction, p.disjunction)), inner, inner).map(lambda parts: parts[0](*parts[1:])),
@@ -103,7 +108,7 @@ def test_substitution_is_evaluation_elsewhere(predicate: p.Predicate) -> None:
     ("predicate", "text", "tensor"),
     [
         (p.compare("!=", p.Index("j"), p.Index("i")), "j != i", "(j != i)"),
-        (p.compare("<", p.arithmetic("-", FIRST, p.arithmetic("-", p.Index("j"), p.Constant(1))), FIRST), "i - (j - 1) < i", "(i - (j - 1) < i)"),
+        (p.compare("<", p.arithmetic("-", FIRST, p.arithmetic("-", FIRST, FIRST)), p.Constant(0)), "i - (i - i) < 0", "(i - (i - i) < 0)"),
         (p.compare("==", p.minus(p.arithmetic("*", FIRST, p.Constant(2))), p.Constant(-4)), "-(i * 2) == -4", "(-(i * 2) == -4)"),
         (p.compare("<", p.function("min", p.Constant(3), p.Index("i")), p.Index("j")), "min(i, 3) < j", "(torch.where(i < 3, i, 3) < j)"),
     ],

@@ -78,7 +78,7 @@ def test_statements_about_stacks() -> None:
 def test_elementwise_and_identity_edges_only_lose_pairs() -> None:
     x = part("x", 4)
     for kind in ("elementwise", "identity"):
-        h = part("h", 4, edge("x", kind))  # type: ignore[arg-type]
+        h = part("h", 4, edge("x", kind))
         found = {
             condition: edges(analyze(spec(x, h, independence=(f"h[i] ⟂ x[j] | parents where {condition}",))), "h")[0]
             for condition in ("i != j", "i == 1", "i == j", "j != i + 1")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 from small_graphs import separated_by_moralisation
 from small_specs import edge, findings, only, part, recurrent, spec
 
-from cgc.graph import ChainGraph, sample, verdict
+from cgc.graph import ChainGraph, repair, sample, verdict
 from cgc.graph.analysis import Graph, analyze, query
-from cgc.graph.binding import bind
+from cgc.graph.binding import Names, bind
 from cgc.graph.parts import Part
 from cgc.graph.predicate import evaluate
 from cgc.graph.statement import parse
@@ -24,12 +24,10 @@ from cgc.spec.model import DropoutGate, Spec
 INDRNN = "h[i,t] ⟂ h[j,t-1] | parents where j != i"
 
 
-def shared_input(layers: int | None) -> Spec:
-    """Independent inputs x[t-1] -> x[t] would be a dependence among inputs; it is said here by a hidden chain instead."""
-    x = part("u", 2, independent=True)
-    z = part("x", 3, edge("u"), edge("x", lag=1))
-    h = part("h", 4, edge("x"), edge("h", lag=1), layers=layers)
-    return spec(x, z, h, steps=8, independence=(INDRNN,))
+def remembered_input() -> Spec:
+    """x[t-1] → x[t]: inputs have no parents, so x is a hidden part here."""
+    x, h = part("x", 3, edge("u"), edge("x", lag=1)), part("h", 4, edge("x"), edge("h", lag=1))
+    return spec(part("u", 2, independent=True), x, h, steps=8, independence=(INDRNN,))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +46,7 @@ def test_table_of_srn_and_indrnn(name: str, given_own_past: bool, given_input_to
         "SRN": recurrent(independent=True),
         "IndRNN, independent inputs": recurrent(independent=True, statement=INDRNN),
         "IndRNN, linked inputs": recurrent(statement=INDRNN),
-        "IndRNN, inputs with memory": shared_input(None),
+        "IndRNN, inputs with memory": remembered_input(),
         "IndRNN, 2 layers": recurrent(layers=2, statement=INDRNN),
         "IndRNN, 2 layers, independent inputs": recurrent(layers=2, independent=True, statement=INDRNN),
     }
@@ -77,7 +75,7 @@ def test_the_trap_in_a_stacked_indrnn() -> None:
     assert (found.code, found.message) == ("CG420", "this independence does not hold in the resulting graph, in `h.0` and `h.1`")
     assert found.label == "open walks given h[i,t-1]"
     assert found.why == (
-        "in h.0, h.0[0,t] ← x[0,t] — x[0,t-1] → h.0[1,t-1]; in h.1, h.1[0,t] ← h.0[0,t] ← h.0[0,t-1] → h.1[1,t-1]"
+        "in `h.0`: h.0[0,t] ← x[0,t] — x[0,t-1] → h.0[1,t-1]; in `h.1`: h.1[0,t] ← h.0[0,t] ← h.0[0,t-1] → h.1[1,t-1]"
         " (nodes of `x` linked over all times)"
     )
     assert found.help == (
@@ -138,6 +136,34 @@ def test_dropout_nodes_shared_over_time_connect_times() -> None:
     assert query(graph("time"), f"{statement}, h.x.gate").holds
 
 
+@pytest.mark.parametrize("wanted", [15, pytest.param(150, marks=pytest.mark.slow)])
+def test_repairs_are_smallest_and_first_in_the_alphabet(wanted: int) -> None:
+    rng = random.Random(wanted)
+    sizes: dict[int, int] = {}
+    while sum(sizes.values()) < wanted:
+        graph = analyze(random_spec(rng))
+        parts = with_gates(graph.parts)
+        a, b = (rng.choice(graph.parts) for _ in range(2))
+        text = f"{a.name}[i,t] ⟂ {b.name}[j,t-1] | {a.name}[i,t-2]"
+        (instance,) = bind(parse(text, Span(Source("test", text), 1, 1)), Names(parts), True)
+        question = verdict.Question(instance, parts, True, (), "lwf")
+        change = repair.repair(question)
+        if question.open() is None or change is None or change.remove or len(change.add) > 2:
+            continue
+        terms = sorted(repair._candidates(question), key=str)
+        given = [{case.x + case.y: question.nodes(term, case.values) for case in question.cases} for term in terms]
+
+        def opens(chosen: tuple[int, ...]) -> bool:
+            added = [given[k] for k in chosen]  # noqa: B023
+            return question.open(lambda case: [*case.z, *(n for nodes in added for n in nodes[case.x + case.y])]) is not None  # noqa: B023
+
+        closing = (chosen for size in range(3) for chosen in combinations(range(len(terms)), size) if not opens(chosen))
+        assert change.add == tuple(str(terms[k]) for k in next(closing))
+        assert query(graph, ", ".join((text, *change.add))).holds
+        sizes[len(change.add)] = sizes.get(len(change.add), 0) + 1
+    assert len(sizes) == 2
+
+
 def test_warning_and_note() -> None:
     graph = analyze(recurrent(statement="h[i,t] ⟂ x[j,t] | parents where i > 7"))
     assert [(d.code, d.severity) for d in graph.diagnostics] == [("CG421", "warning")] and graph.statements[0].vacuous
@@ -160,7 +186,8 @@ def test_printed_verdicts() -> None:
         "h[i,t] ⟂ h[j,t-1] | parents  where j != i: takes away 24 pairs, holds by the local Markov property"
     )
     assert str(query(graph, "y ⟂ x | h.1")) == "y ⟂ x | h.1: holds by separation (LWF = AMP here), nodes of `x` linked over all times"
-    assert str(query(graph, "y ⟂ x | h.0")) == "y ⟂ x | h.0: does not hold: y[0,t] ← h.1[0,t] ← h.1[0,t-1] ← h.0[0,t-1] ← x[0,t-1] — x[0,t] is open"
+    walk = "y[0,t] ← h.1[0,t] ← h.1[0,t-1] ← h.0[0,t-1] ← x[0,t-1] — x[0,t]"
+    assert str(query(graph, "y ⟂ x | h.0")) == f"y ⟂ x | h.0: does not hold: {walk} is open"
 
 
 # --- Against brute force.
@@ -203,7 +230,7 @@ def random_spec(rng: random.Random) -> Spec:
         edges = []
         for source in rng.sample(names, rng.randrange(1, len(names) + 1)) + [name] * (rng.random() < 0.6):
             lag = rng.choice((1, 2)) if source == name else rng.choice((0, 0, 1))
-            gate = DropoutGate("bernoulli", 0.5, share=rng.choice(("step", "time"))) if rng.random() < 0.15 else None  # type: ignore[arg-type]
+            gate = DropoutGate("bernoulli", 0.5, share=rng.choice(("step", "time"))) if rng.random() < 0.15 else None
             edges.append(edge(source, lag=lag, gate=gate))
             if rng.random() < 0.5:
                 condition = rng.choice(("i != j", "i > j", "i < j", "i + j == 1", "i == 1"))
@@ -228,7 +255,8 @@ def test_queries_on_random_specs_against_moralisation_of_a_long_unrolled_graph()
             written = [f"{p.name}[{k}{time[lag, p.constant]}]" for (p, lag), k in zip(terms, indices, strict=False)]
             a, b, *others = terms
             condition = rng.choice(("i != j", "i >= j", "i == j", "i + j < 3"))
-            found = query(graph, f"{written[0]} ⟂ {written[1]}" + (f" | {', '.join(written[2:])}" if others else "") + f" where {condition}")
+            given = f"| {', '.join(written[2:])}" if others else ""
+            found = query(graph, f"{written[0]} ⟂ {written[1]} {given} where {condition}")
             expected = True
             for i, j in product(range(a[0].size), range(b[0].size)):
                 if not eval(condition, {}, {"i": i, "j": j}):
@@ -307,7 +335,7 @@ def test_the_sample_decides_as_all_index_values_do(monkeypatch: pytest.MonkeyPat
         left, right = rng.choice((*pairs, ("h", "h"), ("g", "g"), ("y", "x"), ("y", "h"), ("y", "y")))
         given = rng.choice(["parents", *(name for name in "hg" if name not in (left, right))])
         text = f"{left}[i] ⟂ {right}[j] | {given} where ({condition()}) and " + ("i != j" if left == right else "i >= 0")
-        (instance,) = bind(parse(text, Span(Source("test", text), 1, 1)), parts, False)
+        (instance,) = bind(parse(text, Span(Source("test", text), 1, 1)), Names(parts), False)
         answers = []
         for values in (chosen, lambda extents, constants: tuple(tuple(range(n)) for n in extents)):
             monkeypatch.setattr(sample, "index_values", values)

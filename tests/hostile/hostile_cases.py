@@ -99,7 +99,7 @@ CASES: dict[str, tuple[str, str]] = {
     "other_script": (named("һ"), "CG311"),
     "long_name": (spec_name("a" * 5000), "CG311"),
     "path_up": (spec_name("../../outside"), "CG311"),
-    "path_absolute": (spec_name("/tmp/outside"), "CG311"),
+    "path_absolute": (spec_name("/etc/outside"), "CG311"),
     "path_home": (spec_name("~"), "CG305"),
     "name_with_newline": (spec_name('"small\\nimport os"'), "CG311"),
     # extends

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from cgc.graph.predicate import names, tensor_text
 from cgc.program.ir import Contribution, Layer, Product
+from cgc.program.loops import before, in_steps, inside, normalised_in_steps, outside, reads_itself_alone
 from cgc.spec.model import DropoutGate, Init
 from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.scalar import number_text
@@ -29,28 +30,14 @@ class LayerCode:
         return self.definition
 
 
-def inside(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
-    """The contributions that come from the layer's own loop over time."""
-    return tuple(c for c in layer.contributions if c.source in group)
-
-
-def outside(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
-    """The contributions that are known before the loop starts."""
-    return tuple(c for c in layer.contributions if c.source not in group)
-
-
-def stepwise_normalisation(layer: Layer, group: tuple[str, ...]) -> bool:
-    """Whether normalisation must wait for values of the loop, so that it runs within each step."""
-    waits = inside(layer, group)
-    return (layer.normalised == "energy" and bool(waits)) or (layer.normalised == "inputs" and any(c.lag == 0 for c in waits))
-
-
 def layer_class(name: str, layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, doc: str) -> LayerCode:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
     ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all.
     """
     parts: set[str] = set()
+    if layer.last:
+        layer = _shared_at_once(layer)
     sized = _sized(layer)
     init = ["super().__init__()"]
     for contribution in layer.contributions:
@@ -64,12 +51,18 @@ def layer_class(name: str, layer: Layer, law: str, drawn: bool, group: tuple[str
     masked = timed and layer.normalised != "no" and not layer.last
     if not group:
         methods = [_map(layer, masked, law, drawn)]
-    elif group == (layer.name,) and not stepwise_normalisation(layer, group) and all(c.lag for c in inside(layer, group)):
+    elif reads_itself_alone(layer, group):
         methods = [_loop(layer, group, masked, law, drawn)]
     else:
-        methods = [_drive(layer, group, masked), _step(layer, group, law, drawn)]
+        methods = [*([_drive(layer, group, masked)] if before(layer, group) else []), _step(layer, group, masked, law, drawn)]
     definition = Class(name, "nn.Module", wrapped(doc), (), (Function(f"__init__({signature}) -> None", tuple(init)), *methods))
     return LayerCode(definition, arguments, tuple(sorted(parts)))
+
+
+def _shared_at_once(layer: Layer) -> Layer:
+    """At a single step, a dropout node for all steps is one for each."""
+    gates = (c.gate and replace(c.gate, share="step") for c in layer.contributions)
+    return replace(layer, contributions=tuple(replace(c, gate=gate) for c, gate in zip(layer.contributions, gates, strict=True)))
 
 
 def _sized(layer: Layer) -> tuple[str, ...]:
@@ -146,7 +139,7 @@ def _init(init: Init) -> str:
 
 
 def _gate(gate: DropoutGate, value: str) -> str:
-    """The dropout nodes' factor for the features ``value``."""
+    """The dropout nodes' factor for the features ``value``, at all steps where they are shared."""
     number = number_text(gate.keep_prob if gate.kind == "bernoulli" else gate.std)
     return f"how.{gate.kind}({value}, {number}{', shared=True' if gate.share == 'time' else ''})"
 
@@ -285,87 +278,58 @@ def _map(layer: Layer, masked: bool, law: str, drawn: bool) -> Function:
     return Function(_signature("forward", layer.contributions, extra), _finish(layer, energy, law, drawn))
 
 
-def _drive_energy(layer: Layer, group: tuple[str, ...], masked: bool) -> str:
-    known = outside(layer, group)
-    values = {c.name: c.name for c in known}
-    if not known and layer.normalised == "no":
-        return "self.bias" if layer.bias is True else number_text(float(layer.bias or 0))
-    return _energy(layer, known, values, masked)
-
-
 def _loop(layer: Layer, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
     """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
     known, waits = outside(layer, group), inside(layer, group)
-    reach = max(c.lag for c in waits)
     own = layer.component
     while own in {c.name for c in known}:
         own += "_"
     extra = (*_how(layer, drawn), "past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
-    values = {c.name: f"{own}[-{c.lag}]" for c in waits}
-    body = [f"e = {_drive_energy(layer, group, masked)}"]
-    if not known:
-        body = [f"e = ({_drive_energy(layer, group, masked)}) + past.new_zeros(*past.shape[:-2], steps, 1)"]
+    body = []
+    if known:
+        body.append(f"e = {_energy(layer, known, {c.name: c.name for c in known}, masked)}")
+        first, head = ["e_t"], "for e_t in e.unbind(-2):"
+    else:
         extra = ("steps: int", *extra)
-    for c in waits:
-        if c.gate is not None and c.gate.share == "time":
-            body.append(f"{c.name}_noise = {_gate(replace(c.gate, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
+        first, head = _bias_term(layer), "for _ in range(steps):"
     terms = []
     for c in waits:
-        text = _term(c, values[c.name])
+        value = f"{own}[-{c.lag}]"
         if c.gate is not None and c.gate.share == "time":
-            text = text.replace(_gate(c.gate, values[c.name]), f"{c.name}_noise")
-        terms.append(text)
-    step = " + ".join(["e_t", *terms])
-    body.append(f"{own} = list(past.unbind(-2))  # what came before the first step")
-    body.append("for e_t in e.unbind(-2):")
-    inner = _finish(layer, step, law, drawn)
-    lines = [f"    {line}" for line in inner[:-1]]
-    last = inner[-1].removeprefix("return ")
-    body += [*lines, f"    {own}.append({last})", f"return torch.stack({own}[{reach}:], -2)"]
+            body.append(f"{c.name}_gate = {_gate(replace(c.gate, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
+            terms.append(_term(replace(c, gate=None), f"{value} * {c.name}_gate"))
+        else:
+            terms.append(_term(c, value))
+    *lines, result = _finish(layer, " + ".join([*first, *terms]), law, drawn)
+    body += [f"{own} = list(past.unbind(-2))  # what came before the first step", head]
+    body += [*(f"    {line}" for line in lines), f"    {own}.append({result.removeprefix('return ')})"]
+    body.append(f"return torch.stack({own}[past.shape[-2] :], -2)")
     return Function(_signature("forward", known, extra), tuple(body))
 
 
-def step_arguments(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
-    """What ``step`` takes besides the drive: values of the loop, and where normalisation waits for them, lagged values too."""
-    waits = inside(layer, group)
-    if layer.normalised == "inputs" and stepwise_normalisation(layer, group):
-        return (*waits, *(c for c in outside(layer, group) if c.lag))
-    return waits
-
-
-def drive_arguments(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
-    """What is summed before the loop."""
-    later = step_arguments(layer, group)
-    return tuple(c for c in layer.contributions if c not in later)
-
-
 def _drive(layer: Layer, group: tuple[str, ...], masked: bool) -> Function:
-    known = drive_arguments(layer, group)
+    known = before(layer, group)
     values = {c.name: c.name for c in known}
-    waits = stepwise_normalisation(layer, group)
     gated = ("how: Inference",) if any(c.gate for c in known) else ()
-    extra = (*gated, *(("valid: Tensor | None = None",) if masked and not waits else ()))
     doc = ("The part of the energy that does not wait for the loop over time.",)
-    if not known:
-        bias = "self.bias" if layer.bias is True and not waits else number_text(float(layer.bias or 0)) if not waits else "0"
-        size = layer.energies
-        return Function("drive(self, like: Tensor) -> Tensor", (f"return like.new_zeros(*like.shape[:-1], {size}) + {bias}",), doc)
-    if waits:
+    if normalised_in_steps(layer, group):
         return Function(_signature("drive", known, gated), (f"return {_sum(layer, known, values, bias=False)}",), doc)
-    return Function(_signature("drive", known, extra), (f"return {_energy(layer, known, values, masked and not waits)}",), doc)
+    extra = (*gated, *(("valid: Tensor | None = None",) if masked else ()))
+    return Function(_signature("drive", known, extra), (f"return {_energy(layer, known, values, masked)}",), doc)
 
 
-def _step(layer: Layer, group: tuple[str, ...], law: str, drawn: bool) -> Function:
-    arguments = step_arguments(layer, group)
-    values = {c.name: c.name for c in arguments}
-    if not stepwise_normalisation(layer, group):
-        energy = " + ".join(["drive", *(_term(c, c.name) for c in arguments)])
-    elif layer.normalised == "energy":
-        total = " + ".join(["drive", *(_term(c, values[c.name]) for c in arguments)])
-        energy = _normalised(layer, total, masked=False)
+def _step(layer: Layer, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
+    arguments = in_steps(layer, group)
+    known = ["drive"] if before(layer, group) else []
+    waits = masked and normalised_in_steps(layer, group)
+    if not normalised_in_steps(layer, group):
+        bias = [] if known else _bias_term(layer)
+        energy = " + ".join([*known, *(_term(c, c.name) for c in arguments), *bias])
     else:
-        direct = " + ".join(["drive", *(_term(c, c.name) for c in arguments if not c.lag)])
-        lagged = [_term(c, c.name) for c in arguments if c.lag]
-        energy = " + ".join([_normalised(layer, direct, masked=False), *lagged])
-    names = ", ".join(["self", "drive: Tensor", *(f"{c.name}: Tensor" for c in arguments), *_how(layer, drawn)])
-    return Function(f"step({names}) -> Tensor", _finish(layer, energy, law, drawn), ("Features at one time step.",))
+        covered = [c for c in arguments if layer.normalised == "energy" or not c.lag]
+        total = " + ".join([*known, *(_term(c, c.name) for c in covered)])
+        energy = " + ".join([_normalised(layer, total, waits), *(_term(c, c.name) for c in arguments if c not in covered)])
+    names = [f"{name}: Tensor" for name in (*known, *(c.name for c in arguments))]
+    extra = [*_how(layer, drawn), *(["valid: Tensor | None = None"] if waits else [])]
+    signature = f"step({', '.join(['self', *names, *extra])}) -> Tensor"
+    return Function(signature, _finish(layer, energy, law, drawn), ("Features at one time step.",))

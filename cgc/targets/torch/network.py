@@ -5,16 +5,11 @@ from __future__ import annotations
 from cgc.derive.derivation import Derivation, Labels
 from cgc.families.forms import FiniteExponential, Indicators
 from cgc.program.ir import Input, Layer, Map, Program, Repeat, Scan, Stage, depth, layers_of
+from cgc.program.loops import before, in_steps, normalised_in_steps, reads_itself_alone
+from cgc.program.parameters import learned_size
 from cgc.spec.model import Inference
 from cgc.targets.torch.code import Class, Function, Module, wrapped
-from cgc.targets.torch.layers import (
-    LayerCode,
-    drive_arguments,
-    layer_class,
-    needs_inference,
-    step_arguments,
-    stepwise_normalisation,
-)
+from cgc.targets.torch.layers import LayerCode, layer_class, needs_inference
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.nodes import law_class, state_draw
 from cgc.targets.torch.scalar import number_text
@@ -45,7 +40,20 @@ class _Writer:
         self.past = depth(program)
         self.taken = {"Model", "Inference", "Tensor", "BatchNorm", "Elementwise", "Masked", "Outputs", "State", "NamedTuple", "NormalRamp"}
         self.taken |= {"F", "nn", "torch", "math"}
+        components = dict.fromkeys([*(item.name for item in program.inputs), *(layer.component for layer in program.layers())])
+        self.taken |= {*components, *(c.name for layer in program.layers() for c in layer.contributions)}
+        taken = set(components)
+        self.variables = {
+            layer.name: layer.name if layer.index is None else distinct(layer.name.replace(".", "_"), taken, "_")
+            for layer in program.layers()
+        }
         self.name = distinct(class_name(program.name), self.taken, "Model")
+        # what has the dtype and device of the parameters
+        self.like = (
+            "next(self.parameters())"
+            if learned_size(program)
+            else f"{program.inputs[0].name}.new_zeros((), dtype=torch.get_default_dtype())"
+        )
         self.needed: set[str] = set()
         self.classes: list[Class] = []
         self.law_classes = self._laws()
@@ -150,7 +158,8 @@ class _Writer:
     def _given(self, item: Input) -> list[str]:
         """Lines that check an input and bring it to (draws, batch, ..., features)."""
         law, name = self.law(item.law).law, item.name
-        flat = f".flatten({2 if self.timed else 1})" if len(item.nodes) > 1 else ""
+        shaped = len(item.nodes) > 1 and (item.labels is None or item.size > 1)
+        flat = f".flatten({2 if self.timed else 1})" if shaped else ""
         lines = [f"{name} = {name}{flat}.expand(how.draws, *{name}{flat}.shape)"] if not flat else [
             f"{name} = {name}{flat}", f"{name} = {name}.expand(how.draws, *{name}.shape)"]  # fmt: skip
         if isinstance(law, Indicators):
@@ -159,7 +168,7 @@ class _Writer:
             lines.append(f"how.check_labels({name}, {law.labels})")
             if not embedded:
                 self.needed.add("one_hot")
-                lines.append(f"{name} = one_hot({name}, {law.labels}, {item.size})")
+                lines.append(f"{name} = one_hot({name}, {law.labels}, {item.size}).to({self.like}.dtype)")
         elif isinstance(law, FiniteExponential) and item.soft:
             self.needed.add("soft_clamp")
             low, high = sorted(law.support, key=float)
@@ -193,7 +202,8 @@ class _Writer:
         stacked = {layer.component for layer in self.program.layers() if layer.index is not None}
         for component, calls in built.items():
             body.append(f"self.{component} = {f'nn.ModuleList({_list(calls)})' if component in stacked else calls[0]}")
-        body.append("self.how = [Inference(), Inference()]  # in evaluation, in training")
+        quiet = "gates=False" if self._gated() else ""
+        body.append(f"self.how = [Inference({quiet}), Inference()]  # in evaluation, in training")
         train, evaluation = _chosen(self.program.train, training=True), _chosen(self.program.eval, training=False)
         for arguments, mode in ((train, "True"), (evaluation, "False")):
             if arguments != '"feed_forward"':
@@ -215,9 +225,7 @@ class _Writer:
             body.append(f"steps = torch.arange({first}.shape[2], device={first}.device)")
             body.append(f"valid = None if lengths is None else (steps < lengths[:, None]).expand({first}.shape[:3])")
         for item in inputs:
-            if item.name in self.past:
-                self.needed.add("keep")
-                body.append(f'kept["{item.name}"] = keep(past["{item.name}"], {item.name})')
+            body += self._keep(item.name, item.name)
         results: list[str] = []
         for stage in self.program.stages:
             body += self._stage(stage, names, results)
@@ -246,7 +254,7 @@ class _Writer:
                     results.append(call if len(self.outputs) == 1 else variable)
                     return [] if len(self.outputs) == 1 else [f"{variable} = {call}"]
                 return self._assign(layer, call, names)
-            case Scan() if len(stage.layers) == 1 and not self._stepped(stage.layers[0], stage):
+            case Scan() if reads_itself_alone(stage.layers[0], (stage.layers[0].name,)) and len(stage.layers) == 1:
                 layer = stage.layers[0]
                 call = f"{self._module(layer)}({', '.join(self._arguments(layer, names))})"
                 return self._assign(layer, call, names)
@@ -254,19 +262,18 @@ class _Writer:
                 return self._scan(stage, names)
 
     def _assign(self, layer: Layer, call: str, names: dict[str, str]) -> list[str]:
-        variable = layer.name.replace(".", "_")
-        names[layer.name] = variable
-        lines = [f"{variable} = {call}"]
-        if layer.name in self.past:
-            self.needed.add("keep")
-            lines.append(f'kept["{layer.name}"] = keep(past["{layer.name}"], {variable})')
-        return lines
+        variable = names[layer.name] = self.variables[layer.name]
+        return [f"{variable} = {call}", *self._keep(layer.name, variable)]
+
+    def _keep(self, name: str, variable: str) -> list[str]:
+        """Lines that put a component's last steps aside, if a later call needs them."""
+        if name not in self.past:
+            return []
+        self.needed.add("keep")
+        return [f'kept["{name}"] = keep(past["{name}"], {variable}, lengths)']
 
     def _module(self, layer: Layer) -> str:
         return f"self.{layer.component}" if layer.index is None else f"self.{layer.component}[{layer.index}]"
-
-    def _stepped(self, layer: Layer, stage: Scan) -> bool:
-        return any(method.signature.startswith("step(") for method in self.codes[layer.name].definition.methods)
 
     def _value(self, source: str, lag: int, last: bool, names: dict[str, str]) -> str:
         """A parent's features as its child reads them: shifted in time, or at the last valid step."""
@@ -315,10 +322,11 @@ class _Writer:
             self.needed.add("keep")
             lines.append(f"for k, layer in enumerate(self.{stage.component}):")
             lines.append(f"    {variable} = layer({', '.join(arguments)})")
-            lines.append(f'    kept[f"{stage.component}.{{k}}"] = keep(past[f"{stage.component}.{{k}}"], {variable})')
+            lines.append(f'    kept[f"{stage.component}.{{k}}"] = keep(past[f"{stage.component}.{{k}}"], {variable}, lengths)')
         else:
             lines.append(f"for layer in self.{stage.component}:")
             lines.append(f"    {variable} = layer({', '.join(arguments)})")
+            lines += self._keep(layers[-1].name, variable)
         names[layers[-1].name] = variable
         return lines
 
@@ -326,37 +334,36 @@ class _Writer:
         """A loop over time that several components share."""
         group = tuple(layer.name for layer in stage.layers)
         lines = []
-        variable = {layer.name: layer.name.replace(".", "_") for layer in stage.layers}
-        like = self.program.inputs[0].name
+        own = {layer.name: self.variables[layer.name] for layer in stage.layers}
         for layer in stage.layers:
-            known = drive_arguments(layer, group)
-            masked = layer.normalised != "no" and not stepwise_normalisation(layer, group)
-            values = [self._value(c.source, c.lag, False, names) for c in known] or [like]
+            known = before(layer, group)
+            if not known:
+                continue
+            values = [self._value(c.source, c.lag, False, names) for c in known]
             values += ["how"] if any(c.gate for c in known) else []
-            values += ["valid"] if masked and known else []
-            lines.append(f"{variable[layer.name]}_drive = {self._module(layer)}.drive({', '.join(values)})")
-        reach = {name: self.past.get(name, 0) for name in group}
+            values += ["valid"] if layer.normalised != "no" and not normalised_in_steps(layer, group) else []
+            lines.append(f"{own[layer.name]}_drive = {self._module(layer)}.drive({', '.join(values)})")
         for name in group:
-            start = f'list(past["{name}"].unbind(-2))' if reach[name] else "[]"
-            lines.append(f"{variable[name]} = {start}")
-        lines.append(f"for t in range({like}.shape[2]):")
+            start = f'list(past["{name}"].unbind(-2))' if name in self.past else "[]"
+            lines.append(f"{own[name]} = {start}")
+        lines.append(f"for t in range({self.program.inputs[0].name}.shape[2]):")
+        if any(normalised_in_steps(layer, group) for layer in stage.layers):
+            lines.append("    now = None if valid is None else valid[..., t]")
         for layer in stage.layers:
-            values = [f"{variable[layer.name]}_drive[..., t, :]"]
-            for c in step_arguments(layer, group):
+            values = [f"{own[layer.name]}_drive[..., t, :]"] if before(layer, group) else []
+            for c in in_steps(layer, group):
                 if c.source in group:
-                    values.append(f"{variable[c.source]}[{-1 - c.lag if _done(c.source, layer.name, group) else -c.lag}]")
+                    values.append(f"{own[c.source]}[{-1 - c.lag if _done(c.source, layer.name, group) else -c.lag}]")
                 else:
                     values.append(f"{self._value(c.source, c.lag, False, names)}[..., t, :]")
             values += self._how(layer)
-            lines.append(f"    {variable[layer.name]}.append({self._module(layer)}.step({', '.join(values)}))")
+            values += ["now"] if normalised_in_steps(layer, group) else []
+            lines.append(f"    {own[layer.name]}.append({self._module(layer)}.step({', '.join(values)}))")
         for name in group:
-            own = variable[name]
-            begin = f"[{reach[name]}:]" if reach[name] else ""
-            lines.append(f"{own} = torch.stack({own}{begin}, -2)")
-            names[name] = own
-            if name in self.past:
-                self.needed.add("keep")
-                lines.append(f'kept["{name}"] = keep(past["{name}"], {own})')
+            begin = f"[{self.past[name]} :]" if name in self.past else ""
+            lines.append(f"{own[name]} = torch.stack({own[name]}{begin}, -2)")
+            names[name] = own[name]
+            lines += self._keep(name, own[name])
         return lines
 
     # ---- what follows from the energies
@@ -511,7 +518,7 @@ class _Writer:
         entries = ", ".join(f'"{name}": ({steps}, {sizes[name]})' for name, steps in self.past.items())
         body = (
             f"sizes = {{{entries}}}",
-            "like = next(self.parameters())",
+            f"like = {self.like}",
             f"return {{name: like.new_zeros(*{first}.shape[:2], *size) for name, size in sizes.items()}}",
         )
         return Function(

@@ -161,7 +161,7 @@ def _label_class(name: str, law: Derivation, many: bool, hidden: bool, output: b
         features = f"return F.one_hot(self.draw(e), {law.law.labels}){from_last}.to(e.dtype)"
         methods.append(Function("sample(self, e: Tensor) -> Tensor", (features,)))
     if output:
-        lines = (
+        lines: tuple[str, ...] = (
             f"log_p = torch.log_softmax(e, {axis}){to_last}",
             "return log_p.gather(-1, x.expand(log_p.shape[:-1]).unsqueeze(-1)).squeeze(-1)",
         )

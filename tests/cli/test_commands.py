@@ -1,0 +1,204 @@
+"""The command line as users meet it: output, exit status, and that a mistake never ends in a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cgc.cli.main import cli, main
+from cgc.source.diagnostics import SpecError
+
+ROOT = Path(__file__).parent.parent.parent
+SPECS = ROOT / "specs"
+SRN, INDRNN = str(SPECS / "srn.yaml"), str(SPECS / "indrnn.yaml")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def exit_status(*arguments: str) -> int:
+    """The status with which ``cgc`` ends."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    path = tmp_path / "bad.yaml"
+    path.write_text(Path(SRN).read_text().replace("std: tanh(e)", "std: tahn(e)"))
+    return str(path)
+
+
+def test_check(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status("check", SRN, INDRNN) == 0
+    assert "no errors" in capsys.readouterr().out
+    assert exit_status("check", SRN, bad) == 1
+    captured = capsys.readouterr()
+    assert "error[CG201]: unknown function `tahn`" in captured.err
+    assert "did you mean `tanh`?" in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_check_as_data(bad: str) -> None:
+    result = run("check", bad, "--json")
+    (finding,) = json.loads(result.stdout)["diagnostics"]
+    assert finding["code"] == "CG201"
+
+
+def test_compile_writes_all_or_nothing(bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert exit_status("compile", SRN, bad, "-o", str(out)) == 1
+    assert not out.exists()
+    assert exit_status("compile", SRN, "-o", str(out), "--dry-run") == 0
+    assert not out.exists()
+    assert exit_status("compile", SRN, "-o", str(out), "--check") == 1
+    assert not out.exists()
+    assert exit_status("compile", SRN, "-o", str(out)) == 0
+    assert exit_status("compile", SRN, "-o", str(out), "--check") == 0
+    (out / "srn" / "model.py").write_text("changed")
+    capsys.readouterr()
+    assert exit_status("compile", SRN, "-o", str(out), "--check") == 1
+    assert capsys.readouterr().out == f"differs {out / 'srn' / 'model.py'}\n"
+
+
+def test_inspect_steps_names_equations() -> None:
+    text = run("inspect", INDRNN, "--steps").stdout
+    assert "E[X | e] = e*Φ(e/s) + s*φ(e/s)" in text
+    assert "[eq. 9, 10]" in text and "[eq. 11]" in text
+    assert "off by at most 0.0370581, at |e| = 0.747468" in text
+    assert "one weight per node, 128" in text
+
+
+def test_inspect_one_component() -> None:
+    text = run("inspect", INDRNN, "y").stdout
+    assert "softmax" in text and "h.0  component" not in text
+    result = run("inspect", INDRNN, "yy")
+    assert result.exit_code == 2 and "Did you mean `y`?" in result.stderr
+
+
+def test_inspect_as_data() -> None:
+    data = json.loads(run("inspect", INDRNN, "--json").stdout)
+    assert data["state_dict"]["h.1.h.weight"] == [128]
+    assert data["laws"]["rect"]["computed"]["name"] == "relu"
+    assert data["laws"]["rect"]["computed"]["max_error"] == pytest.approx(0.0370580604, abs=1e-9)
+
+
+def test_latex() -> None:
+    assert r"\varphi" in run("inspect", INDRNN, "h", "--latex").stdout
+
+
+def test_params_and_overrides() -> None:
+    data = json.loads(run("inspect", SRN, "-p", "hidden=5", "--set", "components.h.normalize=null", "--json").stdout)
+    assert data["state_dict"]["h.0.h.weight"] == [5, 5]
+    assert "h.0.normalize.weight" not in data["state_dict"]
+
+
+def test_diff() -> None:
+    text = run("diff", SRN, INDRNN).stdout
+    assert "holds in indrnn: yes, held in srn: no" in text
+    assert "dense 128 x 128  ->  elementwise 128" in text
+    assert "51 978 -> 19 466 parameters  (-62.5 %)" in text
+    assert "[128, 128] -> [128]" in text
+    assert run("diff", SRN, SRN).stdout == "no difference\n"
+    backwards = json.loads(run("diff", INDRNN, SRN, "--json").stdout)
+    assert backwards[0]["what"] == "assume" and backwards[0]["change"].startswith("removed; holds in srn: no")
+
+
+def test_diff_of_formulas() -> None:
+    text = run("diff", str(SPECS / "mnist_dense.yaml"), str(SPECS / "mnist_dense.yaml"), "--set", "families.node=rect").stdout
+    assert text == "no difference\n"
+
+
+@pytest.mark.parametrize("stage", ["spec", "graph", "derivation", "program"])
+def test_dump(stage: str) -> None:
+    result = run("dump", INDRNN, "--stage", stage)
+    assert result.exit_code == 0 and result.stdout.count("\n") > 5
+
+
+def test_render_stands_alone(tmp_path: Path) -> None:
+    path = tmp_path / "alone.yaml"
+    path.write_text(run("render", INDRNN, "-p", "hidden=7").stdout)
+    assert "extends" not in path.read_text()
+    assert json.loads(run("inspect", str(path), "--json").stdout)["state_dict"]["h.0.h.weight"] == [7]
+
+
+def test_families() -> None:
+    text = run("families").stdout
+    for family in ("binary", "categorical", "gaussian", "rectified_gaussian", "noise", "exponential_family"):
+        assert f"\n{family}  " in "\n" + text
+    assert json.loads(run("families", "noise", "--json").stdout)["noise"]["expectation"] == "softplus(e)"
+    assert run("families", "nothing").exit_code == 2
+
+
+def test_explain() -> None:
+    assert "Wrong:" in run("explain", "cg201").stdout
+    assert run("explain", "CG999").exit_code == 2
+
+
+def test_schema() -> None:
+    assert json.loads(run("schema").stdout)["$schema"].startswith("https://json-schema.org/")
+
+
+def test_new(tmp_path: Path) -> None:
+    folder = tmp_path / "fresh"
+    result = run("new", str(folder))
+    assert result.exit_code == 0
+    settings = json.loads((folder / ".vscode" / "settings.json").read_text())
+    (schema,) = settings["yaml.schemas"]
+    assert (folder / schema).is_file()
+    for spec in sorted((folder / "specs").glob("*.yaml")):
+        assert exit_status("check", str(spec)) == 0
+    assert run("new", str(folder)).exit_code == 2
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status("chekc") == 2
+    assert "Did you mean `check`?" in capsys.readouterr().err
+    assert exit_status("check") == 2
+    assert exit_status("check", SRN, "-p", "hidden") == 2
+    assert exit_status("--version") == 0
+
+
+def test_missing_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status("compile", "no/such.yaml") == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_unwritable_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "file"
+    target.write_text("")
+    assert exit_status("compile", SRN, "-o", str(target / "below")) in (1, 2)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_bug_is_called_a_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("cgc.compiler.load", broken)
+    assert exit_status("check", SRN) == 3
+    captured = capsys.readouterr()
+    assert "this is a bug of cgc, not of your spec (RuntimeError" in captured.err and "out of order" in captured.err
+
+
+def test_ascii_locale_prints_formulas() -> None:
+    command = [sys.executable, "-m", "cgc", "inspect", INDRNN, "h"]
+    result = subprocess.run(command, capture_output=True, env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, cwd=ROOT)
+    assert result.returncode == 0 and "Φ" in result.stdout.decode()
+
+
+def test_python_face() -> None:
+    import cgc
+
+    inspection = cgc.inspect(INDRNN)
+    assert "one weight per node" in str(inspection)
+    assert cgc.check(INDRNN) == ()
+    with pytest.raises(SpecError):
+        cgc.inspect("no/such.yaml")
