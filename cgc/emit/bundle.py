@@ -79,7 +79,7 @@ def _imports(program: Program) -> tuple[str, ...]:
         "from torch import Tensor, nn",
     ]
     if program.steps is not None:
-        lines += ["", "State = dict[str, Tensor]  # component -> its last steps, (batch, steps, features)"]
+        lines += ["", "State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)"]
     if several:
         lines += ["", "", "class Outputs(NamedTuple):", '    """One entry for each output."""', ""]
         lines += [f"    {name}: Tensor" for name in program.outputs]

@@ -55,14 +55,23 @@ class Graph:
 
 def analyze(spec: Spec) -> Graph:
     """The graph of a resolved spec. Raises SpecError with all Diagnostics that are errors (CG4xx)."""
-    parts = template(spec)
     timed = spec.steps is not None
-    names = Names(with_gates(parts))
     findings: list[Diagnostic] = []
-    bound: list[tuple[Statement, tuple[Instance, ...]]] = []
+    statements: list[Statement] = []
+    parts: tuple[Part, ...] = ()
+    try:
+        parts = template(spec)
+    except SpecError as error:
+        findings += error.diagnostics
     for written in spec.independence:
         try:
-            statement = parse(written.text, written.span)
+            statements.append(parse(written.text, written.span))
+        except SpecError as error:
+            findings += error.diagnostics
+    names = Names(with_gates(parts))
+    bound: list[tuple[Statement, tuple[Instance, ...]]] = []
+    for statement in statements if parts else ():
+        try:
             bound.append((statement, bind(statement, names, timed)))
         except SpecError as error:
             findings += error.diagnostics
@@ -75,8 +84,7 @@ def analyze(spec: Spec) -> Graph:
             changed, removed = without(left, instances)
             left |= changed
             applied.append(_Applied(statement, instances, removed, first_named(instances[0])))
-            if names_one_twice(instances[0]):
-                findings.append(_names_one_twice(statement, instances[0]))
+            findings += _on_both_sides(statement, instances)
         except (TooManyPairs, ZeroDivisionError) as error:
             findings.append(_failed(statement, error))
     if findings:
@@ -103,8 +111,8 @@ def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdi
     statement = parse(text, Span(Source("query", text), 1, 1, max(1, len(text))))
     instances = bind(statement, Names(parts), graph.timed)
     try:
-        if names_one_twice(instances[0]):
-            raise SpecError(_names_one_twice(statement, instances[0]))
+        if findings := list(_on_both_sides(statement, instances)):
+            raise SpecError(*findings)
         return _judge(_Applied(statement, instances, None, first_named(instances[0])), parts, graph.timed, property)[0]
     except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
         raise SpecError(_failed(statement, error)) from error
@@ -112,12 +120,12 @@ def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdi
 
 @dataclass(frozen=True)
 class _Applied:
-    """A statement, how many pairs it took away (None if it was not to take away any), and index values of one pair it names."""
+    """A statement, how many pairs it took away (None if it was not to take away any), and the indices of one pair it names, if any."""
 
     statement: Statement
     instances: tuple[Instance, ...]
     removed: int | None
-    values: dict[str, int] | None
+    values: tuple[int, ...] | None
 
 
 def _judge(one: _Applied, parts: Sequence[Part], timed: bool, property: Property) -> tuple[StatementVerdict, list[Question]]:
@@ -131,7 +139,7 @@ def _judge(one: _Applied, parts: Sequence[Part], timed: bool, property: Property
         if one.removed is not None and locally_markov(instance, parts):
             verdicts.append(InstanceVerdict(instance.layers, True, "local Markov property"))
             continue
-        question = Question(instance, parts, timed, one.values.values(), property)
+        question = Question(instance, parts, timed, one.values, property)
         verdicts.append(decide(question))
         if not verdicts[-1].holds:
             failed.append(question)
@@ -149,10 +157,18 @@ def _remarks(verdict: StatementVerdict) -> Iterator[Diagnostic]:
         yield Diagnostic("CG422", "this independence follows from the rest of the spec", span, why=why, severity="note")
 
 
-def _names_one_twice(statement: Statement, instance: Instance) -> Diagnostic:
-    a, b = (next((s for term in side for s in term.selectors if isinstance(s, Index)), None) for side in (instance.left, instance.right))
-    help = f"add `where {b.name} != {a.name}`" if a and b and a != b else "let the two sides name different nodes"
-    return Diagnostic("CG418", "both sides of this statement name the same node", statement.span, help=help)
+def _on_both_sides(statement: Statement, instances: Sequence[Instance]) -> Iterator[Diagnostic]:
+    for instance in instances:
+        if names_one_twice(instance):
+            sides = (instance.left, instance.right)
+            a, b = (next((s for term in side for s in term.selectors if isinstance(s, Index)), None) for side in sides)
+            help = f"add `where {b.name} != {a.name}`" if a and b and a != b else "let the two sides name different nodes"
+            yield Diagnostic("CG418", f"both sides of this statement name the same node{_in(instance.layers)}", statement.span, help=help)
+            return
+
+
+def _in(layers: Sequence[str]) -> str:
+    return f" in {' with '.join(f'`{layer}`' for layer in layers)}" if layers else ""
 
 
 def _failed(statement: Statement, error: Exception) -> Diagnostic:
@@ -160,10 +176,11 @@ def _failed(statement: Statement, error: Exception) -> Diagnostic:
     match error:
         case ZeroDivisionError():
             return Diagnostic("CG417", "a divisor is 0 for some indices", statement.condition_span, help="`max(1, …)` keeps it from 0")
-        case Overlap():
-            term = next((t.span for t in statement.given if not isinstance(t, str) and t.name == error.term.name), statement.span)
-            help = "what is given may not be on either side"
-            return Diagnostic("CG418", f"`{error.term}` contains nodes of the left or right side", term, help=help)
+        case Overlap(term=term, layers=layers):
+            place = next((t.span for t in statement.given if not isinstance(t, str) and t.name == term.name), statement.span)
+            message = f"`{term}` contains nodes of the left or right side{_in(layers)}"
+            help = "write a statement for each layer by its own name" if layers else "what is given may not be on either side"
+            return Diagnostic("CG418", message, place, help=help)
         case TooManyPairs():
             return Diagnostic("CG402", f"this statement is about more than {MAX_PAIRS:,} pairs of nodes".replace(",", " "), statement.span)
         case _:

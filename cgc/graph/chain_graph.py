@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -44,10 +44,6 @@ class ChainGraph(Generic[N]):
 
     nodes: tuple[N, ...]
     """All nodes, in order."""
-    arrows: tuple[tuple[N, N], ...]
-    """All arrows as (tail, head), in the order of the nodes."""
-    lines: tuple[tuple[N, N], ...]
-    """All lines, each once, its earlier node first, in the order of the nodes."""
     components: tuple[tuple[N, ...], ...]
     """The chain components, in a topological order; ties go to the component whose first node is first."""
 
@@ -56,17 +52,24 @@ class ChainGraph(Generic[N]):
         self.nodes = tuple(dict.fromkeys([*_ordered(nodes), *(v for edge in (*arrows, *lines) for v in edge)]))
         self._index = {v: k for k, v in enumerate(self.nodes)}
         self._links = Links([[] for _ in self.nodes], [[] for _ in self.nodes], [[] for _ in self.nodes])
-        for a, b in sorted({(self._index[a], self._index[b]) for a, b in arrows}):
+        for a, b in self._numbers(arrows):
             self._links.children[a].append(b)
             self._links.parents[b].append(a)
-        ends = {(self._index[a], self._index[b]) for a, b in lines}
-        for a, b in sorted(ends | {(b, a) for a, b in ends}):
+        for a, b in self._numbers([*lines, *((b, a) for a, b in lines)]):
             if a == b:
                 raise ValueError(f"a line joins {self.nodes[a]!r} to itself")
             self._links.neighbours[a].append(b)
-        self.arrows = tuple((v, self.nodes[b]) for a, v in enumerate(self.nodes) for b in self._links.children[a])
-        self.lines = tuple((v, self.nodes[b]) for a, v in enumerate(self.nodes) for b in self._links.neighbours[a] if a < b)
         self.components = tuple(self._names(c) for c in self._sorted_components())
+
+    @cached_property
+    def arrows(self) -> tuple[tuple[N, N], ...]:
+        """All arrows as (tail, head), in the order of the nodes."""
+        return tuple((v, self.nodes[b]) for a, v in enumerate(self.nodes) for b in self._links.children[a])
+
+    @cached_property
+    def lines(self) -> tuple[tuple[N, N], ...]:
+        """All lines, each once, its earlier node first, in the order of the nodes."""
+        return tuple((v, self.nodes[b]) for a, v in enumerate(self.nodes) for b in self._links.neighbours[a] if a < b)
 
     def __repr__(self) -> str:
         return f"ChainGraph(nodes={list(self.nodes)}, arrows={list(self.arrows)}, lines={list(self.lines)})"
@@ -190,6 +193,11 @@ class ChainGraph(Generic[N]):
             if node not in self._index:
                 raise ValueError(f"no node {node!r}")
         return sorted({self._index[node] for node in several})
+
+    def _numbers(self, edges: Iterable[tuple[N, N]]) -> Iterator[tuple[int, int]]:
+        """Edges by node number, ascending, each once."""
+        count = len(self.nodes)
+        return (divmod(code, count) for code in sorted({self._index[a] * count + self._index[b] for a, b in edges}))
 
     def _names(self, indices: Iterable[int]) -> tuple[N, ...]:
         return tuple(self.nodes[v] for v in sorted(indices))

@@ -45,7 +45,7 @@ class StatementVerdict:
             failed = [verdict for verdict in self.instances if not verdict.holds]
             return f"{removed}does not hold: {failed[0].walk} is open"
         if all(verdict.reason == "local Markov property" for verdict in self.instances):
-            return f"{removed}holds by the local Markov property"
+            return f"{removed}holds by the local Markov property, whether or not inputs are linked"
         return f"{removed}holds by separation (LWF = AMP here), {assumption(self.linked)}"
 
 

@@ -23,7 +23,7 @@ from cgc.graph.parts import Part
 from cgc.graph.predicate import Truths
 from cgc.graph.statement import time_text
 
-MAX_NODES = 4000
+MAX_NODES = 2000
 _FEW = {1: 10, 2: 5}
 """Axes of up to so many values are kept whole, by the number of axes; beyond two axes, ``_FEWEST``."""
 _FEWEST = 4

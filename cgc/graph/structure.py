@@ -50,18 +50,16 @@ def without(parts: Mapping[str, Part], instances: Sequence[Instance]) -> tuple[d
     return changed, removed
 
 
-def first_named(instance: Instance) -> dict[str, int] | None:
-    """The first values of the indices of some pair that the instance names; None if it names none, at any left and right term.
+def first_named(instance: Instance) -> tuple[int, ...] | None:
+    """All indices of the first pair of nodes that the instance names; None if it names none.
 
     Raises TooManyPairs, ZeroDivisionError.
     """
-    found: dict[str, int] | None = None
-    for left, right in product(instance.left, instance.right):
-        pair = _first(named_pairs(instance, left, right), child_axes(left.part.extents), parent_axes(right.part.extents))
-        if pair is not None and found is None:
-            selectors = (*left.selectors, *right.selectors)
-            found = {s.name: value for s, value in zip(selectors, pair, strict=True) if isinstance(s, Index)}
-    return found
+    pairs = [
+        _first(named_pairs(instance, left, right), child_axes(left.part.extents), parent_axes(right.part.extents))
+        for left, right in product(instance.left, instance.right)
+    ]
+    return next((pair for pair in pairs if pair is not None), None)
 
 
 def names_one_twice(instance: Instance) -> bool:

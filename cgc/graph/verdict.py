@@ -25,11 +25,12 @@ Values = Mapping[str, int]
 
 
 class Overlap(Exception):
-    """``term`` of GIVEN names nodes of the left or the right side."""
+    """``term`` of GIVEN names nodes of the left or the right side in certain ``layers``."""
 
-    def __init__(self, term: BoundTerm) -> None:
+    def __init__(self, term: BoundTerm, layers: tuple[str, ...]) -> None:
         super().__init__(str(term))
         self.term = term
+        self.layers = layers
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Question:
                 if isinstance(item, BoundTerm):
                     nodes = self.nodes(item, values)
                     if not {*x, *y}.isdisjoint(nodes):
-                        raise Overlap(item)
+                        raise Overlap(item, self.instance.layers)
                 else:
                     around = graph.parents(x) if item == "parents" else graph.boundary(x)
                     nodes = tuple(n for n in around if n not in y)

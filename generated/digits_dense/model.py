@@ -48,7 +48,8 @@ class BatchNorm(nn.Module):
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
         rows = a.flatten(0, -2) if valid is None else a[valid]
         stats = self.running_mean, self.running_var
-        rows = F.batch_norm(rows, *stats, self.weight, bias, self.training, self.momentum, self.eps)
+        training = self.training and len(rows) > 1  # one row has no variance
+        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 

@@ -115,7 +115,7 @@ def write(path: Path, content: str | dict[str, Any]) -> None:
 
 
 def load_data(folder: Path) -> dict[str, Examples]:
-    """1,797 handwritten digits of 8 x 8 pixels from 0 to 16; row i is for testing if i % 5 = 4, validation if i % 5 = 3.
+    """1,797 handwritten digits of 8 x 8 pixels; row i is for testing if i % 5 = 4 and for validation if i % 5 = 3.
 
     Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, 1998, doi:10.24432/C50P49, CC BY 4.0.
     """

@@ -61,7 +61,8 @@ class BatchNorm(nn.Module):
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
         rows = a.flatten(0, -2) if valid is None else a[valid]
         stats = self.running_mean, self.running_var
-        rows = F.batch_norm(rows, *stats, self.weight, bias, self.training, self.momentum, self.eps)
+        training = self.training and len(rows) > 1  # one row has no variance
+        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -70,9 +71,13 @@ def last(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x[:, :, -1] if lengths is None else x[:, torch.arange(x.shape[1], device=x.device), lengths - 1]
 
 
-def keep(past: Tensor, x: Tensor) -> Tensor:
-    """As many last steps as `past` holds, now that x has followed it."""
-    return torch.cat([past, x.to(past.dtype)], -2)[..., x.shape[-2] :, :]
+def keep(past: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
+    """As many last valid steps as `past` holds, now that x has followed it."""
+    depth, x = past.shape[-2], torch.cat([past, x.to(past.dtype)], -2)
+    if lengths is None:
+        return x[..., x.shape[-2] - depth :, :]
+    steps = lengths[:, None] + torch.arange(depth, device=x.device)
+    return x[:, torch.arange(x.shape[1], device=x.device)[:, None], steps]
 
 
 class Rect:
@@ -119,7 +124,7 @@ class H(nn.Module):
         h = list(past.unbind(-2))  # what came before the first step
         for e_t in e.unbind(-2):
             h.append(how(Rect(), e_t + self.h(h[-1])))
-        return torch.stack(h[1:], -2)
+        return torch.stack(h[past.shape[-2] :], -2)
 
 
 class Y(nn.Module):
@@ -154,7 +159,7 @@ class IndRNN(nn.Module):
         h = x
         for k, layer in enumerate(self.h):
             h = layer(h, how, past[f"h.{k}"], valid)
-            kept[f"h.{k}"] = keep(past[f"h.{k}"], h)
+            kept[f"h.{k}"] = keep(past[f"h.{k}"], h, lengths)
         return self.y(last(h, lengths)), kept
 
     def past(self, x: Tensor) -> State:

@@ -199,3 +199,21 @@ def test_help_for_a_node_on_both_sides() -> None:
     with pytest.raises(SpecError) as error:
         analyze(recurrent(statement="h[i,t] ⟂ h[j,t]"))
     assert only(error.value).help == "add `where j != i`"
+
+
+def test_layers_in_which_sides_or_givens_meet() -> None:
+    for text, message in (
+        ("h.1[i,t] ⟂ h[j,t]", "both sides of this statement name the same node in `h.1`"),
+        ("h[i,t] ⟂ h[j,t-1] | h[i,t-1], h.0[:,t] where j != i", "`h.0[:,t]` contains nodes of the left or right side in `h.0`"),
+    ):
+        with pytest.raises(SpecError) as error:
+            analyze(recurrent(layers=2, statement=text))
+        assert findings(error.value) == [("CG418", message)]
+    assert only(error.value).help == "write a statement for each layer by its own name"
+
+
+def test_mistakes_of_the_template_and_of_statements_are_reported_together() -> None:
+    wrong = spec(part("x", 3), part("h", 4, edge("x", "identity")), independence=("h ⟂ nobody", "h ⟂", "h[i] ⟂ x[j] where i > k"))
+    with pytest.raises(SpecError) as error:
+        analyze(wrong)
+    assert [code for code, _ in findings(error.value)] == ["CG401", "CG410", "CG414"]

@@ -183,7 +183,8 @@ def test_every_false_statement_is_reported_once() -> None:
 def test_printed_verdicts() -> None:
     graph = analyze(recurrent(layers=2, statement=INDRNN))
     assert str(graph.statements[0]) == (
-        "h[i,t] ⟂ h[j,t-1] | parents  where j != i: takes away 24 pairs, holds by the local Markov property"
+        "h[i,t] ⟂ h[j,t-1] | parents  where j != i: takes away 24 pairs, "
+        "holds by the local Markov property, whether or not inputs are linked"
     )
     assert str(query(graph, "y ⟂ x | h.1")) == "y ⟂ x | h.1: holds by separation (LWF = AMP here), nodes of `x` linked over all times"
     walk = "y[0,t] ← h.1[0,t] ← h.1[0,t-1] ← h.0[0,t-1] ← x[0,t-1] — x[0,t]"
@@ -353,5 +354,5 @@ def test_too_many_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpecError) as error:
         analyze(recurrent(statement="h[i,t] ⟂ h[j,t-1] | x where j != i"))
     assert findings(error.value) == [
-        ("CG402", "the graph is too large to decide this: a sample of one time step has more than 4000 nodes")
+        ("CG402", "the graph is too large to decide this: a sample of one time step has more than 2000 nodes")
     ]

@@ -108,8 +108,8 @@ def _weights(sampling: States, helpers: set[str]) -> tuple[str, str]:
 
 def _state_draw(sampling: States, helpers: set[str], draw: str) -> Function:
     weights, states = _weights(sampling, helpers)
-    draw = "return states[torch.distributions.Categorical(logits=log_weights).sample()]"
-    return Function(f"{draw}(self, e: Tensor) -> Tensor", (weights, states, draw))
+    drawn = "return states[torch.distributions.Categorical(logits=log_weights).sample()]"
+    return Function(f"{draw}(self, e: Tensor) -> Tensor", (weights, states, drawn))
 
 
 def _latent_draw(sampling: Latent, helpers: set[str], draw: str) -> Function:
