@@ -31,4 +31,4 @@ def command(output: Path) -> int:
     for path, _ in package.files:
         click.echo(f"wrote {target / path}")
     sys.stdout.flush()
-    return subprocess.run([sys.executable, str(target / "train.py")], check=False).returncode
+    return subprocess.run([sys.executable, str(target / "train.py"), "--threads", "1"], check=False).returncode

@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from laws import derivation, emitted, noise, states
 
@@ -158,7 +158,7 @@ def test_distributions_integrate_to_one(name: str, e: float) -> None:
     assert mass(law, atoms, (-1, 0, 1, 2, 3), e, 60) == pytest.approx(1, abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(st.integers(-3, 3), min_size=1, max_size=4, unique=True),
     st.data(),
@@ -193,7 +193,7 @@ def test_draws_have_the_expectation(name: str) -> None:
         drawn = node.sample(energy.expand(count, *energy.shape)).to(torch.float64)
         expected = node.expectation(energy)
         deviation = drawn.std(0) / math.sqrt(count)
-        assert (abs(drawn.mean(0) - expected) <= 5 * deviation + 1e-12).all(), (e, drawn.mean(0), expected)
+        assert (abs(drawn.mean(0) - expected) <= 5 * deviation + 1e-7 * (1 + abs(expected))).all(), (e, drawn.mean(0), expected)
 
 
 @pytest.mark.parametrize("name", [name for name, (_, atoms) in SCORED.items() if atoms])

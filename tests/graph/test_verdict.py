@@ -287,6 +287,17 @@ def test_given_parents_is_decided_alike_by_theorem_and_by_search() -> None:
     assert decided > 40
 
 
+def test_parents_do_not_separate_from_descendants() -> None:
+    parts = (part("x", 2), part("h", 2, edge("x")), part("g", 2, edge("h")), part("y", 2, edge("g"), edge("h")), part("s", 2, edge("x")))
+    with pytest.raises(SpecError) as error:
+        analyze(spec(*parts, independence=("h[i] ⟂ y[j] | parents", "h[i] ⟂ s[j] | parents")))
+    found, note = error.value.diagnostics
+    assert (found.why, found.help, note.code) == ("h[0] → g[0] → y[0]", "add `g[:]` to what is given", "CG422")
+    with pytest.raises(SpecError) as error:
+        analyze(recurrent(statement="h[i,t-1] ⟂ h[j,t+1] | parents"))
+    assert only(error.value).why == "h[0,t-1] → h[0,t] → h[0,t+1]"
+
+
 def test_the_past_is_unrolled_as_far_as_it_matters() -> None:
     # A value of u runs through the six nodes of h one by one: h[5,t] and h[0,t] meet in u[t-5], five steps before.
     x, u = part("x", 1, independent=True), part("u", 1, edge("x"), edge("u", lag=1))

@@ -401,18 +401,26 @@ class _Writer:
 
     def _log_prob(self, layer: Layer, energies: str, name: str) -> list[str]:
         """log p of one output, per draw and example."""
-        target = layer.component
+        target, whole = layer.component, self.timed and not layer.last
+        lines = []
         if not layer.labels:
             target = f"{target}.to({energies}.dtype).reshape({energies}.shape[1:])"
-        lines = [f"{name} = {self._law_call(layer)}.log_prob({target}, {energies})"]
-        whole = self.timed and not layer.last
         if whole:
-            first = self.program.inputs[0].name
+            axes = "".join(", None" for _ in (layer.nodes if layer.size > 1 or not layer.labels else ()))
+            lines += [
+                f"{layer.component} = {target}",
+                "if lengths is not None:  # what stands behind the last valid step does not count",
+                f"    valid = torch.arange({layer.component}.shape[1], device=lengths.device) < lengths[:, None]",
+                f"    {layer.component} = {layer.component}.where(valid[...{axes}], {layer.component}[:, :1])",
+            ]
+            target = layer.component
+            if lines[0] == f"{target} = {target}":
+                lines = lines[1:]
+        lines.append(f"{name} = {self._law_call(layer)}.log_prob({target}, {energies})")
+        if whole:
             lines += [
                 f"{name} = {name}.reshape(*{energies}.shape[:3], -1).sum(3)",
-                "if lengths is not None:",
-                f"    {name} = {name}.where(torch.arange({first}.shape[1], device={first}.device) < lengths[:, None], 0)",
-                f"{name} = {name}.sum(2)",
+                f"{name} = ({name} if lengths is None else {name}.where(valid, 0)).sum(2)",
             ]
         elif layer.size > 1 or not layer.labels:
             lines.append(f"{name} = {name}.flatten(2).sum(2)")

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from cgc.derive.derivation import Derivation, Labels, Latent, States, TwoStates
+from cgc.derive.derivation import Derivation, Labels, Latent, Sampling, States, TwoStates
 from cgc.families.forms import Indicators
 from cgc.formula.numeric import constant
-from cgc.formula.scalar import Op, Scalar, Var
+from cgc.formula.scalar import Const, Op, Scalar, Var
 from cgc.program.ir import Layer
 from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.scalar import number_text, print_expression, print_function
@@ -56,9 +57,26 @@ def law_class(name: str, law: Derivation, users: Sequence[Layer], several: bool)
         methods.append(Function("sample(self, e: Tensor) -> Tensor", ("x = self.draw(e)", f"return {printed.lines[0]}")))
     if output:
         if law.log_likelihood is not None:
-            methods.append(function("log_prob(self, x: Tensor, e: Tensor) -> Tensor", law.log_likelihood))
+            score = function("log_prob(self, x: Tensor, e: Tensor) -> Tensor", law.log_likelihood)
+            methods.append(replace(score, body=(*_check_states(sampling), *score.body)))
         methods.append(_most_probable(law, helpers))
     return Class(name, "", _doc(law), tuple(attributes), tuple(methods)), tuple(sorted(helpers))
+
+
+def _check_states(sampling: Sampling) -> tuple[str, ...]:
+    """Lines that refuse what is no state of a finite law; where labels are no indices, torch does."""
+    match sampling:
+        case TwoStates(low, high):
+            states: tuple[Const, ...] = (low, high)
+        case States():
+            states = sampling.states
+        case _:
+            return ()
+    text = ", ".join(number_text(float(state.value)) for state in states)
+    return (
+        f"if not torch.compiler.is_compiling() and not torch.isin(x, x.new_tensor([{text}])).all():",
+        f'    raise ValueError("states must be one of {text}")',
+    )
 
 
 def state_draw(law: Derivation) -> str:
