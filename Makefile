@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
+# temporary files too stay in this folder
+export TMPDIR := $(CURDIR)/.tmp
+$(shell mkdir -p .tmp)
 
-.PHONY: demo test slow check generated bench clean
+.PHONY: demo test slow check generated accuracy clean
 
 demo: $(READY)
 	$(BIN)/cgc demo
@@ -33,5 +36,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+accuracy: $(READY)
+	$(BIN)/python benchmarks/accuracy.py digits
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis runs
+	rm -rf $(VENV) .tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis runs

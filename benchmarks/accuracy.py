@@ -67,7 +67,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", choices=list(CASES))
     parser.add_argument("--data-dir", help="folder of the MNIST files")
-    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--seeds", type=int, help="how many")
+    parser.add_argument("--output", type=Path, help="where the figures are written")
     arguments = parser.parse_args()
     seeds = arguments.seeds or SEEDS[arguments.data]
     options = ["--data-dir", arguments.data_dir] if arguments.data_dir else []
@@ -83,8 +84,8 @@ def main() -> int:
             f"{case.title:<32}{100 * mean:>14.2f} %{100 * case.largest_error:>7.1f} %   {' '.join(f'{100 * e:.2f}' for e in found)}",
             flush=True,
         )
-    target = ROOT / "benchmarks" / "results" / f"accuracy_{arguments.data}.json"
-    target.parent.mkdir(exist_ok=True)
+    target = arguments.output or ROOT / "benchmarks" / "results" / f"accuracy_{arguments.data}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(rows, indent=2) + "\n")
     return int(any(row["mean"] > row["bar"] for row in rows))
 

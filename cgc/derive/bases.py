@@ -25,6 +25,10 @@ class Noise:
         """F(z)."""
         raise NotImplementedError
 
+    def centred(self, z: Any) -> Any:
+        """2 F(z) - 1, which is odd, without cancellation at 0."""
+        raise NotImplementedError
+
     def log_cdf(self, z: Any) -> Any:
         """log F(z)."""
         raise NotImplementedError
@@ -50,6 +54,9 @@ class Normal(Noise):
 
     def cdf(self, z: Any) -> Any:
         return p.NormCdf(z)
+
+    def centred(self, z: Any) -> Any:
+        return sympy.erf(z / sympy.sqrt(2))
 
     def log_cdf(self, z: Any) -> Any:
         return p.LogNormCdf(z)
@@ -77,6 +84,9 @@ class Logistic(Noise):
 
     def cdf(self, z: Any) -> Any:
         return p.Sigmoid(z)
+
+    def centred(self, z: Any) -> Any:
+        return sympy.tanh(z / 2)
 
     def log_cdf(self, z: Any) -> Any:
         return p.LogSigmoid(z)

@@ -23,8 +23,8 @@ _LARGEST = 1e30
 
 def derive_finite(law: FiniteExponential) -> Route:
     """E[T(X) | e] = Σ T(x) p(x | e). Raises Refusal if the base measure is no measure, or the statistic tells no states apart."""
-    features = [law.statistic.subs(X, state) for state in law.support]
-    measures = [law.base_measure.subs(X, state) for state in law.support]
+    features = [_at(law.statistic, state) for state in law.support]
+    measures = [_at(law.base_measure, state) for state in law.support]
     for state, measure in zip(law.support, measures, strict=True):
         # its logarithm joins the energy
         if not abs(_size(sympy.log(measure))) <= _LARGEST:
@@ -107,6 +107,13 @@ def logistic_to_tanh(low: Any, high: Any, log_odds: Any) -> Any:
     if sympy.expand(low + high) == 0:
         return high * sympy.tanh(sympy.expand(log_odds / 2))
     return low + (high - low) * Sigmoid(log_odds)
+
+
+def _at(expression: Any, state: Any) -> Any:
+    try:
+        return expression.subs(X, state)
+    except (TypeError, ValueError):  # max and min refuse to compare what is infinite or imaginary
+        return sympy.nan
 
 
 def _size(number: Any) -> float:

@@ -145,6 +145,8 @@ def _expectation(base: Base, anchor: Any, terms: tuple[_Ramp, ...], scale: Scale
             stable += term.coefficient * (sympy.Max(0, distance) + s * base.ramp_moment(1, far))
         else:
             stable += term.coefficient * s**term.power * base.ramp_moment(term.power, distance / scale.floored)
+    if len(terms) == 1 and terms[0].power == 0 and terms[0].coefficient == -2 * anchor:
+        stable = -anchor * base.centred((E - terms[0].at if terms[0].rising else terms[0].at - E) / scale.floored)
     return written, stable
 
 
@@ -190,7 +192,7 @@ def _likelihood(base: Base, parts: tuple[Piece, ...], s: Any) -> tuple[Any | Non
         inverse = (X - shift) / slope
         ends = sorted([part.low * slope + shift, part.high * slope + shift], key=float)
         density = base.log_density((inverse - E) / s) - sympy.log(s) - sympy.log(sympy.Abs(slope))
-        branches.append((ends[0], ends[1], density))
+        branches.append((ends[0], ends[1], density.subs(X, _off_atoms(parts, slope * E + shift))))
     cases = [(_either(logs), sympy.Eq(X, state)) for state, logs in atoms.items()]
     bounds = sorted({end for low, high, _ in branches for end in (low, high)}, key=float)
     continuous = []
@@ -202,6 +204,12 @@ def _likelihood(base: Base, parts: tuple[Piece, ...], s: Any) -> tuple[Any | Non
     if not cases and len(merged) == 1 and merged[0][1] is sympy.true:
         return merged[0][0], ""
     return sympy.Piecewise(*cases, *merged, (-sympy.oo, True), evaluate=False), ""
+
+
+def _off_atoms(parts: tuple[Piece, ...], middle: Any) -> Any:
+    """x, but the middle of the density where x is an atom: the case not taken must not overflow, or its gradient is not 0 but undefined."""
+    atoms = sorted({part.polynomial for part in parts if part.degree == 0}, key=sympy.default_sort_key)
+    return sympy.Piecewise((middle, sympy.Or(*(sympy.Eq(X, atom) for atom in atoms))), (X, True), evaluate=False) if atoms else X
 
 
 def _merge_equal(cases: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:

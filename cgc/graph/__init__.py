@@ -1,4 +1,4 @@
-"""Chain graphs, and what a spec says as one. Of ``cgc``, ``ChainGraph`` needs nothing but itself."""
+"""Chain graphs, and a spec as one. ``ChainGraph`` can be used on its own; ``analysis.analyze`` is what the compiler calls."""
 
 from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
 from cgc.graph.separation import Verdict

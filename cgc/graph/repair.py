@@ -63,7 +63,7 @@ def _addition(question: Question) -> tuple[str, ...] | None:
     found = question.open()
     if found is None:
         return ()
-    terms = sorted(_candidates(question), key=str)
+    terms = sorted(candidates(question), key=str)
     case = found[0]
     ancestors = set(question.graph.ancestral({*case.x, *case.y, *case.z}))
     # If any superset of z separates, then z with all ancestors of x, y and z that may be given does.
@@ -71,11 +71,10 @@ def _addition(question: Question) -> tuple[str, ...] | None:
         return None
     level: dict[frozenset[int], None] = {frozenset(): None}
     trials = 0
-    while level and trials < MAX_TRIALS:
+    while level and (trials := trials + len(level)) <= MAX_TRIALS:
         solutions: list[list[int]] = []
         following: dict[frozenset[int], None] = {}
         for chosen in level:
-            trials += 1
             failure = _open_with(question, terms, chosen)
             if failure is None:
                 solutions.append(sorted(chosen))
@@ -109,7 +108,7 @@ def _with(question: Question, case: Case, added: Iterable[BoundTerm]) -> list[No
     return [*case.z, *(node for term in added for node in question.nodes(term, case.values))]
 
 
-def _candidates(question: Question) -> Iterator[BoundTerm]:
+def candidates(question: Question) -> Iterator[BoundTerm]:
     """Terms that may be given: all nodes of a part at one time, or those with the indices of the left or the right side."""
     instance = question.instance
     shapes = [side[0] for side in (instance.left, instance.right) if len(side) == 1]

@@ -10,7 +10,7 @@ from cgc.graph.analysis import Graph
 from cgc.graph.parts import Part, PartEdge
 from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage, layers_of
 from cgc.program.loops import in_steps, reads_itself_alone
-from cgc.program.names import EMITTED
+from cgc.program.names import IN_LAYERS, IN_MODELS
 from cgc.program.repeat import repeat_stacks
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.spec.model import Component, Spec
@@ -79,37 +79,36 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
 
 
 def _left_over(spec: Spec, graph: Graph) -> list[Diagnostic]:
-    """Components that statements, or the lack of readers, leave without anything to learn from."""
+    """Components from which no output can learn, and normalisation of what statements took away."""
     findings = []
     edges = {part.name: [edge for edge in part.edges if edge.structure.kind != "absent"] for part in graph.parts}
-    reached = {part.name for part in graph.parts if part.role == "output"}
-    waiting = list(reached)
+    waiting = [part.name for part in graph.parts if part.role == "output"]
+    reached = dict.fromkeys(waiting)
     while waiting:
-        sources = {edge.source for edge in edges[waiting.pop()]} - reached
-        reached |= sources
-        waiting += sources
+        sources = [edge.source for edge in edges[waiting.pop()] if edge.source not in reached]
+        reached.update(dict.fromkeys(sources))
+        waiting += dict.fromkeys(sources)
     for part in graph.parts:
         component = spec.component(part.component)
-        covered = [e for e in edges[part.name] if not e.lag or not component.normalize or component.normalize.over == "energy"]
-        if part.role != "input" and not covered:
-            message = f"the statements leave no edge into `{part.name}`" + (" to normalise" if edges[part.name] else "")
-            findings.append(Diagnostic("CG605", message, component.span, help="remove the component, or a statement"))
-        if part.name not in reached and part.role == "hidden":
-            message = f"no output depends on `{part.name}`"
-            why = "it would be computed, but nothing it does could be learned"
-            findings.append(Diagnostic("CG606", message, component.span, why=why, help="make it the parent of something, or remove it"))
+        over_inputs = component.normalize is not None and component.normalize.over == "inputs"
+        if over_inputs and edges[part.name] and all(edge.lag for edge in edges[part.name]):
+            message = f"the independence statements leave nothing of `{part.name}` to normalise"
+            findings.append(Diagnostic("CG605", message, component.span, help="take less out of its edges, or write `over: energy`"))
+        if part.role == "hidden" and part.name not in reached:
+            why = "it would be computed, but none of its weights could be learned"
+            help = "make it the parent of something, or remove it"
+            findings.append(Diagnostic("CG606", f"no output depends on `{part.name}`", component.span, why=why, help=help))
     return findings
 
 
 def _taken_names(spec: Spec) -> list[Diagnostic]:
     """Names that the emitted code uses itself."""
-    named = [("a component", component.name, component.span) for component in spec.components]
-    named += [("an edge", edge.name, edge.span) for component in spec.components for edge in component.parents if edge.name != edge.parent]
+    named = [("a component", c.name, c.span) for c in spec.components if c.name in IN_MODELS or c.name in IN_LAYERS]
+    named += [("an edge", edge.name, edge.span) for c in spec.components for edge in c.parents if edge.name in IN_LAYERS - {edge.parent}]
     why = "the emitted code uses this name itself"
     return [
         Diagnostic("CG311", f"`{name}` cannot be the name of {what}", span, why=why, help=f"choose another name, such as `{name}_`")
         for what, name, span in named
-        if name in EMITTED
     ]
 
 

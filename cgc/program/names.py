@@ -1,9 +1,11 @@
-"""Names that emitted code uses itself, so that no component, edge or output can have them."""
+"""Names that emitted code uses itself, so that components and edges cannot have them; a test finds out whether any is missing."""
 
 from __future__ import annotations
 
-_EMITTED = """
-F Inference Model NamedTuple Outputs State Tensor e e_t how k keep kept last law layer lengths log_p math n nn normalize now one_hot past
-return_state self shifted state step drive steps t torch valid
-"""
-EMITTED = frozenset(_EMITTED.split())
+IN_LAYERS = frozenset("F Tensor drive e e_t forward how mask nn normalize past self step steps torch valid".split())
+"""In the class of a component, where parents and edges are arguments and attributes."""
+
+IN_MODELS = frozenset(
+    "Inference Model NamedTuple Outputs State k keep kept last layer lengths log_p math n now one_hot return_state shifted state t".split()
+)
+"""In the class of the model, where components are variables and attributes."""

@@ -25,11 +25,13 @@ def report(model: Model, component: str | None = None, steps: bool = False, late
     for item in model.program.inputs:
         if component in (None, item.name):
             blocks.append(_input(model, item))
-    shown: set[str] = set()
+    shown: dict[str, str] = {}
     for layer in model.program.layers():
         if component in (None, layer.component):
-            blocks.append(_layer(model, layer, steps and layer.law not in shown, latex))
-            shown.add(layer.law)
+            blocks.append(_layer(model, layer))
+            if steps:
+                blocks[-1] += _steps(model.program.law(layer.law), shown.get(layer.law), latex)
+            shown.setdefault(layer.law, layer.name)
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
@@ -75,7 +77,7 @@ def _shape(nodes: tuple[int, ...]) -> str:
     return f"{count} node{'s' * (nodes != (1,))}"
 
 
-def _layer(model: Model, layer: Layer, steps: bool, latex: bool) -> list[str]:
+def _layer(model: Model, layer: Layer) -> list[str]:
     law = model.program.law(layer.law)
     role = "output" if layer.output else "component"
     lines = [f"{layer.name}  {role}, {_shape(layer.nodes)}, family {layer.law}"]
@@ -89,10 +91,14 @@ def _layer(model: Model, layer: Layer, steps: bool, latex: bool) -> list[str]:
     if layer.output and law.log_likelihood_text:
         lines.append(_row("likelihood", f"log p(x | e) = {law.log_likelihood_text}"))
     lines += _weights(model, layer)
-    if steps:
-        lines.append(_row("steps", "from density to expectation"))
-        lines += step_lines(law, latex)
     return lines
+
+
+def _steps(law: Derivation, elsewhere: str | None, latex: bool) -> list[str]:
+    """The route from density to expectation, or the layer where it has been printed already."""
+    if elsewhere is not None:
+        return [_row("steps", f"as for {elsewhere}")]
+    return [_row("steps", "from density to expectation"), *step_lines(law, latex)]
 
 
 def _contribution(c: Contribution) -> str:

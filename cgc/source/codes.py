@@ -286,7 +286,6 @@ CODES: dict[str, Code] = {
         "A component without parents",
         "Statements took every pair out of every edge of a component: nothing reaches it, and it would be a constant.",
     ),
-    "CG605": Code("No edge is left", "Independence statements took away every edge into a component, or all that it normalises."),
     "CG606": Code("No output depends on it", "A hidden component has to reach an output, or none of its weights could be learned."),
     # --- CG7xx: training
     "CG701": Code("One input and one output", "The data sets hold images with one label each."),

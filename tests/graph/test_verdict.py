@@ -150,7 +150,7 @@ def test_repairs_are_smallest_and_first_in_the_alphabet(wanted: int) -> None:
         change = repair.repair(question)
         if question.open() is None or change is None or change.remove or len(change.add) > 2:
             continue
-        terms = sorted(repair._candidates(question), key=str)
+        terms = sorted(repair.candidates(question), key=str)
         given = [{case.x + case.y: question.nodes(term, case.values) for case in question.cases} for term in terms]
 
         def opens(chosen: tuple[int, ...]) -> bool:
