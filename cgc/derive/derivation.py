@@ -89,7 +89,8 @@ class Check:
 class Derivation:
     """Everything that follows from one density.
 
-    ``density`` is one line of text. ``expectation`` is E[T(X) | e], exactly; ``computed`` what the network computes for it (the same, or the named approximation).
+    ``density`` is one line of text. ``expectation`` is E[T(X) | e], exactly; ``computed`` what the network
+    computes for it (the same, or the named approximation).
     ``log_likelihood`` is log p(x | e) as a function of x and e, None where the node has no likelihood (``no_likelihood`` says why).
     ``statistic`` is T(x), None for the identity. ``atoms`` and ``interval`` describe where X lives. ``names`` are subexpressions that
     deserve a name where formulas are printed.

@@ -21,6 +21,7 @@ from cgc.families.forms import E, Noise, X, Y
 from cgc.formula.freeze import freeze
 from cgc.formula.primitives import LogSumExp, NormCdf, NormPdf, NormRamp
 from cgc.formula.text import latex, text
+import itertools
 
 _Z = sympy.Symbol("z", real=True)
 _N = sympy.Symbol("n", real=True)
@@ -171,7 +172,7 @@ def _pathwise(parts: tuple[Piece, ...]) -> bool:
     """Whether the draw's derivative is an unbiased gradient: value is continuous and not constant."""
     joined = all(
         sympy.expand(left.polynomial.subs(Y, left.high) - right.polynomial.subs(Y, left.high)) == 0
-        for left, right in zip(parts, parts[1:], strict=False)
+        for left, right in itertools.pairwise(parts)
     )
     return joined and any(part.degree > 0 for part in parts)
 
@@ -196,7 +197,7 @@ def _likelihood(base: Base, parts: tuple[Piece, ...], s: Any) -> tuple[Any | Non
     cases = [(_either(logs), sympy.Eq(X, state)) for state, logs in atoms.items()]
     bounds = sorted({end for low, high, _ in branches for end in (low, high)}, key=float)
     continuous = []
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         logs = [density for a, b, density in branches if a <= low and high <= b]
         if logs:
             continuous.append((_either(logs), _between_bounds(low, high)))

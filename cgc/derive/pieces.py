@@ -10,6 +10,7 @@ import sympy
 from sympy.core.relational import Relational
 
 from cgc.families.forms import Y
+import itertools
 
 _LIMIT = 64
 _DEGREE = 16
@@ -80,7 +81,7 @@ def _refine(functions: list[list[Piece]]) -> list[tuple[Any, Any, list[Any]]]:
     if len(ends) > _LIMIT:
         raise NotPiecewisePolynomial(sympy.Symbol(f"more than {_LIMIT} pieces"))
     rows = []
-    for low, high in zip(ends, ends[1:], strict=False):
+    for low, high in itertools.pairwise(ends):
         point = inside(Piece(low, high, 0))
         rows.append((low, high, [next(p.polynomial for p in f if p.low < point < p.high) for f in functions]))
     return rows
@@ -118,7 +119,7 @@ def _at_roots(function: list[Piece]) -> list[Piece]:
     result = []
     for piece in function:
         ends = [piece.low, *_roots(piece.polynomial, piece.low, piece.high), piece.high]
-        result += [Piece(a, b, piece.polynomial) for a, b in zip(ends, ends[1:], strict=False)]
+        result += [Piece(a, b, piece.polynomial) for a, b in itertools.pairwise(ends)]
     return result
 
 
@@ -139,7 +140,7 @@ def _cases(value: Any) -> list[Piece]:
                 bounds |= {piece.low, piece.high}
     ends = _sorted(bounds)
     result: list[Piece] = []
-    for low, high in zip(ends, ends[1:], strict=False):
+    for low, high in itertools.pairwise(ends):
         point = inside(Piece(low, high, 0))
         taken = next(v for v, condition in value.args if condition is sympy.true or condition.subs(Y, point) is sympy.true)
         result += [Piece(max(low, p.low), min(high, p.high), p.polynomial) for p in _split(taken) if p.low < high and p.high > low]

@@ -21,7 +21,8 @@ def step(reason: str, formula: Any, source: str = "", name: str = "") -> Step:
 class Route:
     """One route's result. ``expectation`` is as people write it; ``stable`` is the same in stable primitives, fit for floats.
 
-    ``density`` is the density in one line of text. Where ``scale`` is given, formulas are written with the symbol s that stands for it. ``slope`` is the expectation's at -∞.
+    ``density`` is the density in one line of text. Where ``scale`` is given, formulas are written with the symbol s that
+    stands for it. ``slope`` is the expectation's at -∞.
     """
 
     density: str
@@ -35,4 +36,4 @@ class Route:
     statistic: Any | None = None
     scale: Any | None = None
     names: tuple[tuple[Any, str], ...] = ()
-    slope: Any = sympy.Integer(0)
+    slope: Any = sympy.S.Zero

@@ -26,7 +26,10 @@ S = sympy.Symbol("s", positive=True)
 
 @dataclass(frozen=True)
 class Scale:
-    """The noise's scale as a non-negative function of e, and an energy at which it vanishes. ``symbol`` stands for it in formulas: ``s``, or 1."""
+    """The noise's scale as a non-negative function of e, and an energy at which it vanishes.
+
+    ``symbol`` stands for it in formulas: ``s``, or 1.
+    """
 
     formula: Any
     vanishes_at: float | None

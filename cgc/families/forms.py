@@ -26,7 +26,7 @@ class FiniteExponential:
 
     support: tuple[sympy.Expr, ...]
     statistic: sympy.Expr = X
-    base_measure: sympy.Expr = sympy.Integer(1)
+    base_measure: sympy.Expr = sympy.S.One
 
 
 @dataclass(frozen=True)

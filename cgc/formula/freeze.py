@@ -76,8 +76,10 @@ def _product(expression: Any) -> Scalar:
     denominator: Scalar | None = None
     if expression.args[0].is_Rational and expression.args[0] < 0:
         return Op("neg", (freeze(-expression),))
-    for factor in expression.as_ordered_factors():
-        if factor.is_Rational and factor.p == 1 and factor.q != 1:
+    for factor in _quotients(expression.as_ordered_factors()):
+        if isinstance(factor, Op):
+            numerator = _times(numerator, factor)
+        elif factor.is_Rational and factor.p == 1 and factor.q != 1:
             denominator = _times(denominator, const(int(factor.q)))
         elif factor.is_Pow and factor.exp.is_Rational and factor.exp < 0:
             denominator = _times(denominator, freeze(1 / factor))
@@ -87,6 +89,17 @@ def _product(expression: Any) -> Scalar:
         assert numerator is not None
         return numerator
     return Op("div", (numerator or const(1), denominator))
+
+
+def _quotients(factors: list[Any]) -> list[Any]:
+    """The factors, with every aᵏ·b⁻ᵏ as (a/b)ᵏ: bᵏ may leave the range of floats where a/b does not."""
+    result = list(factors)
+    for below in [f for f in factors if f.is_Pow and f.exp.is_Integer and f.exp < -1 and not f.base.is_number]:
+        above = next((f for f in result if not isinstance(f, Op) and f.is_Pow and f.exp == -below.exp), None)
+        if above is not None:
+            result[result.index(above)] = Op("power", (Op("div", (freeze(above.base), freeze(below.base))), freeze(above.exp)))
+            result.remove(below)
+    return result
 
 
 def _times(left: Scalar | None, right: Scalar) -> Scalar:

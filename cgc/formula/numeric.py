@@ -127,7 +127,7 @@ def array(scalar: Scalar, **variables: Array | np.float64) -> Any:
         try:
             return np.float64(scalar.value.numerator / scalar.value.denominator)
         except OverflowError:
-            return np.float64(math.copysign(math.inf, scalar.value))
+            return np.float64(math.inf if scalar.value > 0 else -math.inf)
     if isinstance(scalar, Var):
         return variables[scalar.name]
     arguments = [array(argument, **variables) for argument in scalar.args]

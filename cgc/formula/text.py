@@ -10,7 +10,8 @@ from sympy.printing.str import StrPrinter
 
 _NAMES = {
     "Sigmoid": ("σ", r"\sigma"), "LogSigmoid": ("log σ", r"\log\sigma"), "Softplus": ("softplus", r"\operatorname{softplus}"),
-    "NormPdf": ("φ", r"\varphi"), "NormCdf": ("Φ", r"\Phi"), "LogNormCdf": ("log Φ", r"\log\Phi"), "NormRamp": ("ramp", r"\operatorname{ramp}"),
+    "NormPdf": ("φ", r"\varphi"), "NormCdf": ("Φ", r"\Phi"), "LogNormCdf": ("log Φ", r"\log\Phi"),
+    "NormRamp": ("ramp", r"\operatorname{ramp}"),
     "LogSumExp": ("logsumexp", r"\operatorname{logsumexp}"), "LogNormInterval": ("logΔΦ", r"\log\Delta\Phi"),
     "LogLogisticInterval": ("logΔσ", r"\log\Delta\sigma"), "Max": ("max", r"\max"), "Min": ("min", r"\min"),
     "Softmax": ("softmax", r"\operatorname{softmax}"), "LogSoftmax": ("log_softmax", r"\log\operatorname{softmax}"),

@@ -82,6 +82,8 @@ def _left_over(spec: Spec, graph: Graph) -> list[Diagnostic]:
     """Components from which no output can learn, and normalisation of what statements took away."""
     findings = []
     edges = {part.name: [edge for edge in part.edges if edge.structure.kind != "absent"] for part in graph.parts}
+    # a component that lost all its parents has been told of already
+    edges = {part.name: edges[part.name] or list(part.edges) for part in graph.parts}
     waiting = [part.name for part in graph.parts if part.role == "output"]
     reached = dict.fromkeys(waiting)
     while waiting:

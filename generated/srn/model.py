@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-State = dict[str, Tensor]  # component -> its last steps, (batch, steps, features)
+State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)
 
 
 class Inference(NamedTuple):

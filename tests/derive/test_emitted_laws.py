@@ -16,6 +16,7 @@ from laws import derivation, emitted, noise, states
 from cgc.derive.derivation import Derivation
 from cgc.formula.numeric import value
 from cgc.formula.scalar import Scalar
+import itertools
 
 PRECISION = {torch.float32: 1e-5, torch.float64: 1e-10}
 
@@ -146,12 +147,14 @@ def mass(law: Derivation, atoms: tuple[float, ...], cuts: tuple[float, ...], e: 
     """Probabilities of the atoms plus the integral of the density between the cuts."""
     assert law.log_likelihood is not None
     node = emitted(law)
-    total = sum(math.exp(node.log_prob(torch.tensor([float(a)], dtype=torch.float64), torch.tensor([e], dtype=torch.float64))) for a in atoms)
+    total = sum(
+        math.exp(node.log_prob(torch.tensor([float(a)], dtype=torch.float64), torch.tensor([e], dtype=torch.float64))) for a in atoms
+    )
     if law.law.__class__.__name__ == "FiniteExponential":
         return total
     roots, weights = np.polynomial.legendre.leggauss(60)
     ends = sorted({-spread, *np.linspace(-spread, spread, 41), *cuts, spread})
-    for low, high in zip(ends, ends[1:], strict=False):
+    for low, high in itertools.pairwise(ends):
         x = torch.from_numpy((low + high) / 2 + (high - low) / 2 * roots)
         density = torch.exp(node.log_prob(x, torch.full_like(x, e)))
         total += float((density * torch.from_numpy(weights)).sum() * (high - low) / 2)

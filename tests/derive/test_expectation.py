@@ -150,7 +150,9 @@ def test_the_same_density_gives_the_same_under_every_name() -> None:
     assert derivation("gaussian", std="2").expectation == noise(scale="2").expectation
 
 
-@pytest.mark.parametrize("value_of_y", ["max(0, y)", "(y + abs(y))/2", "-min(0, -y)", "Piecewise((0, y <= 0), (y, True))", "max(y, 0, y/2)"])
+@pytest.mark.parametrize(
+    "value_of_y", ["max(0, y)", "(y + abs(y))/2", "-min(0, -y)", "Piecewise((0, y <= 0), (y, True))", "max(y, 0, y/2)"]
+)
 @pytest.mark.parametrize("base", ["normal", "logistic"])
 def test_a_rectifier_may_be_written_in_many_ways(value_of_y: str, base: str) -> None:
     plain, other = noise("max(0, y)", base=base), noise(value_of_y, base=base)
