@@ -50,8 +50,12 @@ def _summed(law: FiniteExponential) -> Any:
 
 
 def _spread(law: Any) -> Any:
-    scale = None if isinstance(law, FiniteExponential) else freeze(drawn_scale(law))
-    return lambda e: mp.one if scale is None else abs(value(scale, e=e))
+    """The size of what is averaged, beside the mean."""
+    if isinstance(law, FiniteExponential):
+        largest = max(abs(value(freeze(law.statistic.subs(X, state)))) for state in law.support)
+        return lambda e: largest
+    scale = freeze(drawn_scale(law))
+    return lambda e: abs(value(scale, e=e))
 
 
 def _integrated(law: Any) -> Any:

@@ -17,8 +17,8 @@ from cgc.formula.primitives import LogSigmoid, LogSumExp, Sigmoid
 from cgc.formula.scalar import Const
 from cgc.formula.text import text
 
-# beyond this, products of weights and features leave the range of float32
-_LARGEST = 1e30
+# beyond this, energies times features keep no digit that tells states apart
+_LARGEST = 1e12
 
 
 def derive_finite(law: FiniteExponential) -> Route:

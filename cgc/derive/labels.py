@@ -43,7 +43,8 @@ def derive_labels(law: Indicators) -> Route:
     steps.append(step("log-likelihood: the logarithm of that", log_likelihood, "eq. 2", "log p(k | e)"))
     fixed = "" if law.reference_label is None else f", e[{law.reference_label}] = 0"
     return Route(
-        f"p(k | e) ∝ exp(e[k]), k = 0 … {law.labels - 1}{fixed}", tuple(steps), stable, stable, Labels(law.labels), "label k with probability E[1[X = k] | e]",
+        f"p(k | e) ∝ exp(e[k]), k = 0 … {law.labels - 1}{fixed}", tuple(steps), stable, stable,
+        Labels(law.labels), "label k with probability E[1[X = k] | e]",
         log_likelihood,
     )  # fmt: skip
 

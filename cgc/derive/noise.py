@@ -6,6 +6,7 @@ that one starts from, of max(0, b - y). E max(0, Y - b)^k = s^k W_k((e - b)/s), 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,6 @@ from cgc.families.forms import E, Noise, X, Y
 from cgc.formula.freeze import freeze
 from cgc.formula.primitives import LogSumExp, NormCdf, NormPdf, NormRamp
 from cgc.formula.text import latex, text
-import itertools
 
 _Z = sympy.Symbol("z", real=True)
 _N = sympy.Symbol("n", real=True)
@@ -38,7 +38,7 @@ def derive_noise(law: Noise) -> Route:
         raise Refusal(
             "CG503", f"no closed form is known for the expectation of `{text(law.value)}`", "value",
             why=f"`{text(culprit)}` is not a piecewise polynomial in y",
-            help="use polynomials of degree at most 16, max, min, abs, sign and Piecewise in y",
+            help="use polynomials of degree at most 16 with coefficients up to 1e12, max, min, abs, sign and Piecewise in y",
         ) from None  # fmt: skip
     latent = Latent(law.base, None if scale.zero else freeze(drawn_scale(law)), freeze(law.value), _pathwise(parts))
     start = step("the node", law.value, "eq. 10" if law.base == "normal" else "eq. 7", "X = value(Y), value(y)")
@@ -100,14 +100,23 @@ class _Ramp:
 
 def _ramps(parts: tuple[Piece, ...]) -> tuple[Any, tuple[_Ramp, ...]]:
     """The polynomial of the plainest piece, and the ramps that lead from it to all others."""
-    # starting from a piece that is zero (or constant) leaves no cancellation in its tail
-    anchor = min(range(len(parts)), key=lambda k: (parts[k].polynomial != 0, parts[k].degree, k))
+    anchor = min(range(len(parts)), key=lambda k: (_cancellation(parts[k]), k))
     terms: list[_Ramp] = []
     for k in range(anchor + 1, len(parts)):
         terms += _between(parts[k].polynomial - parts[k - 1].polynomial, parts[k].low, rising=True)
     for k in range(anchor - 1, -1, -1):
         terms += _between(parts[k].polynomial - parts[k + 1].polynomial, parts[k].high, rising=False)
     return parts[anchor].polynomial, tuple(terms)
+
+
+def _cancellation(piece: Piece) -> int:
+    """How many digits may be lost in sums that start from a piece: none in the tail of a zero, few with a constant of size 1, and
+    around 0 few with what holds there."""
+    if piece.polynomial == 0:
+        return 0
+    if piece.degree == 0 and abs(piece.polynomial) <= 16:
+        return 1
+    return 2 if piece.low <= 0 <= piece.high else 3
 
 
 def _between(difference: Any, at: Any, rising: bool) -> list[_Ramp]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,11 @@ import sympy
 from sympy.core.relational import Relational
 
 from cgc.families.forms import Y
-import itertools
 
 _LIMIT = 64
 _DEGREE = 16
+# beyond this, floats keep no digit of an energy that is added
+_LARGEST = 10**12
 
 
 class NotPiecewisePolynomial(Exception):
@@ -38,7 +40,8 @@ def pieces(value: Any) -> tuple[Piece, ...]:
     """The pieces of a function of y, from left to right; neighbours differ. Raises NotPiecewisePolynomial."""
     result = tuple(_merge(_split(value)))
     for piece in result:
-        if piece.degree > _DEGREE:
+        numbers = [piece.low, piece.high, *sympy.Poly(piece.polynomial, Y).all_coeffs()]
+        if piece.degree > _DEGREE or any(_LARGEST < abs(number) < sympy.oo for number in numbers):
             raise NotPiecewisePolynomial(piece.polynomial)
     return result
 
@@ -53,6 +56,8 @@ def inside(piece: Piece) -> Any:
 
 
 def _split(value: Any) -> list[Piece]:
+    if not value.has(Y) and not value.is_comparable:  # sympy cannot order it among break points
+        raise NotPiecewisePolynomial(value)
     if not value.has(Y) or value == Y:
         return [Piece(-sympy.oo, sympy.oo, value)]
     if value.is_Add or value.is_Mul:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cgc.emit.training import DATA_SETS, training_context
 from cgc.program.ir import Program
 from cgc.program.parameters import parameters
 from cgc.spec.model import Spec
-from cgc.targets.torch.code import wrapped
+from cgc.targets.torch.code import Module, wrapped
 from cgc.targets.torch.network import network
 
 
@@ -56,7 +57,7 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
     module = network(program, factorisation, doc)
     files: dict[str, bytes] = {
         "__init__.py": render("torch/init.py.jinja", name=spec.name, class_name=module.network.name).encode(),
-        "model.py": render("torch/model.py.jinja", module=module, imports=_imports(program)).encode(),
+        "model.py": _model(module, program).encode(),
         "spec.yaml": spec.resolved.encode(),
     }
     if spec.train is not None:
@@ -66,6 +67,12 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
             files[data_file] = (folder("templates") / "data" / data_file).read_bytes()
     files["manifest.json"] = _manifest(spec, program, files)
     return Bundle(spec.name, tuple(sorted(files.items())))
+
+
+def _model(module: Module, program: Program) -> str:
+    text = render("torch/model.py.jinja", module=module, imports=_imports(program))
+    functional = "import torch.nn.functional as F\n"
+    return text if re.search(r"\bF\.[a-z]", text) else text.replace(functional, "", 1)
 
 
 def _imports(program: Program) -> tuple[str, ...]:

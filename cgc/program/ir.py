@@ -9,6 +9,7 @@ It cannot say: control flow that depends on values, tensors without a batch, mor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from cgc.derive.derivation import Derivation
@@ -168,17 +169,25 @@ class Program:
     train: Inference
     eval: Inference
 
+    @cached_property
+    def _laws(self) -> dict[str, Derivation]:
+        return dict(self.laws)
+
+    @cached_property
+    def _layers(self) -> dict[str, Layer]:
+        return {layer.name: layer for stage in self.stages for layer in layers_of(stage)}
+
     def law(self, name: str) -> Derivation:
         """The derivation of family ``name``."""
-        return dict(self.laws)[name]
+        return self._laws[name]
 
     def layers(self) -> tuple[Layer, ...]:
         """All layers in the order of computation."""
-        return tuple(layer for stage in self.stages for layer in layers_of(stage))
+        return tuple(self._layers.values())
 
     def layer(self, name: str) -> Layer:
         """The layer called ``name``. Raises KeyError."""
-        return {layer.name: layer for layer in self.layers()}[name]
+        return self._layers[name]
 
 
 def layers_of(stage: Stage) -> tuple[Layer, ...]:

@@ -10,7 +10,7 @@ from cgc.graph.analysis import Graph
 from cgc.graph.parts import Part, PartEdge
 from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage, layers_of
 from cgc.program.loops import in_steps, reads_itself_alone
-from cgc.program.names import IN_LAYERS, IN_MODELS
+from cgc.program.names import IN_CALLS, IN_LAYERS, IN_MODELS
 from cgc.program.repeat import repeat_stacks
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.spec.model import Component, Spec
@@ -105,7 +105,8 @@ def _left_over(spec: Spec, graph: Graph) -> list[Diagnostic]:
 
 def _taken_names(spec: Spec) -> list[Diagnostic]:
     """Names that the emitted code uses itself."""
-    named = [("a component", c.name, c.span) for c in spec.components if c.name in IN_MODELS or c.name in IN_LAYERS]
+    taken = {"input": IN_MODELS | IN_LAYERS | IN_CALLS, "hidden": IN_MODELS | IN_LAYERS, "output": IN_MODELS | IN_LAYERS}
+    named = [("a component", c.name, c.span) for c in spec.components if c.name in taken[c.role]]
     named += [("an edge", edge.name, edge.span) for c in spec.components for edge in c.parents if edge.name in IN_LAYERS - {edge.parent}]
     why = "the emitted code uses this name itself"
     return [
@@ -197,7 +198,8 @@ def _stages(graph: Graph, layers: dict[str, Layer]) -> tuple[Stage, ...]:
     """Recurrent groups become loops over time, all else runs over all steps at once."""
     stages: list[Stage] = []
     for group in graph.groups:
-        members = [name for name in (part.name for part in graph.parts) if name in group and name in layers]
+        # members of a group come in the order in which a time step computes them
+        members = [name for name in group if name in layers]
         if not members:
             continue
         recurrent = any(c.source in group for name in members for c in layers[name].contributions)

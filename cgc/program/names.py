@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
+# in the class of a component, where parents and edges are arguments and attributes
 IN_LAYERS = frozenset(
-    ["F", "Tensor", "drive", "e", "e_t", "forward", "how", "mask", "nn", "normalize", "past", "self", "step", "steps", "torch", "valid"]
+    {
+        *("F", "Tensor", "drive", "e", "e_t", "forward", "how", "list", "mask", "nn", "normalize", "past", "range", "self", "step"),
+        *("steps", "super", "torch", "valid"),
+    }
 )
-"""In the class of a component, where parents and edges are arguments and attributes."""
 
+# in the class of the model, where components are variables and attributes
 IN_MODELS = frozenset(
-    [
-        "Inference",
-        "Model",
-        "NamedTuple",
-        "Outputs",
-        "State",
-        "k",
-        "keep",
-        "kept",
-        "last",
-        "layer",
-        "lengths",
-        "log_p",
-        "math",
-        "n",
-        "now",
-        "one_hot",
-        "return_state",
-        "shifted",
-        "state",
-        "t",
-    ]
+    {
+        *("Inference", "Model", "NamedTuple", "Outputs", "State", "enumerate", "float", "int", "k", "keep", "kept", "last", "layer"),
+        *("len", "lengths", "log_p", "math", "next", "now", "one_hot", "shifted", "t"),
+    }
 )
-"""In the class of the model, where components are variables and attributes."""
+
+# the same, where inputs are arguments beside others
+IN_CALLS = frozenset({"n", "return_state", "state"})

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from cgc.families.forms import Law
@@ -213,16 +214,18 @@ class Spec:
     resolved: str
     span: Span
 
+    @cached_property
+    def _components(self) -> dict[str, Component]:
+        return {component.name: component for component in self.components}
+
+    @cached_property
+    def _families(self) -> dict[str, Family]:
+        return {family.name: family for family in self.families}
+
     def component(self, name: str) -> Component:
         """The component called ``name``. Raises KeyError."""
-        for component in self.components:
-            if component.name == name:
-                return component
-        raise KeyError(name)
+        return self._components[name]
 
     def family(self, name: str) -> Family:
         """The family called ``name``. Raises KeyError."""
-        for family in self.families:
-            if family.name == name:
-                return family
-        raise KeyError(name)
+        return self._families[name]

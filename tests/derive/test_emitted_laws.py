@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -16,7 +17,6 @@ from laws import derivation, emitted, noise, states
 from cgc.derive.derivation import Derivation
 from cgc.formula.numeric import value
 from cgc.formula.scalar import Scalar
-import itertools
 
 PRECISION = {torch.float32: 1e-5, torch.float64: 1e-10}
 
@@ -243,3 +243,15 @@ def test_the_most_probable_state(name: str) -> None:
         energy = torch.tensor([e], dtype=torch.float64)
         scores = {atom: node.log_prob(torch.tensor([float(atom)], dtype=torch.float64), energy).item() for atom in atoms}
         assert scores[int(node.mode(energy).item())] == max(scores.values())
+
+
+@pytest.mark.parametrize("bound", ["20", "1000", "1e6", "1e12"])
+def test_a_far_bound_costs_no_digits(bound: str) -> None:
+    """E min(bound, Y) near 0 is E Y: it must not come out as bound - (bound - e)."""
+    law = noise(f"min({bound}, y)", base="logistic")
+    for dtype, precision in PRECISION.items():
+        e = torch.tensor([-3.0, 0.1, 1.0, 7.0], dtype=dtype)
+        computed = emitted(law).expectation(e)
+        for energy, got in zip(e.tolist(), computed.tolist(), strict=True):
+            wanted, _ = truth(law.expectation, energy)
+            assert abs(got - wanted) <= precision * abs(wanted)

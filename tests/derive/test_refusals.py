@@ -36,6 +36,7 @@ RECTIFIED = {"kind": "rectified_gaussian", "std": "tanh(e)"}
         ({"kind": "noise", "base": "normal", "value": "1/y"}, "CG503", "value"),
         ({"kind": "noise", "base": "normal", "value": "sqrt(y)"}, "CG503", "value"),
         ({"kind": "noise", "base": "normal", "value": "max(0, y)**64"}, "CG503", "value"),
+        ({"kind": "noise", "base": "normal", "value": "min(1e30, y)"}, "CG503", "value"),
         ({"kind": "noise", "base": "normal", "value": "max(0, y**5 - y - 1)"}, "CG503", "value"),
         ({"kind": "noise", "base": "logistic", "value": "max(0, y)**2"}, "CG503", "value"),
         ({**RECTIFIED, "std_min": 0}, "CG504", "std_min"),

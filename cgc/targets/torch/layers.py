@@ -10,6 +10,7 @@ from cgc.program.ir import Contribution, Layer, Product
 from cgc.program.loops import before, in_steps, inside, normalised_in_steps, outside, reads_itself_alone
 from cgc.spec.model import DropoutGate, Init
 from cgc.targets.torch.code import Class, Function, wrapped
+from cgc.targets.torch.names import distinct
 from cgc.targets.torch.scalar import number_text
 
 
@@ -281,9 +282,8 @@ def _map(layer: Layer, masked: bool, law: str, drawn: bool) -> Function:
 def _loop(layer: Layer, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
     """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
     known, waits = outside(layer, group), inside(layer, group)
-    own = layer.component
-    while own in {c.name for c in known}:
-        own += "_"
+    taken = {c.name for c in layer.contributions}
+    own = distinct(layer.component, {c.name for c in known}, "_")
     extra = (*_how(layer, drawn), "past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
     body = []
     if known:
@@ -296,8 +296,9 @@ def _loop(layer: Layer, group: tuple[str, ...], masked: bool, law: str, drawn: b
     for c in waits:
         value = f"{own}[-{c.lag}]"
         if c.gate is not None and c.gate.share == "time":
-            body.append(f"{c.name}_gate = {_gate(replace(c.gate, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
-            terms.append(_term(replace(c, gate=None), f"{value} * {c.name}_gate"))
+            gate = distinct(f"{c.name}_gate", taken, "_")
+            body.append(f"{gate} = {_gate(replace(c.gate, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
+            terms.append(_term(replace(c, gate=None), f"{value} * {gate}"))
         else:
             terms.append(_term(c, value))
     *lines, result = _finish(layer, " + ".join([*first, *terms]), law, drawn)

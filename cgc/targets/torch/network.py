@@ -38,15 +38,14 @@ class _Writer:
         self.factorisation = factorisation
         self.timed = program.steps is not None
         self.past = depth(program)
+        self.last = {layer.name for layer in program.layers() if layer.last}
         self.taken = {"Model", "Inference", "Tensor", "BatchNorm", "Elementwise", "Masked", "Outputs", "State", "NamedTuple", "NormalRamp"}
         self.taken |= {"F", "nn", "torch", "math"}
         components = dict.fromkeys([*(item.name for item in program.inputs), *(layer.component for layer in program.layers())])
         self.taken |= {*components, *(c.name for layer in program.layers() for c in layer.contributions)}
-        taken = set(components)
-        self.variables = {
-            layer.name: layer.name if layer.index is None else distinct(layer.name.replace(".", "_"), taken, "_")
-            for layer in program.layers()
-        }
+        self.variables = {name: name for name in components}
+        for layer in program.layers():
+            self.variables[layer.name] = self.variable(layer.name.replace(".", "_")) if layer.index is not None else layer.name
         self.name = distinct(class_name(program.name), self.taken, "Model")
         # what has the dtype and device of the parameters
         self.like = (
@@ -59,6 +58,10 @@ class _Writer:
         self.law_classes = self._laws()
         self.codes = self._layers()
         self.outputs = [program.layer(name) for name in program.outputs]
+
+    def variable(self, wanted: str) -> str:
+        """A name for a local variable, the same for the same wish, that no component has."""
+        return self.variables.setdefault(f"local {wanted}", distinct(wanted, set(self.variables.values()), "_"))
 
     def law(self, name: str) -> Derivation:
         return self.program.law(name)
@@ -250,7 +253,7 @@ class _Writer:
                 layer = stage.layer
                 call = f"{self._module(layer)}({', '.join(self._arguments(layer, names))})"
                 if layer.output:
-                    variable = layer.component if len(self.outputs) == 1 else f"e_{layer.component}"
+                    variable = layer.component if len(self.outputs) == 1 else self.variable(f"e_{layer.component}")
                     results.append(call if len(self.outputs) == 1 else variable)
                     return [] if len(self.outputs) == 1 else [f"{variable} = {call}"]
                 return self._assign(layer, call, names)
@@ -277,12 +280,11 @@ class _Writer:
 
     def _value(self, source: str, lag: int, last: bool, names: dict[str, str]) -> str:
         """A parent's features as its child reads them: shifted in time, or at the last valid step."""
-        layers = {layer.name: layer for layer in self.program.layers()}
         text = names[source]
         if lag:
             self.needed.add("shifted")
             text = f'shifted({text}, past["{source}"], {lag})'
-        if last and not (source in layers and layers[source].last):
+        if last and source not in self.last:
             self.needed.add("last")
             text = f"last({text}, lengths)"
         return text
@@ -335,6 +337,7 @@ class _Writer:
         group = tuple(layer.name for layer in stage.layers)
         lines = []
         own = {layer.name: self.variables[layer.name] for layer in stage.layers}
+        drives: dict[str, str] = {}
         for layer in stage.layers:
             known = before(layer, group)
             if not known:
@@ -342,7 +345,8 @@ class _Writer:
             values = [self._value(c.source, c.lag, False, names) for c in known]
             values += ["how"] if any(c.gate for c in known) else []
             values += ["valid"] if layer.normalised != "no" and not normalised_in_steps(layer, group) else []
-            lines.append(f"{own[layer.name]}_drive = {self._module(layer)}.drive({', '.join(values)})")
+            drives[layer.name] = self.variable(f"{own[layer.name]}_drive")
+            lines.append(f"{drives[layer.name]} = {self._module(layer)}.drive({', '.join(values)})")
         for name in group:
             start = f'list(past["{name}"].unbind(-2))' if name in self.past else "[]"
             lines.append(f"{own[name]} = {start}")
@@ -350,7 +354,7 @@ class _Writer:
         if any(normalised_in_steps(layer, group) for layer in stage.layers):
             lines.append("    now = None if valid is None else valid[..., t]")
         for layer in stage.layers:
-            values = [f"{own[layer.name]}_drive[..., t, :]"] if before(layer, group) else []
+            values = [f"{drives[layer.name]}[..., t, :]"] if layer.name in drives else []
             for c in in_steps(layer, group):
                 if c.source in group:
                     values.append(f"{own[c.source]}[{-1 - c.lag if _done(c.source, layer.name, group) else -c.lag}]")
@@ -501,8 +505,8 @@ class _Writer:
             forward = (f"e = self.energies({x})", f"return {mean}")
         body = [f"e = {self._passes()}"]
         for layer in self.outputs:
-            body += self._log_prob(layer, f"e.{layer.component}", f"log_{layer.component}")
-        total = " + ".join(f"log_{layer.component}" for layer in self.outputs)
+            body += self._log_prob(layer, f"e.{layer.component}", self.variable(f"log_{layer.component}"))
+        total = " + ".join(self.variable(f"log_{layer.component}") for layer in self.outputs)
         return [
             Function(f"forward(self, {inputs}{self._streaming()})", forward, ("Energies of the outputs: their mean over the draws.",)),
             Function(f"expectation(self, {inputs}{lengths}) -> Outputs", (f"e = {self._passes()}", each("expectation", ".mean(0)"))),
