@@ -16,7 +16,8 @@ from cgc.formula.numeric import value
 from cgc.formula.scalar import Scalar
 from cgc.source.diagnostics import InternalCompilerError
 
-_ENERGIES = ("-20", "-6", "-2.5", "-1", "-0.3", "0.1", "0.7", "2", "5", "20")
+# no numbers that people write: at a break point a node without noise has no expectation to compare with
+_ENERGIES = ("-19.73", "-6.13", "-2.57", "-1.03", "-0.31", "0.11", "0.73", "2.09", "5.17", "19.91")
 TOLERANCE = 1e-10
 
 
@@ -32,7 +33,7 @@ def check(law: Law, expectation: Scalar) -> Check:
         for written in _ENERGIES:
             e = mp.mpf(written)
             truth, derived = judge(e), value(expectation, e=e)
-            worst = max(worst, abs(derived - truth) / max(abs(truth), mp.mpf(10) ** -12 * max(1, spread(e))))
+            worst = max(worst, abs(derived - truth) / max(abs(truth), mp.mpf(10) ** -10 * max(1, spread(e))))
     if worst > TOLERANCE:
         raise InternalCompilerError("derive", f"the derived expectation of {law} differs from its definition by {float(worst):.3g}")
     return Check("summation" if isinstance(law, FiniteExponential) else "quadrature", len(_ENERGIES), float(worst))

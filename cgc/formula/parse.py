@@ -144,8 +144,8 @@ def parse(text: str, symbols: Mapping[str, sympy.Expr]) -> sympy.Expr:
     Decimal numbers become exact rationals. Raises FormulaError, with the place inside ``text``.
     """
     result = _Formula(text, symbols).expression(tree(text))
-    if result.has(sympy.nan, sympy.oo, sympy.zoo, -sympy.oo):
-        raise FormulaError("CG208", "the expression is not finite", 0, len(text))
+    if result.has(sympy.nan, sympy.oo, sympy.zoo, -sympy.oo, sympy.I):
+        raise FormulaError("CG208", "the expression is not a real number everywhere", 0, len(text))
     return result
 
 

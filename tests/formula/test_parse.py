@@ -87,6 +87,8 @@ def test_every_function_is_there() -> None:
         ("1 + 0**-1", "CG208", "0**-1"),
         ("e + log(0)", "CG208", "log(0)"),
         ("sqrt(-1)*e", "CG208", "sqrt(-1)"),
+        ("(-3)**0.5*e", "CG208", "(-3)**0.5*e"),
+        ("Piecewise((-3, e < 0), (e, True))**0.5", "CG208", "Piecewise((-3, e < 0), (e, True))**0.5"),
         ("Piecewise((1, e < 0))", "CG206", "(1, e < 0)"),
         ("Piecewise(1, 2)", "CG206", "1"),
         ("Piecewise((1, e), (2, True))", "CG204", "e"),

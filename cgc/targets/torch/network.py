@@ -525,17 +525,16 @@ class _Writer:
         ]
 
     def _past(self) -> Function:
-        first = self.program.inputs[0].name
+        # the argument has a name of its own: an input may be called `sizes`
+        like = self.like.replace(self.program.inputs[0].name + ".new_zeros", "x.new_zeros")
         sizes = {item.name: item.features for item in self.program.inputs} | {la.name: la.features for la in self.program.layers()}
         entries = ", ".join(f'"{name}": ({steps}, {sizes[name]})' for name, steps in self.past.items())
         body = (
             f"sizes = {{{entries}}}",
-            f"like = {self.like}",
-            f"return {{name: like.new_zeros(*{first}.shape[:2], *size) for name, size in sizes.items()}}",
+            f"like = {like}",
+            "return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}",
         )
-        return Function(
-            f"past(self, {first}: Tensor) -> State", body, ("What came before the first step: nothing, and that contributes 0.",)
-        )
+        return Function("past(self, x: Tensor) -> State", body, ("What came before the first step: nothing, and that contributes 0.",))
 
 
 def _method(method: str, layer: Layer, writer: _Writer) -> str:
