@@ -50,7 +50,7 @@ def test_the_repository_speaks_of_the_project_alone() -> None:
 
 
 def test_every_template_part_is_used() -> None:
-    from cgc.targets.torch.network import INFERENCE, PARTS
+    from cgc.targets.torch.blocks import INFERENCE, PARTS
 
     for folder, names in (("parts", PARTS), ("inference", INFERENCE)):
         there = {path.name.removesuffix(".py.jinja") for path in (ROOT / "templates" / "torch" / folder).iterdir()}

@@ -1,0 +1,176 @@
+"""What a model answers, from the energies of its passes: forward, expectation, sample, log_prob, loss, decode; and how it infers."""
+
+from __future__ import annotations
+
+from cgc.program.ir import Layer
+from cgc.targets.torch.blocks import Blocks
+from cgc.targets.torch.code import Function
+from cgc.targets.torch.nodes import state_draw
+
+
+def answers(blocks: Blocks) -> list[Function]:
+    """The public methods of the model, after ``energies``."""
+    writer = _Answers(blocks)
+    methods = writer._several() if len(blocks.outputs) > 1 else writer._single()
+    return [*methods, writer._inference()]
+
+
+class _Answers:
+    """Writes the methods for one output, or for several."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self.blocks = blocks
+
+    def _single(self) -> list[Function]:
+        (layer,) = self.blocks.outputs
+        y, law, x = layer.component, self.blocks.law_call(layer), self.blocks.inputs(False)
+        lengths = self._lengths(annotated=True)
+        doc = f"Energies of {y}, {self.blocks.shape(layer)}: their mean over the draws"
+        if self.blocks.timed:
+            forward: tuple[str, ...] = (
+                f"e, state = self.energies({x}, None, lengths, state)",
+                "return (e.mean(0), state) if return_state else e.mean(0)",
+            )
+            doc += "; `state` continues an earlier call"
+        else:
+            forward = (f"return self.energies({x}).mean(0)",)
+        returns = "" if self.blocks.timed else " -> Tensor"
+        all_drawn = ", Inference(1.0, sampled=True, draws=n)"
+        draw = state_draw(self.blocks.law(layer.law)) if self.blocks.drawn(layer) else "expectation"
+        energies = f"self({x}{self._lengths()})"
+        return [
+            Function(f"forward(self, {self.blocks.inputs()}{self._streaming()}){returns}", forward, (doc + ".",)),
+            Function(
+                f"expectation(self, {self.blocks.inputs()}{lengths}) -> Tensor", (f"return {law}.expectation({self._passes()}).mean(0)",)
+            ),
+            Function(
+                f"sample(self, {self.blocks.inputs()}, n: int = 1{lengths}) -> Tensor",
+                (f"return {law}.{draw}({self._passes(all_drawn)})",),
+                (f"n draws of {y}, every node below drawn as well: (n, batch, ...).",),
+            ),
+            Function(
+                f"log_prob(self, {self.blocks.inputs()}, {y}: Tensor{lengths}) -> Tensor",
+                self._log_prob_body(layer),
+                (f"log P({y} | {x}), (batch,): of the mean likelihood over the draws.",),
+            ),
+            Function(
+                f"loss(self, {self.blocks.inputs()}, {y}: Tensor{lengths}) -> Tensor",
+                (f"return -self.log_prob({x}, {y}{self._lengths()}).mean()",),
+            ),
+            Function(f"decode(self, {self.blocks.inputs()}{lengths}) -> Tensor", (f"return {self._mode(layer, energies)}",)),
+        ]
+
+    def _several(self) -> list[Function]:
+        """Several outputs: the same methods, over a named tuple."""
+        inputs, x, lengths, passed = self.blocks.inputs(), self.blocks.inputs(False), self._lengths(annotated=True), self._lengths()
+        targets = ", ".join(f"{layer.component}: Tensor" for layer in self.blocks.outputs)
+        names = ", ".join(layer.component for layer in self.blocks.outputs)
+
+        def each(method: str, after: str = "") -> str:
+            calls = [
+                f"{self.blocks.law_call(la)}.{_method(method, la, self.blocks)}(e.{la.component}){after}" for la in self.blocks.outputs
+            ]
+            return f"return Outputs({', '.join(calls)})"
+
+        modes = ", ".join(self._mode(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
+        mean = "Outputs(*(part.mean(0) for part in e))"
+        if self.blocks.timed:
+            forward: tuple[str, ...] = (
+                f"e, state = self.energies({x}, None, lengths, state)",
+                f"e = {mean}",
+                "return (e, state) if return_state else e",
+            )
+        else:
+            forward = (f"e = self.energies({x})", f"return {mean}")
+        body = [f"e = {self._passes()}"]
+        for layer in self.blocks.outputs:
+            body += self._log_prob(layer, f"e.{layer.component}", self.blocks.variable(f"log_{layer.component}"))
+        total = " + ".join(self.blocks.variable(f"log_{layer.component}") for layer in self.blocks.outputs)
+        return [
+            Function(f"forward(self, {inputs}{self._streaming()})", forward, ("Energies of the outputs: their mean over the draws.",)),
+            Function(f"expectation(self, {inputs}{lengths}) -> Outputs", (f"e = {self._passes()}", each("expectation", ".mean(0)"))),
+            Function(
+                f"sample(self, {inputs}, n: int = 1{lengths}) -> Outputs",
+                (f"e = {self._passes(', Inference(1.0, sampled=True, draws=n)')}", each("draw")),
+                ("n draws of the outputs, every node below drawn as well: each (n, batch, ...).",),
+            ),
+            Function(
+                f"log_prob(self, {inputs}, {targets}{lengths}) -> Tensor",
+                (*body, f"return ({total}).logsumexp(0) - math.log(len(e[0]))"),
+                ("log P of all outputs together, (batch,): of the mean likelihood over the draws.",),
+            ),
+            Function(f"loss(self, {inputs}, {targets}{lengths}) -> Tensor", (f"return -self.log_prob({x}, {names}{passed}).mean()",)),
+            Function(f"decode(self, {inputs}{lengths}) -> Outputs", (f"e = self({x}{passed})", f"return Outputs({modes})")),
+        ]
+
+    def _inference(self) -> Function:
+        gates = ", gates=mode or sampled" if self.blocks.gated() else ""
+        rate = "float | dict[str, float]" if self.blocks.rated() else "float"
+        body = (
+            'sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]',
+            'rate = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}[method]',
+            "for mode in (False, True) if training is None else (training,):",
+            "    draws = samples if sampled and not mode else 1",
+            f"    self.how[mode] = Inference(rate, straight, sampled{gates}, draws=draws)",
+            "return self",
+        )
+        signature = f'inference(self, method: str, sample_rate: {rate} = 1.0, gradient="block", samples=32, training=None)'
+        return Function(signature, body, ("Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both.",))
+
+    def _lengths(self, annotated: bool = False) -> str:
+        if not self.blocks.timed:
+            return ""
+        return ", lengths: Tensor | None = None" if annotated else ", lengths=lengths"
+
+    def _passes(self, how: str = "") -> str:
+        """The energies of all draws, as an expression."""
+        return f"self.energies({self.blocks.inputs(False)}{how}{self._lengths()}){'[0]' if self.blocks.timed else ''}"
+
+    def _log_prob(self, layer: Layer, energies: str, name: str) -> list[str]:
+        """log p of one output, per draw and example."""
+        target, whole = layer.component, self.blocks.timed and not layer.last
+        lines = []
+        if not layer.labels:
+            target = f"{target}.to({energies}.dtype).reshape({energies}.shape[1:])"
+        if whole:
+            axes = "".join(", None" for _ in (layer.nodes if layer.size > 1 or not layer.labels else ()))
+            lines += [
+                f"{layer.component} = {target}",
+                "if lengths is not None:  # what stands behind the last valid step does not count",
+                f"    valid = torch.arange({layer.component}.shape[1], device=lengths.device) < lengths[:, None]",
+                f"    {layer.component} = {layer.component}.where(valid[...{axes}], {layer.component}[:, :1])",
+            ]
+            target = layer.component
+            if lines[0] == f"{target} = {target}":
+                lines = lines[1:]
+        lines.append(f"{name} = {self.blocks.law_call(layer)}.log_prob({target}, {energies})")
+        if whole:
+            lines += [
+                f"{name} = {name}.reshape(*{energies}.shape[:3], -1).sum(3)",
+                f"{name} = ({name} if lengths is None else {name}.where(valid, 0)).sum(2)",
+            ]
+        elif layer.size > 1 or not layer.labels:
+            lines.append(f"{name} = {name}.flatten(2).sum(2)")
+        return lines
+
+    def _log_prob_body(self, layer: Layer) -> tuple[str, ...]:
+        lines = self._log_prob(layer, "e", "log_p")
+        end = "return log_p.logsumexp(0) - math.log(len(log_p))"
+        if len(lines) == 1:
+            return (lines[0].removesuffix("e)") + self._passes() + ")", end)
+        return (f"e = {self._passes()}", *lines, end)
+
+    def _mode(self, layer: Layer, energies: str) -> str:
+        """The most probable state, as an expression."""
+        if layer.labels:
+            return f"{energies}.argmax({-1 if layer.size == 1 else -1 - len(layer.nodes)})"
+        return f"{self.blocks.law_call(layer)}.mode({energies})"
+
+    def _streaming(self) -> str:
+        return ", lengths: Tensor | None = None, state: State | None = None, return_state: bool = False" if self.blocks.timed else ""
+
+
+def _method(method: str, layer: Layer, blocks: Blocks) -> str:
+    if method != "draw":
+        return method
+    return state_draw(blocks.law(layer.law)) if blocks.drawn(layer) else "expectation"
