@@ -62,7 +62,9 @@ def _spread(law: Any) -> Any:
 def _integrated(law: Any) -> Any:
     node, scale = freeze(law.value), freeze(drawn_scale(law))
     cuts = [value(freeze(part.high)) for part in pieces(law.value)[:-1]]
-    density = mpmath.npdf if law.base == "normal" else lambda n: mpmath.sech(n / 2) ** 2 / 4
+    # written out: mpmath.npdf takes three times as long
+    total = mpmath.sqrt(2 * mp.pi)
+    density = (lambda n: mpmath.exp(-n * n / 2) / total) if law.base == "normal" else (lambda n: mpmath.sech(n / 2) ** 2 / 4)
     reach = 14 if law.base == "normal" else 70
 
     def mean(e: Any) -> Any:

@@ -14,7 +14,6 @@ from cgc.spec import surface
 from cgc.spec.families import read_family, unknown_family
 from cgc.spec.model import Component, DropoutGate, Edge, Family, Init, Normalisation
 from cgc.spec.names import bad_name
-from cgc.spec.unsupported import unsupported
 from cgc.spec.validate import Reader, misspelt, suggestion, whole
 
 # what only makes sense for nodes that are not given, and only for nodes that are
