@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
@@ -64,7 +65,9 @@ def _integrated(law: Any) -> Any:
     cuts = [value(freeze(part.high)) for part in pieces(law.value)[:-1]]
     # written out: mpmath.npdf takes three times as long
     total = mpmath.sqrt(2 * mp.pi)
-    density = (lambda n: mpmath.exp(-n * n / 2) / total) if law.base == "normal" else (lambda n: mpmath.sech(n / 2) ** 2 / 4)
+    density: Callable[[Any], Any] = (
+        (lambda n: mpmath.exp(-n * n / 2) / total) if law.base == "normal" else (lambda n: mpmath.sech(n / 2) ** 2 / 4)
+    )
     reach = 14 if law.base == "normal" else 70
 
     def mean(e: Any) -> Any:

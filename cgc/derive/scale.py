@@ -72,7 +72,8 @@ def scale_of(law: Noise) -> Scale:
     grid = np.concatenate([-side[::-1], [0.0], side])
     signed = _on(freeze(law.scale))
     values = signed(grid)
-    bad = grid[~np.isfinite(values)]
+    # exp(3*e) may grow far out; what is beyond all bounds already where energies begin is no scale
+    bad = grid[~np.isfinite(values) | ((np.abs(values) > _CEILING) & (np.abs(grid) <= 1))]
     pole = float(bad[np.argmin(np.abs(bad))]) if bad.size else _zero(lambda e: 1 / signed(e), grid)
     if pole is not None:
         raise Refusal(
