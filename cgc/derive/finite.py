@@ -13,8 +13,9 @@ from cgc.derive.routes import Route, step
 from cgc.families.forms import E, FiniteExponential, X
 from cgc.formula.freeze import freeze
 from cgc.formula.numeric import array
+from cgc.formula.parse import approximate
 from cgc.formula.primitives import LogSigmoid, LogSumExp, Sigmoid
-from cgc.formula.scalar import Const
+from cgc.formula.scalar import Const, Op, walk
 from cgc.formula.text import text
 
 # beyond this, energies times features keep no digit that tells states apart
@@ -27,19 +28,19 @@ def derive_finite(law: FiniteExponential) -> Route:
     measures = [_at(law.base_measure, state) for state in law.support]
     for state, measure in zip(law.support, measures, strict=True):
         # its logarithm joins the energy
-        if not abs(_size(sympy.log(measure))) <= _LARGEST:
+        if not abs(approximate(sympy.log(measure))) <= _LARGEST:
             raise Refusal(
                 "CG501", f"the base measure is {_shown(measure)} at x = {text(state)}", "base_measure",
                 why="a density needs a positive weight on every state of its support",
             )  # fmt: skip
     for state, feature in zip(law.support, features, strict=True):
-        if not abs(_size(feature)) <= _LARGEST:
+        if not abs(approximate(feature)) <= _LARGEST:
             raise Refusal(
                 "CG502", f"the statistic is {_shown(feature)} at x = {text(state)}", "statistic",
                 why=f"a feature is a finite number, of size at most {_LARGEST:g}",
             )  # fmt: skip
     features = [sympy.expand(feature) for feature in features]
-    if len({_size(feature) for feature in features}) == 1:
+    if len({approximate(feature) for feature in features}) == 1:
         raise Refusal(
             "CG502", f"the statistic is {_shown(features[0])} at every state", "statistic",
             why="it tells no states apart, so the energy has no influence", help="use a statistic that varies with x",
@@ -59,7 +60,7 @@ def derive_finite(law: FiniteExponential) -> Route:
 
 def _two_states(law: FiniteExponential, features: list[Any], measures: list[Any], steps: list[Any]) -> Route:
     # the state with the larger feature is the one whose probability rises with e: σ then has no cancellation in its tail
-    first = sorted((0, 1), key=lambda k: _size(features[k]))
+    first = sorted((0, 1), key=lambda k: approximate(features[k]))
     a, b = (law.support[k] for k in first)
     low, high = (features[k] for k in first)
     measures = [measures[k] for k in first]
@@ -110,25 +111,23 @@ def logistic_to_tanh(low: Any, high: Any, log_odds: Any) -> Any:
 
 
 def _at(expression: Any, state: Any) -> Any:
+    """``expression`` at x = ``state``; nan where it has no value, or where sympy would need all of memory to write down an exponential."""
+    for part in walk(freeze(expression)):
+        if isinstance(part, Op) and part.name == "exp":
+            with np.errstate(all="ignore"):
+                if array(part, x=np.float64(state)) == np.inf:
+                    return sympy.nan
     try:
         return expression.subs(X, state)
     except (TypeError, ValueError):  # max and min refuse to compare what is infinite or imaginary
         return sympy.nan
 
 
-def _size(number: Any) -> float:
-    """The value as a float; nan for what is no real number."""
-    if number.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo, sympy.I):
-        return float("nan")
-    with np.errstate(all="ignore"):
-        return float(array(freeze(number)))
-
-
 def _shown(number: Any) -> str:
     """A short text for a number that may be none."""
-    if math.isnan(_size(number)):
+    if math.isnan(approximate(number)):
         return "undefined"
-    return text(number) if number.is_Rational and abs(number) < _LARGEST else f"{_size(number):g}"
+    return text(number) if number.is_Rational and abs(number) < _LARGEST else f"{approximate(number):g}"
 
 
 def _const(value: Any) -> Const:

@@ -153,6 +153,11 @@ def _expectation(base: Base, anchor: Any, terms: tuple[_Ramp, ...], scale: Scale
             # W_1(z) = max(0, z) + W_1(-|z|): exact also where s, and with it the noise, disappears
             far = -sympy.Abs(distance) / scale.floored
             stable += term.coefficient * (sympy.Max(0, distance) + s * base.ramp_moment(1, far))
+        elif term.power > 1 and s != scale.floored:
+            # the same for powers: s^k W_k(z) = E (d + s n)^k - (-1)^k s^k W_k(-z)
+            far = s**term.power * base.ramp_moment(term.power, -sympy.Abs(distance) / scale.floored)
+            whole = sum(c * base.moment(k) for (k,), c in sympy.Poly((distance + s * _N) ** term.power, _N).terms())
+            stable += term.coefficient * sympy.Piecewise((whole - (-1) ** term.power * far, distance > 0), (far, True))
         else:
             stable += term.coefficient * s**term.power * base.ramp_moment(term.power, distance / scale.floored)
     if len(terms) == 1 and terms[0].power == 0 and terms[0].coefficient == -2 * anchor:

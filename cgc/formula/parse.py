@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import sympy
 
 from cgc.formula import primitives
+from cgc.formula.freeze import freeze
+from cgc.formula.numeric import array
 from cgc.source.suggest import nearest
 
 MAX_CHARACTERS = 1000
@@ -81,6 +85,17 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
 }
 
 
+def approximate(number: sympy.Expr) -> float:
+    """The value of a constant in float64, inf where it is too large, nan where it is not real.
+
+    sympy must not be asked about such numbers: it would compute ``sin(exp(1e30))`` to the last digit.
+    """
+    if number.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo, sympy.I):
+        return math.nan
+    with np.errstate(all="ignore"):
+        return float(array(freeze(number)))
+
+
 def tree(text: str) -> ast.expr:
     """The Python syntax tree of one expression, after bounds on length and depth. Raises FormulaError."""
     if not text.strip():
@@ -101,7 +116,9 @@ def tree(text: str) -> ast.expr:
     flat = text.replace("\n", " ").replace("\t", " ")
     lead = len(flat) - len(flat.lstrip())
     try:
-        parsed = ast.parse(flat.strip(), mode="eval").body
+        with warnings.catch_warnings():  # Python's advice on backslashes in strings is none of the user's business
+            warnings.simplefilter("ignore")
+            parsed = ast.parse(flat.strip(), mode="eval").body
     except SyntaxError as error:
         offset = lead + (error.offset or 1) - 1
         raise FormulaError("CG203", "this is not an expression", min(offset, len(text) - 1), help=_syntax_help(text)) from None
@@ -210,6 +227,8 @@ class _Formula:
             return self.piecewise(node)
         name, build = checked_function(node, FUNCTIONS)
         value = build(*(self.expression(argument) for argument in node.args))
+        if not value.free_symbols and not math.isfinite(approximate(value)):
+            raise FormulaError("CG208", f"`{name}` has no finite value here", *place(node))
         if value.has(sympy.nan, sympy.zoo, sympy.oo) or value.is_real is False:
             raise FormulaError("CG208", f"`{name}` is not defined here", *place(node))
         return value

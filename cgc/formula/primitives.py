@@ -9,13 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 import sympy
+from mpmath import mp
 from sympy import Function
+
+from cgc.formula.numeric import value
 
 
 class _Real(Function):  # type: ignore[misc]
     """Real for real arguments."""
 
     is_real = True
+
+    def _eval_evalf(self, prec: int) -> Any:
+        """The value of a constant, by which sympy orders the arguments of max and min."""
+        from cgc.formula.freeze import freeze  # which imports this module
+
+        if self.free_symbols or self.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I):
+            return None
+        with mp.workprec(prec + 10):
+            return sympy.Float(value(freeze(self)), precision=prec)
 
 
 class _Positive(_Real):

@@ -90,9 +90,7 @@ def read_components(reader: Reader, entries: Mapping[str, Entry], families: dict
     return drafts
 
 
-def _family(
-    reader: Reader, name: str, node: Node, place: Span, families: dict[str, Family | None], declared: list[str]
-) -> Family | None:
+def _family(reader: Reader, name: str, node: Node, place: Span, families: dict[str, Family | None], declared: list[str]) -> Family | None:
     written = node.get("family")
     if written is None:
         keys = node.entries or {}

@@ -31,7 +31,10 @@ _NUMBER = {"type": ["number", "string"], "description": "a number or an expressi
 class Surface(BaseModel):
     """A section with known fields only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, )
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -86,11 +87,30 @@ def misspelt(keys: Iterable[str], known: Sequence[str]) -> set[str]:
 
 def _diagnostics(kind: Any, node: Node, where: str, place: Span, error: ValidationError) -> Iterator[Diagnostic]:
     slips = error.errors(include_url=False)
-    unknown = [slip["loc"] for slip in slips if slip["type"] == "extra_forbidden"]
+    meant = _meant(kind, slips)
     for slip in slips:
-        beside = [str(loc[-1]) for loc in unknown if loc[:-1] == slip["loc"][:-1]]
-        if slip["type"] != "missing" or slip["loc"][-1] not in misspelt(beside, fields_at(kind, slip["loc"][:-1])):
-            yield _diagnostic(kind, node, where, place, slip)
+        if slip["type"] == "missing" and slip["loc"] in meant.values():
+            continue
+        found = _diagnostic(kind, node, where, place, slip)
+        if slip["loc"] in meant and slip["type"] == "extra_forbidden":
+            found = replace(found, help=f"did you mean `{meant[slip['loc']][-1]}`?")
+        yield found
+
+
+def _meant(kind: Any, slips: Sequence[Any]) -> dict[Path, Path]:
+    """Unknown fields with the missing ones they were probably meant to be: by their letters, or because one of each is left."""
+    missing = [slip["loc"] for slip in slips if slip["type"] == "missing"]
+    meant: dict[Path, Path] = {}
+    for loc in (slip["loc"] for slip in slips if slip["type"] == "extra_forbidden"):
+        section = loc[:-1]
+        lacking = [other for other in missing if other[:-1] == section]
+        close = nearest(str(loc[-1]), fields_at(kind, section))
+        strangers = [slip for slip in slips if slip["type"] == "extra_forbidden" and slip["loc"][:-1] == section]
+        if close is not None and (*section, close) in lacking:
+            meant[loc] = (*section, close)
+        elif close is None and len(lacking) == len(strangers) == 1:
+            meant[loc] = lacking[0]
+    return meant
 
 
 def _diagnostic(kind: Any, node: Node, where: str, place: Span, slip: Any) -> Diagnostic:

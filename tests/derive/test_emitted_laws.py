@@ -15,6 +15,10 @@ from hypothesis import strategies as st
 from laws import derivation, emitted, noise, states
 
 from cgc.derive.derivation import Derivation
+from cgc.derive.pieces import pieces
+from cgc.derive.scale import drawn_scale
+from cgc.families.forms import FiniteExponential, Noise, X, Y
+from cgc.formula.freeze import freeze
 from cgc.formula.numeric import value
 from cgc.formula.scalar import Scalar
 
@@ -91,6 +95,16 @@ def test_nothing_is_infinite_anywhere(name: str, dtype: torch.dtype) -> None:
     assert torch.isfinite(computed).all() and torch.isfinite(gradient).all(), e[~torch.isfinite(computed * gradient)]
 
 
+@pytest.mark.parametrize("value_of_y, limit", [("max(0, y + 1)", 1), ("max(0, y + 1)**2", 1), ("min(0, y - 2)**3", -8), ("sign(y + 1)", 1)])
+def test_where_the_noise_vanishes_the_node_is_a_function_of_its_energy(value_of_y: str, limit: float) -> None:
+    for scale in ("tanh(e)", "e**2", "min(1, max(0, e))"):
+        e = torch.tensor([0.0, 1e-30, -1e-30], dtype=torch.float64, requires_grad=True)
+        computed = emitted(noise(value_of_y, scale=scale)).expectation(e)
+        assert computed.tolist() == pytest.approx([limit] * 3, rel=1e-14)
+        (gradient,) = torch.autograd.grad(computed.sum(), e)
+        assert torch.isfinite(gradient).all()
+
+
 # --- likelihoods
 
 SCORED = {
@@ -119,16 +133,44 @@ POINTS = [-40.0, -3.0, -0.4, 0.25, 0.5, 0.9, 1.5, 6.0, 45.0]
 
 
 def log_likelihood(law: Derivation, x: Any, e: Any) -> Any:
-    """log p(x | e) from the definition: a sum over states, or the noise's density and distribution through value(y); no stable forms."""
-    assert law.log_likelihood is not None
-    return value(law.log_likelihood, x=x, e=e)
+    """log p(x | e) from the definition: weights over their sum, or what the noise puts where value(y) = x; no stable forms, many digits."""
+    if isinstance(law.law, FiniteExponential):
+        form = law.law
+        weights = {
+            value(freeze(state)): value(freeze(form.base_measure.subs(X, state)))
+            * mpmath.exp(e * value(freeze(form.statistic.subs(X, state))))
+            for state in form.support
+        }
+        return mpmath.log(weights[x] / mpmath.fsum(weights.values()))
+    assert isinstance(law.law, Noise)
+    s = abs(value(freeze(drawn_scale(law.law)), e=e))
+    logistic = law.law.base == "logistic"
+
+    def cdf(n: Any) -> Any:
+        if mpmath.isinf(n):
+            return mpmath.mpf(n > 0)
+        return 1 / (1 + mpmath.exp(-n)) if logistic else mpmath.ncdf(n)
+
+    atom = density = mpmath.mpf(0)
+    for piece in pieces(law.law.value):
+        low, high = (value(freeze(end)) for end in (piece.low, piece.high))
+        a, b = (value(freeze(piece.polynomial.coeff(Y, k))) for k in (1, 0))
+        if a == 0 and b == x:
+            below, above = (low - e) / s, (high - e) / s
+            # the difference on the side where both are small
+            atom += cdf(above) - cdf(below) if below < 0 else cdf(-below) - cdf(-above)
+        elif a and low <= (x - b) / a < high:
+            n = ((x - b) / a - e) / s
+            density += (cdf(n) * cdf(-n) if logistic else mpmath.npdf(n)) / (s * abs(a))
+    total = atom or density
+    return mpmath.log(total) if total else -mpmath.inf
 
 
 @pytest.mark.parametrize("name", SCORED)
 def test_likelihoods_in_float32(name: str) -> None:
     """Printed code in float32 against many digits at the same float32 inputs, tails included."""
     law, atoms = SCORED[name]
-    discrete = law.law.__class__.__name__ == "FiniteExponential" or name in ("sign", "stairs")
+    discrete = isinstance(law.law, FiniteExponential) or name in ("sign", "stairs")
     points = torch.tensor([*atoms, *([] if discrete else POINTS)], dtype=torch.float32)
     e = torch.tensor([-30.0, -7.3, -1.1, -0.01, 0.0, 0.6, 3.2, 11.0, 30.0]).requires_grad_()
     grid_x, grid_e = (axis.reshape(-1) for axis in torch.meshgrid(points, e, indexing="ij"))
@@ -150,7 +192,7 @@ def mass(law: Derivation, atoms: tuple[float, ...], cuts: tuple[float, ...], e: 
     total = sum(
         math.exp(node.log_prob(torch.tensor([float(a)], dtype=torch.float64), torch.tensor([e], dtype=torch.float64))) for a in atoms
     )
-    if law.law.__class__.__name__ == "FiniteExponential":
+    if isinstance(law.law, FiniteExponential):
         return total
     roots, weights = np.polynomial.legendre.leggauss(60)
     ends = sorted({-spread, *np.linspace(-spread, spread, 41), *cuts, spread})
@@ -168,7 +210,7 @@ def test_distributions_integrate_to_one(name: str, e: float) -> None:
     assert mass(law, atoms, (-1, 0, 1, 2, 3), e, 60) == pytest.approx(1, abs=1e-9)
 
 
-@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(st.integers(-3, 3), min_size=1, max_size=4, unique=True),
     st.data(),
@@ -232,12 +274,10 @@ def test_a_draw_carries_the_gradient_where_it_is_pathwise() -> None:
     assert not law.discrete and noise("sign(y)").discrete and noise("y + sign(y)").discrete
 
 
-@pytest.mark.parametrize("name", SCORED)
+@pytest.mark.parametrize("name", [name for name, (law, _) in SCORED.items() if isinstance(law.law, FiniteExponential)])
 def test_the_most_probable_state(name: str) -> None:
-    """No state has a higher probability (or density, for nodes without atoms) than the mode."""
+    """No state has a higher probability than the mode."""
     law, atoms = SCORED[name]
-    if law.law.__class__.__name__ != "FiniteExponential":
-        pytest.skip("a mode of what has atoms and a density is a convention")
     node = emitted(law)
     for e in (-2.0, -0.3, 0.4, 3.0):
         energy = torch.tensor([e], dtype=torch.float64)
