@@ -210,12 +210,12 @@ def _likelihood(base: Base, parts: tuple[Piece, ...], s: Any) -> tuple[Any | Non
         branches.append((ends[0], ends[1], density.subs(X, _off_atoms(parts, slope * E + shift))))
     cases = [(_either(logs), sympy.Eq(X, state)) for state, logs in atoms.items()]
     bounds = sorted({end for low, high, _ in branches for end in (low, high)}, key=float)
-    continuous = []
+    continuous: list[tuple[Any, Any, Any]] = []
     for low, high in itertools.pairwise(bounds):
         logs = [density for a, b, density in branches if a <= low and high <= b]
         if logs:
-            continuous.append((_either(logs), _between_bounds(low, high)))
-    merged = _merge_equal(continuous)
+            _append(continuous, low, high, _either(logs))
+    merged = [(log, _between_bounds(low, high)) for low, high, log in continuous]
     if not cases and len(merged) == 1 and merged[0][1] is sympy.true:
         return merged[0][0], ""
     return sympy.Piecewise(*cases, *merged, (-sympy.oo, True), evaluate=False), ""
@@ -227,14 +227,11 @@ def _off_atoms(parts: tuple[Piece, ...], middle: Any) -> Any:
     return sympy.Piecewise((middle, sympy.Or(*(sympy.Eq(X, atom) for atom in atoms))), (X, True), evaluate=False) if atoms else X
 
 
-def _merge_equal(cases: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    result: list[tuple[Any, Any]] = []
-    for log, condition in cases:
-        if result and sympy.expand(result[-1][0] - log) == 0:
-            result[-1] = (log, sympy.true)
-        else:
-            result.append((log, condition))
-    return result
+def _append(intervals: list[tuple[Any, Any, Any]], low: Any, high: Any, log: Any) -> None:
+    """Add an interval with its log-density, joined to the last one where they touch and agree."""
+    if intervals and intervals[-1][1] == low and sympy.expand(intervals[-1][2] - log) == 0:
+        low = intervals.pop()[0]
+    intervals.append((low, high, log))
 
 
 def _between_bounds(low: Any, high: Any) -> Any:

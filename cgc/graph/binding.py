@@ -126,7 +126,7 @@ class Names:
     def part(self, name: str, layer: dict[str, int]) -> Part:
         """The part called ``name`` where stacks stand for the given layers."""
         stack = self.stack(name)
-        return self.parts[name if stack is None else f"{stack}.{layer[stack]}{name[len(stack):]}"]
+        return self.parts[name if stack is None else f"{stack}.{layer[stack]}{name[len(stack) :]}"]
 
     def known(self, name: str) -> Part | None:
         """The part, or the first of those that a stack's name stands for."""

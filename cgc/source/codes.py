@@ -243,15 +243,28 @@ CODES: dict[str, Code] = {
     "CG421": Code("A statement about nothing", "No nodes satisfy the condition.", "h[i] ⟂ x[j] | parents  where j < 0"),
     "CG422": Code("The independence follows anyway", "The rest of the spec implies the statement; it may stay, or go."),
     # --- CG5xx: the derivation
-    "CG501": Code("An impossible base measure", "A base measure is a positive number at every state of the support."),
-    "CG502": Code("An impossible statistic", "A statistic is a finite number at every state of the support."),
+    "CG501": Code(
+        "An impossible base measure",
+        "A base measure is a positive number, between exp(-1e12) and exp(1e12), at every state of the support.",
+    ),
+    "CG502": Code(
+        "An impossible statistic", "A statistic is a number below 1e12 at every state of the support, and not the same at all of them."
+    ),
     "CG503": Code(
         "No closed form",
         "The expectation of this family is not known in closed form, and this version does not approximate it.\n"
-        "Piecewise linear values of normal and logistic noise are.",
+        "Piecewise polynomials of normal noise are, up to degree 16, and piecewise linear values of logistic noise;\n"
+        "coefficients and break points are at most 1e12.",
     ),
-    "CG504": Code("An impossible smallest scale", "`std_min` and `scale_min` are positive numbers.", "std_min: 0", "std_min: 0.1"),
-    "CG505": Code("An impossible scale", "A std or scale has a finite value at every energy e.", "std: 1/e", "std: 1/(1 + e**2)"),
+    "CG504": Code(
+        "An impossible smallest scale", "`std_min` and `scale_min` are numbers between 1e-18 and 1e18.", "std_min: 0", "std_min: 0.1"
+    ),
+    "CG505": Code(
+        "An impossible scale",
+        "A std or scale has a finite value at every energy e; a constant one is 0, or between 1e-18 and 1e18.",
+        "std: 1/e",
+        "std: 1/(1 + e**2)",
+    ),
     "CG506": Code(
         "No approximation of it", "`emit` names a function that stays near the derived expectation; this one leaves it without bound."
     ),
@@ -280,7 +293,7 @@ CODES: dict[str, Code] = {
     ),
     "CG604": Code(
         "A shared gate in a loop",
-        "This version does not compile `share: time` on a lagged edge between components that depend on each other.",
+        "This version does not compile `share: time` on an edge that is read step by step within a loop of several components.",
     ),
     "CG605": Code(
         "A component without parents",

@@ -210,6 +210,14 @@ def test_distributions_integrate_to_one(name: str, e: float) -> None:
     assert mass(law, atoms, (-1, 0, 1, 2, 3), e, 60) == pytest.approx(1, abs=1e-9)
 
 
+def test_what_no_piece_reaches_has_no_density() -> None:
+    """Two pieces alike, with a gap between what they reach."""
+    law = noise("Piecewise((2*y - 1, y < 2), (3, y < 3), (2*y - 1, True))", base="normal")
+    x = torch.tensor([2.5, 3.5, 4.5, 5.5], dtype=torch.float64)
+    log_p = emitted(law).log_prob(x, torch.full_like(x, 2.0))
+    assert log_p[1] == log_p[2] == -torch.inf and log_p[0].isfinite() and log_p[3].isfinite()
+
+
 @settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(st.integers(-3, 3), min_size=1, max_size=4, unique=True),
@@ -226,6 +234,8 @@ def test_random_piecewise_linear_nodes_integrate_to_one(cuts: list[int], data: s
     law = noise(f"Piecewise({text}({lines[-1][0]}*y + {lines[-1][1]}, True))", scale=scale, base=base)
     atoms = tuple(sorted({b for a, b in lines if a == 0}))
     ends = tuple(a * cut + b for a, b in lines for cut in cuts)
+    # a narrow density peaks where its piece takes the energy: panels there must be narrow too
+    ends += tuple(a * (e + d) + b for a, b in lines for d in (-6, -3, -1.5, -0.75, -0.3, 0, 0.3, 0.75, 1.5, 3, 6))
     # x at which an atom sits has a probability, not a density: no quadrature point is a whole number
     assert mass(law, atoms, ends, e, 260) == pytest.approx(1, abs=1e-8)
 

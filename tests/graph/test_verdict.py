@@ -364,6 +364,4 @@ def test_too_many_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "MAX_NODES", 6)
     with pytest.raises(SpecError) as error:
         analyze(recurrent(statement="h[i,t] ⟂ h[j,t-1] | x where j != i"))
-    assert findings(error.value) == [
-        ("CG402", "the graph is too large to decide this: a sample of one time step has more than 2000 nodes")
-    ]
+    assert findings(error.value) == [("CG402", "the graph is too large to decide this: a sample of one time step has more than 2000 nodes")]
