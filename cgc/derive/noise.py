@@ -35,6 +35,15 @@ def derive_noise(law: Noise) -> Route:
         parts = pieces(law.value)
     except NotPiecewisePolynomial as error:
         (culprit,) = error.args
+        why = _divergence(law, culprit)
+        if why:
+            raise Refusal(
+                "CG508",
+                f"a node with value `{text(law.value)}` has no mean",
+                "value",
+                why,
+                "use a smaller scale, or a value that grows less",
+            ) from None
         raise Refusal(
             "CG503", f"no closed form is known for the expectation of `{text(law.value)}`", "value",
             why=f"`{text(culprit)}` is not a piecewise polynomial in y",
@@ -131,6 +140,25 @@ def _written(anchor: Any, terms: tuple[_Ramp, ...]) -> Any:
         distance = Y - term.at if term.rising else term.at - Y
         total += term.coefficient * (sympy.Max(0, distance) ** term.power if term.power else sympy.Function("1")(distance > 0))
     return total
+
+
+def _divergence(law: Noise, part: Any) -> str:
+    """Why the integral of exp(polynomial of y) against the noise does not exist; empty where it does, or where this cannot be told."""
+    # inside another function, such as min(1, exp(y)), it may well converge
+    if part != law.value or not isinstance(part, sympy.exp) or not part.args[0].is_polynomial(Y) or not law.scale.is_number:
+        return ""
+    exponent = sympy.Poly(part.args[0], Y)
+    top, s = exponent.LC(), abs(law.scale)
+    # the noise's log-density falls like n²/2 (normal) or |n| (logistic); an even power with a negative sign falls too
+    order = 2 if law.base == "normal" else 1
+    rate = sympy.Rational(1, 2) if law.base == "normal" else sympy.Integer(1)
+    grows = exponent.degree() % 2 == 1 or top > 0
+    if not grows or exponent.degree() < order or s == 0:
+        return ""
+    if exponent.degree() == order and abs(top) * s**order < rate:
+        return ""
+    end = "infinity" if top > 0 else "minus infinity"
+    return f"the integral of `{text(part)}` does not converge at y = {end}: it outgrows the tail of the {law.base} noise"
 
 
 def _expectation(base: Base, anchor: Any, terms: tuple[_Ramp, ...], scale: Scale) -> tuple[Any, Any]:

@@ -269,6 +269,12 @@ CODES: dict[str, Code] = {
         "No approximation of it", "`emit` names a function that stays near the derived expectation; this one leaves it without bound."
     ),
     "CG507": Code("Nothing to replace", "`emit` replaces a function of one energy; nodes with labels have several."),
+    "CG508": Code(
+        "A node without a mean",
+        "The expectation is an integral over the noise; where the value outgrows the noise's tail it does not converge.",
+        "{kind: noise, base: logistic, scale: 2, value: exp(y)}",
+        "{kind: noise, base: logistic, scale: 2, value: abs(y)}",
+    ),
     "CG510": Code(
         "A singular likelihood",
         "Training maximises the likelihood of the outputs, which has no bound where their std vanishes.",

@@ -182,3 +182,26 @@ def test_the_same_text_under_every_hash_seed() -> None:
 def test_an_order_of_the_support_is_kept_for_draws() -> None:
     law: Any = states(2, -1, 0).sampling
     assert [state.value for state in law.states] == [2, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("base", "scale", "value", "code"),
+    [
+        ("logistic", "1", "exp(y)", "CG508"),
+        ("logistic", "0.5", "exp(y)", "CG503"),
+        ("logistic", "0.5", "exp(2*y)", "CG508"),
+        ("logistic", "0.5", "exp(-3*y)", "CG508"),
+        ("logistic", "1", "exp(-y**2)", "CG503"),
+        ("logistic", "1", "exp(y**2)", "CG508"),
+        ("normal", "9", "exp(y)", "CG503"),
+        ("normal", "1", "exp(y**2/2)", "CG508"),
+        ("normal", "1", "exp(y**2/3)", "CG503"),
+        ("normal", "1", "exp(y**3)", "CG508"),
+        ("logistic", "2", "min(1, exp(y))", "CG503"),
+    ],
+)
+def test_a_mean_that_does_not_exist(base: str, scale: str, value: str, code: str) -> None:
+    """E exp(cY) is finite under logistic noise for |c|·s < 1, E exp(cY²) under normal noise for 2cs² < 1."""
+    with pytest.raises(Refusal) as refusal:
+        derivation("noise", base=base, scale=scale, value=value)
+    assert refusal.value.code == code
