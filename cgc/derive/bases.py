@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,38 +13,38 @@ from cgc.formula import primitives as p
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(ABC):
     """Density f and distribution function F of a symmetric standard noise, in stable primitives."""
 
     symbol: str
 
+    @abstractmethod
     def log_density(self, n: Any) -> Any:
         """log f(n)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cdf(self, z: Any) -> Any:
         """F(z)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def centred(self, z: Any) -> Any:
         """2 F(z) - 1, which is odd, without cancellation at 0."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_cdf(self, z: Any) -> Any:
         """log F(z)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_interval(self, low: Any, high: Any) -> Any:
         """log(F(high) - F(low))."""
-        raise NotImplementedError
 
+    @abstractmethod
     def moment(self, k: int) -> Any:
         """E nᵏ."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ramp_moment(self, k: int, z: Any) -> Any:
         """W_k(z) = E max(0, z + n)ᵏ, with W_0 = F and W_k' = k·W_{k-1}; None where no closed form is known."""
-        raise NotImplementedError
 
 
 class Normal(Noise):
