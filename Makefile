@@ -7,6 +7,8 @@ JOBS ?= 2
 # temporary files too stay in this folder
 export TMPDIR := $(CURDIR)/.tmp
 $(shell mkdir -p .tmp)
+# and derivations that were made before
+export CGC_CACHE := $(CURDIR)/.tmp/derivations
 
 .PHONY: demo test slow check generated accuracy clean
 

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from cgc.api import check as check
     from cgc.api import compile as compile
     from cgc.api import inspect as inspect
+    from cgc.derived import derive as derive
 
-__all__ = ["__version__", "check", "compile", "inspect"]
+__all__ = ["__version__", "check", "compile", "derive", "inspect"]
 
 
 def __getattr__(name: str) -> object:
     if name in ("check", "compile", "inspect"):
         return getattr(importlib.import_module("cgc.api"), name)
+    if name == "derive":
+        # the package cgc.derive, which is callable
+        return importlib.import_module("cgc.derive")
     raise AttributeError(f"module 'cgc' has no attribute {name!r}")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+
+# derivations are kept in this checkout, for all workers and for the commands that tests run
+os.environ.setdefault("CGC_CACHE", str(Path(__file__).parents[1] / ".tmp" / "derivations"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

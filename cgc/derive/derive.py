@@ -2,81 +2,142 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
-
-import sympy
 
 from cgc.derive.approximate import approximate
 from cgc.derive.check import check
-from cgc.derive.derivation import Derivation, Refusal
-from cgc.derive.finite import derive_finite
-from cgc.derive.labels import LogSoftmax, Softmax, derive_labels
+from cgc.derive.density import derive_density
+from cgc.derive.derivation import Derivation, Numeric, Refusal, Step
+from cgc.derive.finite import derive_finite, derive_states
+from cgc.derive.gated import derive_gated
+from cgc.derive.guard import Guarded, guarded
+from cgc.derive.labels import derive_labels
+from cgc.derive.maximum import derive_maximum
+from cgc.derive.measure import ENOUGH, Truth, energies, points
+from cgc.derive.mixture import derive_mixture
+from cgc.derive.moments import energy_moments
 from cgc.derive.noise import derive_noise
-from cgc.derive.routes import Route
-from cgc.families.forms import FiniteExponential, Indicators, Law
+from cgc.derive.routes import Moment, Route
+from cgc.derive.saturate import saturated
+from cgc.derive.slope import derivative
+from cgc.families.forms import Density, FiniteExponential, Gated, Indicators, Law, MaxOf, Mixture, Noise, Support
 from cgc.formula.freeze import freeze
-from cgc.formula.scalar import Op, Scalar, Var, bind
-from cgc.formula.text import latex, text
+from cgc.formula.scalar import Over, Scalar, bind, walk
 
 
 @lru_cache(maxsize=256)
-def derive(law: Law, emit: str | None) -> Derivation:
+def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation:
     """Everything that follows from ``law``; ``emit`` names the activation that shall be computed for its expectation.
 
-    Cached by content: a density that was seen before is free. Raises Refusal.
+    With ``closed`` false (``route: quadrature`` in a spec) numerical rules take the place of closed forms. Raises Refusal.
     """
-    route = _route(law)
-    expectation = _frozen(route, route.stable)
-    if emit and isinstance(law, Indicators):
-        raise Refusal("CG507", "a node with labels has a vector of energies, `emit` replaces functions of one", "emit")
-    approximation = approximate(emit, expectation, route.slope) if emit else None
+    route = _route(law, closed)
+    if isinstance(law, Indicators):
+        mean, variance = (Guarded(moment.candidates[0], (), 0.0) for moment in (route.mean, route.variance))
+        if emit:
+            raise Refusal("CG507", "a node with labels has a vector of energies, `emit` replaces functions of one", "emit")
+    else:
+        mean, variance = _settle(route.mean, route), _settle(route.variance, route)
+    log_likelihood = route.log_likelihood
+    for name, part in route.parts:
+        assert log_likelihood is not None
+        log_likelihood = bind(log_likelihood, name, _settle(part, route).scalar)
+    mean, variance = (replace(found, scalar=saturated(found.scalar)) for found in (mean, variance))
+    checked = check(law, mean.scalar, variance.scalar, route)
+    numeric = Numeric(route.method, checked.max_difference, checked.at, *route.limits) if route.method else None
+    approximation = approximate(emit, mean.scalar, route.slope) if emit else None
+    slope = derivative(route.mean.expression)
+    steps = [*route.steps, *_guards("expectation", mean), *_guards("variance", variance)]
+    if slope is not None:
+        steps.append(Step("derivative", f"E'[X | e] = {slope.text}", rf"\frac{{d}}{{de}}\mathbb{{E}}[X \mid e] = {slope.latex}"))
+    if numeric is not None:
+        steps.append(Step("measured error of the rule", f"{numeric.error:.2g} at e = {numeric.at:g}", f"{numeric.error:.2g}"))
     return Derivation(
         law=law,
         density=route.density,
-        steps=route.steps,
-        expectation=expectation,
-        expectation_text=text(route.expectation),
-        expectation_latex=latex(route.expectation),
-        computed=approximation.formula if approximation else expectation,
+        steps=tuple(steps),
+        expectation=mean.scalar,
+        expectation_text=route.mean.text,
+        expectation_latex=route.mean.latex,
+        variance=variance.scalar,
+        variance_text=route.variance.text,
+        variance_latex=route.variance.latex,
+        derivative_text="" if slope is None else slope.text,
+        derivative_latex="" if slope is None else slope.latex,
+        computed=approximation.formula if approximation else mean.scalar,
         approximation=approximation,
         sampling=route.sampling,
         sampling_text=route.sampling_text,
-        log_likelihood=None if route.log_likelihood is None else _frozen(route, route.log_likelihood),
-        log_likelihood_text="" if route.log_likelihood is None else text(route.log_likelihood),
+        log_likelihood=None if log_likelihood is None else saturated(log_likelihood),
+        log_likelihood_text=route.log_likelihood_text,
         no_likelihood=route.no_likelihood,
         statistic=None if route.statistic is None else freeze(route.statistic),
-        check=check(law, expectation),
-        names=_names(route),
+        mode=route.mode,
+        check=checked,
+        numeric=numeric,
+        moments=None if isinstance(law, Indicators) else energy_moments(law, route, mean.scalar, variance.scalar),
+        names=route.names,
     )
 
 
-def _route(law: Law) -> Route:
-    if isinstance(law, FiniteExponential):
-        return derive_finite(law)
-    if isinstance(law, Indicators):
-        return derive_labels(law)
-    return derive_noise(law)
+def exact_moments(law: Law) -> tuple[Truth, Truth] | None:
+    """Expectation and variance as functions of e to mpmath's precision, each with its slope; None where numerical rules stand for them."""
+    route = _route(law, True)
+    return None if route.mean.exact is None or route.variance.exact is None else (route.mean.exact, route.variance.exact)
 
 
-def _frozen(route: Route, expression: Any) -> Scalar:
-    # the vector primitives of the label route stand for the whole vector of energies
-    for kind, name in ((Softmax, "softmax"), (LogSoftmax, "log_softmax")):
-        if isinstance(expression, kind):
-            return Op(name, (Var("e"),))
-    frozen = freeze(expression)
-    return frozen if route.scale is None else bind(frozen, "s", freeze(route.scale))
+def _route(law: Law, closed: bool) -> Route:
+    match law:
+        case FiniteExponential():
+            return derive_finite(law)
+        case Indicators():
+            return derive_labels(law)
+        case Density(support=Support()):
+            return derive_density(law, closed)
+        case Density():
+            return derive_states(law)
+        case Gated():
+            return derive_gated(law)
+        case MaxOf():
+            return derive_maximum(law)
+        case Mixture():
+            return derive_mixture(law, lambda part: derive(part, None, closed))
+        case Noise():
+            return derive_noise(law, closed)
 
 
-def _names(route: Route) -> tuple[tuple[Scalar, str], ...]:
-    """What deserves a line of its own in printed code: the scale, the log-partition, each case of a likelihood."""
-    named = [(freeze(part), name) for part, name in route.names]
-    if route.scale is not None and not route.scale.is_number:
-        named.append((freeze(route.scale), "s"))
-    if isinstance(route.log_likelihood, sympy.Piecewise):
-        cases = [(_frozen(route, value), condition) for value, condition in route.log_likelihood.args if value != -sympy.oo]
-        atoms = [value for value, condition in cases if isinstance(condition, sympy.Equality)]
-        densities = [value for value, condition in cases if not isinstance(condition, sympy.Equality)]
-        for group, name in ((atoms, "log_atom"), (densities, "log_density")):
-            named += [(value, name if len(group) == 1 else f"{name}_{k}") for k, value in enumerate(group)]
-    return tuple(named)
+def _settle(moment: Moment, route: Route) -> Guarded:
+    """The first candidate that keeps its digits; else the first that does with guarded series; else the best."""
+    if moment.exact is None:
+        return Guarded(moment.candidates[0], (), math.inf)
+    grid = energies(route.breaks)
+    if any(isinstance(node, Over) and len(node.columns[0][1]) > 16 for node in walk(moment.candidates[0])):
+        grid = grid[::4]
+    known = points(moment.exact, grid)
+    best: Guarded | None = None
+    for candidate in moment.candidates:
+        if best is not None and _table(candidate):
+            # nothing in it cancels, but it costs more to compute: only where every formula loses its digits
+            return best if best.error <= ENOUGH else Guarded(candidate, (), 0.0)
+        found = guarded(candidate, moment.exact, known)
+        if found.error <= ENOUGH and not found.series:
+            return found
+        if best is None or (best.error > ENOUGH and found.error < best.error):
+            best = found
+    assert best is not None
+    return best
+
+
+def _table(candidate: Scalar) -> bool:
+    return any(isinstance(node, Over) for node in walk(candidate))
+
+
+def _guards(what: str, found: Guarded) -> list[Step]:
+    steps = []
+    for series in found.series:
+        low, high = (float(end) for end in (series.low, series.high))
+        words = f"guarded series of the {what}: a polynomial of degree {series.degree} for {low:.4g} < e < {high:.4g}"
+        steps.append(Step(words, f"Σ c_k (e - {float(series.centre):g})^k", rf"\sum_k c_k (e - {float(series.centre):g})^k"))
+    return steps

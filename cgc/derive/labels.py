@@ -7,10 +7,14 @@ from typing import Any
 import sympy
 from sympy import Function, IndexedBase, KroneckerDelta, Sum
 
-from cgc.derive.derivation import Labels
-from cgc.derive.routes import Route, step
+from cgc.derive.derivation import Labels, Step
+from cgc.derive.routes import Moment, Route, step
 from cgc.families.forms import Indicators
+from cgc.formula.scalar import Op, Var, const
+from cgc.formula.text import latex, text
 from cgc.source.diagnostics import InternalCompilerError
+
+_ONE = const(1)
 
 
 class Softmax(Function):  # type: ignore[misc]
@@ -39,13 +43,20 @@ def derive_labels(law: Indicators) -> Route:
         )
     stable = _normalised_exponential(gradient, energies, j, k)
     steps.append(step("rewrite: a normalised exponential, in a form that cannot overflow", stable, "section 3", "E[1[X = k] | e]"))
+    covariance = stable * (KroneckerDelta(j, k) - Softmax(energies[j]))
+    steps.append(step("covariance: the log-partition's second derivative", covariance, "", "Cov[1[X = k], 1[X = j] | e]"))
     log_likelihood = LogSoftmax(energies[k])
     steps.append(step("log-likelihood: the logarithm of that", log_likelihood, "eq. 2", "log p(k | e)"))
+    drawn = "label k with probability E[1[X = k] | e]"
+    steps.append(Step("sampling rule", drawn, r"\arg\max_k (e_k + g_k), g_k \sim \operatorname{Gumbel}"))
     fixed = "" if law.reference_label is None else f", e[{law.reference_label}] = 0"
+    p = Op("softmax", (Var("e"),))
+    variance = stable * (1 - stable)
+    # the vector primitives stand for all labels at once
     return Route(
-        f"p(k | e) ∝ exp(e[k]), k = 0 … {law.labels - 1}{fixed}", tuple(steps), stable, stable,
-        Labels(law.labels), "label k with probability E[1[X = k] | e]",
-        log_likelihood,
+        f"p(k | e) ∝ exp(e[k]), k = 0 … {law.labels - 1}{fixed}", tuple(steps), Moment(text(stable), latex(stable), (p,), None),
+        Moment(text(variance), latex(variance), (Op("mul", (p, Op("sub", (_ONE, p)))),), None), Labels(law.labels), drawn,
+        Op("log_softmax", (Var("e"),)), text(log_likelihood),
     )  # fmt: skip
 
 

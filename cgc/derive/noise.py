@@ -1,121 +1,386 @@
 """Route 3: X = value(Y), Y = e + s·noise. The noise integral is split at the break points of ``value`` and standardised.
 
-Every piecewise polynomial is a polynomial plus, at each break point b, powers of the ramp max(0, y - b) or, to the left of the piece
-that one starts from, of max(0, b - y). E max(0, Y - b)^k = s^k W_k((e - b)/s), so the expectation is a sum of these.
+Around the piece that the energy lies in (its home), value(y) = home(y) + R(y), where R is 0 there and a sum of ramps elsewhere. So
+E X = E home(Y) + E R and Var X = Var home(Y) + 2 E (home - E home)R + E R² - (E R)², where every term with R is a sum of partial
+moments W_k(z) at z <= 0, which are small: no digits cancel. Where no partial moment is known, Gauss quadrature takes its place.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sympy
+from mpmath import mp
 
 from cgc.derive.bases import BASES
 from cgc.derive.bases import Noise as Base
-from cgc.derive.derivation import Latent, Refusal, Step
-from cgc.derive.pieces import NotPiecewisePolynomial, Piece, pieces
-from cgc.derive.routes import Route, step
+from cgc.derive.convergence import divergent_end, refuse_divergence, refuse_undefined
+from cgc.derive.derivation import Draw, Step
+from cgc.derive.likelihood import likelihood
+from cgc.derive.measure import Truth, truth_of
+from cgc.derive.moments import constant_noise, total_noise
+from cgc.derive.partial import beyond, whole
+from cgc.derive.pieces import NoPieces, Piece, pieces
+from cgc.derive.quadrature import NoiseRule, settled
+from cgc.derive.rewrites import logistic_density
+from cgc.derive.routes import Moment, NoClosedForm, Route, step
 from cgc.derive.scale import S, Scale, drawn_scale, scale_of
-from cgc.families.forms import E, Noise, X, Y
+from cgc.families.forms import E, Noise, Y
+from cgc.formula.dual import dual
 from cgc.formula.freeze import freeze
-from cgc.formula.primitives import LogSumExp, NormCdf, NormPdf, NormRamp
+from cgc.formula.primitives import NormCdf, NormPdf, NormRamp
+from cgc.formula.scalar import Op, Scalar, Var, bind, shared
 from cgc.formula.text import latex, text
 
 _Z = sympy.Symbol("z", real=True)
 _N = sympy.Symbol("n", real=True)
+_SHIFT = sympy.Symbol("y", real=True)
+_MOST_CANDIDATES = 3
 
 
-def derive_noise(law: Noise) -> Route:
-    """Expectation, sampling rule and log-likelihood of a noise form. Raises Refusal."""
+def derive_noise(law: Noise, closed: bool = True) -> Route:
+    """Expectation, variance, sampling rule and log-likelihood of a noise form; ``closed`` allows closed forms. Raises Refusal."""
     base = BASES[law.base]
     scale = scale_of(law)
-    try:
-        parts = pieces(law.value)
-    except NotPiecewisePolynomial as error:
-        (culprit,) = error.args
-        why = _divergence(law, culprit)
-        if why:
-            raise Refusal(
-                "CG508",
-                f"a node with value `{text(law.value)}` has no mean",
-                "value",
-                why,
-                "use a smaller scale, or a value that grows less",
-            ) from None
-        raise Refusal(
-            "CG503", f"no closed form is known for the expectation of `{text(law.value)}`", "value",
-            why=f"`{text(culprit)}` is not a piecewise polynomial in y",
-            help="use polynomials of degree at most 16 with coefficients up to 1e12, max, min, abs, sign and Piecewise in y",
-        ) from None  # fmt: skip
-    latent = Latent(law.base, None if scale.zero else freeze(drawn_scale(law)), freeze(law.value), _pathwise(parts))
-    start = step("the node", law.value, "eq. 10" if law.base == "normal" else "eq. 7", "X = value(Y), value(y)")
+    source = "eq. 10" if law.base == "normal" else "eq. 7"
+    start = step("the node", law.value, source, "X = value(Y), value(y)")
     if scale.zero:
-        mean = law.value.subs(Y, E)
-        certain = (start, step("without noise Y = e, so X is a function of e", mean, "eq. 9", "E[X | e]"))
-        return Route(
-            f"X = {text(law.value.subs(Y, E))}",
-            certain,
-            mean,
-            mean,
-            latent,
-            f"nothing to draw: X = {text(mean)}",
-            None,
-            "a node without noise has no density",
-            slope=_slope(parts),
-        )
+        return _certain(law, start)
+    refuse_undefined(law)
+    try:
+        at, parts = E, pieces(law.value)
+    except NoPieces:
+        try:  # break points that move with the energy may stand still from its point of view
+            at, parts = sympy.Integer(0), pieces(law.value.subs(Y, E + _SHIFT))
+        except NoPieces:
+            at, parts = E, (Piece(-sympy.oo, sympy.oo, law.value),)
+    refuse_divergence(law, base, parts, scale)
     s = scale.symbol
-    steps: list[Step] = [
-        start,
-        step("its latent value", E + s * _N, "eq. 10" if law.base == "normal" else "eq. 7", f"{base.symbol}, Y"),
-    ]
+    steps: list[Step] = [start, step("its latent value", E + s * _N, source, f"{base.symbol}, Y")]
     if s == S:
         steps.append(step("with the scale", scale.formula, "" if scale.formula.is_number else "eq. 11", "s"))
-    steps.append(_integral(parts, law, s))
-    anchor, terms = _ramps(parts)
-    if terms:
-        steps.append(step("as a polynomial and ramps at the break points", _written(anchor, terms), "", "value(y)"))
-    mean, stable = _expectation(base, anchor, terms, scale)
-    if any(term.power >= 1 for term in terms):
-        steps.append(step("expected ramp, standardised: z = (e - b)/s", s * base.ramp_moment(1, _Z), "", "E max(0, Y - b)"))
-        if law.base == "normal":
-            steps.append(step("where", _Z * NormCdf(_Z) + NormPdf(_Z), "", "ramp(z) = ∫Φ"))
-    steps.append(step("put together", mean, "eq. 9, 10" if law.base == "normal" else "eq. 9", "E[X | e]"))
-    if stable != mean:
-        steps.append(step("in stable primitives", stable, "", "E[X | e]"))
-    log_likelihood, missing = _likelihood(base, parts, s)
+    cuts = ", ".join(text(part.high) for part in parts[:-1])
+    if cuts:
+        shown = "Y crosses" if at == E else "Y - e crosses"
+        steps.append(Step(f"split points: where {shown}", cuts, ", ".join(latex(part.high) for part in parts[:-1])))
+    steps.append(_integral(parts, law, base, s))
+    node = _NoiseForm(law, base, scale, at, parts)
+    mean, variance, method = node.moments(closed, steps)
+    log_likelihood, missing = likelihood(base, parts, s, at)
+    frozen, shown, atoms = None, None, ()
     if log_likelihood is not None:
-        steps.append(step("log-likelihood", log_likelihood, "", "log p(x | e)"))
+        shown, _ = likelihood(base, parts, s, at, guarded=False)
+        steps.append(step("log-likelihood", shown, "", "log p(x | e)"))
+        frozen, atoms = node.likelihood_tree(log_likelihood)
     where = "" if s == 1 else f", s = {text(scale.formula)}"
-    node = f"X = {text(law.value.subs(Y, sympy.Symbol('Y')))}, Y = {text(E + s * _N)}, {base.symbol}{where}"
+    written = f"X = {text(law.value.subs(Y, sympy.Symbol('Y')))}, Y = {text(E + s * _N)}, {base.symbol}{where}"
     if law.value == Y:
-        node = node.replace("X = Y, Y = ", "X = ")
+        written = written.replace("X = Y, Y = ", "X = ")
+    latent = Op("add", (Var("e"), _times(freeze(drawn_scale(law, base.symmetric)), base.draw)))
+    drawn = Draw(latent, True) if law.value == Y else Draw(freeze(law.value), _pathwise(parts), given=(("y", latent),))
+    steps.append(Step("sampling rule", written, latex(law.value.subs(Y, E + s * _N)), source))
     return Route(
-        node, tuple(steps), mean, stable, latent, node, log_likelihood, missing,
-        scale=scale.formula if s == S else None, slope=_slope(parts),
+        written, tuple(steps), mean, variance, drawn, written, frozen,
+        "" if log_likelihood is None else text(shown), missing,
+        names=node.names(log_likelihood), slope=_slope(parts),
+        breaks=tuple(float(part.high) for part in parts[:-1]) if at == E else (), method=method, under_gaussian=node.under_gaussian(),
+        parts=atoms,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Ramp:
-    """coefficient · max(0, ±(y - at))^power; power 0 is the step 1[±(y - at) > 0]."""
-
-    coefficient: Any
-    power: int
-    at: Any
-    rising: bool
+def _times(scale: Scalar, noise: Scalar) -> Scalar:
+    return noise if scale == freeze(sympy.Integer(1)) else Op("mul", (scale, noise))
 
 
-def _ramps(parts: tuple[Piece, ...]) -> tuple[Any, tuple[_Ramp, ...]]:
-    """The polynomial of the plainest piece, and the ramps that lead from it to all others."""
-    anchor = min(range(len(parts)), key=lambda k: (_cancellation(parts[k]), k))
-    terms: list[_Ramp] = []
-    for k in range(anchor + 1, len(parts)):
-        terms += _between(parts[k].polynomial - parts[k - 1].polynomial, parts[k].low, rising=True)
-    for k in range(anchor - 1, -1, -1):
-        terms += _between(parts[k].polynomial - parts[k + 1].polynomial, parts[k].high, rising=False)
-    return parts[anchor].polynomial, tuple(terms)
+def _certain(law: Noise, start: Step) -> Route:
+    mean = law.value.subs(Y, E)
+    frozen = freeze(mean)
+    zero = freeze(sympy.Integer(0))
+    certain = (start, step("without noise Y = e, so X is a function of e", mean, "eq. 9", "E[X | e]"))
+    try:
+        slope = _slope(pieces(law.value))
+    except NoPieces:
+        slope = sympy.Integer(0)
+    return Route(
+        f"X = {text(mean)}", certain, Moment(text(mean), latex(mean), (frozen,), None, mean), Moment("0", "0", (zero,), None, sympy.Integer(0)),
+        Draw(frozen, True), f"nothing to draw: X = {text(mean)}", None, "", "a node without noise has no density", slope=slope,
+    )  # fmt: skip
+
+
+class _NoiseForm:
+    """One noise form on its way: pieces in y around ``at``, which is e, or 0 where y counts from the energy."""
+
+    def __init__(self, law: Noise, base: Base, scale: Scale, at: Any, parts: tuple[Piece, ...]) -> None:
+        self.law, self.base, self.scale, self.at, self.parts = law, base, scale, at, parts
+        self.s = scale.symbol
+
+    def frozen(self, expression: Any, floored: bool = False) -> Scalar:
+        """A tree with the scale's formula in place of its symbol."""
+        tree = freeze(expression)
+        if self.s != S:
+            return tree
+        formula = freeze(self.scale.formula)
+        floored = floored and not self.scale.formula.is_number
+        return bind(tree, "s", Op("floored", (formula,)) if floored else formula)
+
+    def likelihood_tree(self, log_likelihood: Any) -> tuple[Scalar, tuple[tuple[str, Moment], ...]]:
+        """The likelihood as a tree in which the log-probabilities of atoms, functions of e alone, are variables; and these."""
+        if not isinstance(log_likelihood, sympy.Piecewise):
+            return self.frozen(log_likelihood, floored=True), ()
+        cases: list[Any] = []
+        atoms: list[tuple[str, Moment]] = []
+        for value, condition in log_likelihood.args:
+            if isinstance(condition, sympy.Equality) and value.has(E):
+                name = f"log_atom_{len(atoms)}"
+                tree = self.frozen(value, floored=True)
+                atoms.append((name, Moment("", "", (tree,), truth_of(self.frozen(value)))))
+                value = sympy.Symbol(name, real=True)
+            cases.append((value, condition))
+        return self.frozen(sympy.Piecewise(*cases, evaluate=False), floored=True), tuple(atoms)
+
+    def names(self, log_likelihood: Any) -> tuple[tuple[Scalar, str], ...]:
+        """What deserves a line of its own in printed code: the scale, and each case of a likelihood."""
+        named: list[tuple[Scalar, str]] = []
+        if not self.scale.formula.is_number:
+            named.append((self.frozen(self.s, floored=True), "s"))
+        if isinstance(log_likelihood, sympy.Piecewise):
+            cases = [(self.frozen(value, floored=True), condition) for value, condition in log_likelihood.args if value != -sympy.oo]
+            atoms = [value for value, condition in cases if isinstance(condition, sympy.Equality)]
+            densities = [value for value, condition in cases if not isinstance(condition, sympy.Equality)]
+            for group, name in ((atoms, "log_atom"), (densities, "log_density")):
+                named += [(value, name if len(group) == 1 else f"{name}_{k}") for k, value in enumerate(group)]
+        return tuple(named)
+
+    # ---- expectation and variance
+
+    def moments(self, closed: bool, steps: list[Step]) -> tuple[Moment, Moment, str]:
+        """Mean and variance with the steps that lead to them, and the numerical rule, if one is needed."""
+        numeric: list[str] = []
+        try:
+            if not closed:
+                raise NoClosedForm("quadrature was asked for")
+            mean = self._closed_mean(steps)
+        except NoClosedForm as reason:
+            mean = self._numeric_mean(steps, str(reason))
+            numeric.append("mean")
+        if divergent_end(self.base, self.parts, self.scale, 2):
+            infinite = freeze(sympy.oo)
+            steps.append(step("variance: the integral of the square does not exist", sympy.oo, "", "Var[X | e]"))
+            return mean, Moment("∞", r"\infty", (infinite,), None), self._method(numeric)
+        try:
+            if not closed:
+                raise NoClosedForm("quadrature was asked for")
+            variance = self._closed_variance(steps)
+        except NoClosedForm as reason:
+            variance = self._numeric_variance(mean, steps, str(reason))
+            numeric.append("variance")
+        return mean, variance, self._method(numeric)
+
+    def _method(self, numeric: list[str]) -> str:
+        if not numeric:
+            return ""
+        return f"Gauss-Legendre quadrature, {self.rule.nodes} points a piece, of the {' and the '.join(numeric)}"
+
+    def _closed_mean(self, steps: list[Step]) -> Moment:
+        base, s = self.base, self.s
+        regimes = self._by_home(self._mean_at)
+        candidates = [self.frozen(form, floored=True) for form in [*self._single(), regimes][:_MOST_CANDIDATES]]
+        written = self._written_mean()
+        if len(self.parts) > 1:
+            steps.append(step("as a polynomial and ramps at the break points", self._ramps(), "", "value(y)"))
+            if self._ramp_powers() >= 1 and base.ramp(1, _Z) is not None:
+                moment = base.ramp(1, _Z)
+                steps.append(step("partial moment, standardised: z = (e - b)/s", s * moment, "", "E max(0, Y - b)"))
+                if self.law.base == "normal":
+                    steps.append(step("where", _Z * NormCdf(_Z) + NormPdf(_Z), "", "ramp(z) = ∫Φ"))
+        steps.append(step("put together", written, "eq. 9, 10" if self.law.base == "normal" else "eq. 9", "E[X | e]"))
+        single = self._single()
+        plain = single[0].subs(S, self.scale.formula) if single else self._bare(self._mean_at)
+        if single and single[0] != written:
+            steps.append(step("in stable primitives", single[0], "", "E[X | e]"))
+        return Moment(text(written), latex(written), tuple(candidates), self._truth(regimes, self.law.value), plain)
+
+    def _closed_variance(self, steps: list[Step]) -> Moment:
+        regimes = self._by_home(self._variance_at)
+        single = self._threshold()
+        if single is not None:
+            steps.append(step("variance of two values", single, "", "Var[X | e]"))
+            trees = (self.frozen(single, floored=True), self.frozen(regimes, floored=True))
+            return Moment(text(single), latex(single), trees, self._truth(regimes, sympy.Integer(0)), single.subs(S, self.scale.formula))
+        written = self._by_home(lambda home: self._variance_at(home, clamp=False))
+        if isinstance(regimes, sympy.Piecewise):
+            steps.append(
+                step("variance: around the piece where the energy lies, Var home + 2 Cov + Var of the ramps", written, "", "Var[X | e]")
+            )
+        else:
+            steps.append(step("variance", written, "", "Var[X | e]"))
+        candidates = (self.frozen(regimes, floored=True), self.rule.variance(self.rule.expectation()))
+        return Moment(text(written), latex(written), candidates, self._truth(regimes, sympy.Integer(0)), self._bare(self._variance_at))
+
+    def _bare(self, form: Any) -> Any:
+        """Case by case with the scale's formula, without the clamps that keep cases apart in floats."""
+        return self._by_home(lambda home: form(home, clamp=False)).subs(S, self.scale.formula)
+
+    def under_gaussian(self) -> tuple[Scalar, Scalar] | None:
+        """Mean and variance for an energy N(m, v)."""
+        if not constant_noise(self.law):
+            return None
+        noisy = _NoiseForm(self.law, self.base, Scale(S, None), self.at, self.parts)
+        try:
+            return total_noise(noisy._by_home(noisy._mean_at), noisy._by_home(noisy._variance_at), self.law.scale)
+        except NoClosedForm:
+            return None
+
+    def _numeric_mean(self, steps: list[Step], reason: str) -> Moment:
+        shown = sympy.Function("Q")(self.law.value.subs(Y, E + self.s * _N))
+        steps.append(step(f"no closed form ({reason}): Gauss quadrature Q over the noise, piece by piece", shown, "", "E[X | e]"))
+        integral = f"∫ ({text(self.law.value.subs(Y, E + self.s * _N))})·{self.base.density_text} dn"
+        drawn = rf"\int \left({latex(self.law.value.subs(Y, E + self.s * _N))}\right) {self.base.density_latex}\,dn"
+        return Moment(integral, drawn, (self.rule.expectation(),), None)
+
+    def _numeric_variance(self, mean: Moment, steps: list[Step], reason: str) -> Moment:
+        value = self.law.value.subs(Y, E + self.s * _N)
+        steps.append(
+            step(
+                f"variance: no closed form ({reason}): Gauss quadrature Q",
+                sympy.Function("Q")((value - sympy.Symbol("E")) ** 2),
+                "",
+                "Var[X | e]",
+            )
+        )
+        integral = f"∫ ({text(value)} - E)^2·{self.base.density_text} dn"
+        drawn = rf"\int \left({latex(value)} - \mathbb{{E}}\right)^2 {self.base.density_latex}\,dn"
+        return Moment(integral, drawn, (self.rule.variance(mean.candidates[0]),), None)
+
+    @cached_property
+    def rule(self) -> NoiseRule:
+        """Gauss quadrature with as many points as it takes for twice as many to change nothing."""
+        return settled(NoiseRule(self.base, self.parts, freeze(self.at), self.frozen(self.s, floored=True)))
+
+    def _truth(self, regimes: Any, without_noise: Any) -> Truth:
+        """The exact formula, and where the scale is 0 what remains."""
+        exact, certain = shared(self.frozen(regimes)), freeze(without_noise.subs(Y, E))
+        scale = freeze(self.scale.formula)
+
+        def evaluate(e: Any) -> tuple[Any, Any]:
+            if self.scale.vanishes_at is not None and dual(scale, "e", e=e) == (mp.zero, mp.zero):
+                return dual(certain, "e", e=e)
+            return dual(exact, "e", e=e)
+
+        return evaluate
+
+    def _by_home(self, form: Any) -> Any:
+        """``form`` of the piece that ``at`` lies in, case by case."""
+        if len(self.parts) == 1:
+            return form(0)
+        if self.at == 0:
+            return form(next(k for k, part in enumerate(self.parts) if part.low < 0 <= part.high or part.low <= 0 < part.high))
+        cases = [(form(k), part.high > E) for k, part in enumerate(self.parts[:-1])]
+        return sympy.Piecewise(*cases, (form(len(self.parts) - 1), True), evaluate=False)
+
+    def _far(self, home: int, functions: list[Any], clamp: bool = True) -> Any:
+        """E of a function that is ``functions[k]`` on piece k and 0 at home."""
+        total = sympy.Integer(0)
+        for k in range(home + 1, len(self.parts)):
+            b = self.parts[k].low
+            z = (self.at - b) / self.s
+            total += beyond(self.base, functions[k] - functions[k - 1], Y, b, self.s, sympy.Min(0, z) if clamp else z, True)
+        for k in range(home - 1, -1, -1):
+            b = self.parts[k].high
+            z = (self.at - b) / self.s
+            total += beyond(self.base, functions[k] - functions[k + 1], Y, b, self.s, sympy.Max(0, z) if clamp else z, False)
+        return total
+
+    def _mean_at(self, home: int, clamp: bool = True) -> Any:
+        inner = self.parts[home].polynomial
+        rest = [sympy.expand(part.polynomial - inner) for part in self.parts]
+        return whole(self.base, inner, Y, self.at, self.s) + self._far(home, rest, clamp)
+
+    def _variance_at(self, home: int, clamp: bool = True) -> Any:
+        inner = self.parts[home].polynomial
+        mean = whole(self.base, inner, Y, self.at, self.s)
+        own = sympy.expand(whole(self.base, sympy.expand(inner**2), Y, self.at, self.s) - sympy.expand(mean**2))
+        rest = [sympy.expand(part.polynomial - inner) for part in self.parts]
+        if not any(rest):
+            return own
+        second = [sympy.expand(r * r + 2 * (inner - mean) * r) for r in rest]
+        return own + self._far(home, second, clamp) - self._far(home, rest, clamp) ** 2
+
+    # ---- one formula for all energies
+
+    def _single(self) -> list[Any]:
+        """Forms without cases: from one piece for all energies, plainest first."""
+        found: list[Any] = []
+        if len(self.parts) == 2 and self.base.symmetric:
+            low, high = (part.polynomial for part in self.parts)
+            if sympy.expand(low + high) == 0 and not high.has(Y) and not high.has(E):
+                centred = self.base.centred((self.at - self.parts[0].high) / self.s)
+                found += [] if centred is None else [high * centred]
+        if len(self.parts) == 1 or self._ramp_powers() < 0:
+            return found
+        if not all(self.base.everywhere(k) for k in range(self._ramp_powers() + 1) if self._uses(k)):
+            return found
+        order = sorted(range(len(self.parts)), key=lambda k: (_cancellation(self.parts[k]), k))
+        return [*found, *(self._mean_at(k, clamp=False) for k in order[:2])]
+
+    def _threshold(self) -> Any | None:
+        """(b - a)²·P(a)·P(b) of a node with two values whose probabilities hold everywhere."""
+        if len(self.parts) != 2 or any(part.polynomial.has(Y, E) for part in self.parts) or not self.base.everywhere(0):
+            return None
+        z = (self.at - self.parts[0].high) / self.s
+        above, below = self.base.ramp(0, z), self.base.fall(0, z)
+        return logistic_density((self.parts[1].polynomial - self.parts[0].polynomial) ** 2 * above * below)
+
+    def _uses(self, power: int) -> bool:
+        return any(power == k for k in self._powers())
+
+    def _powers(self) -> list[int]:
+        u = sympy.Symbol("u")
+        found: list[int] = []
+        for left, right in itertools.pairwise(self.parts):
+            jump = sympy.expand((right.polynomial - left.polynomial).subs(Y, left.high + u))
+            found += [k for (k,), c in sympy.Poly(jump, u).terms() if c != 0]
+        return found
+
+    def _ramp_powers(self) -> int:
+        """The highest power of a ramp; -1 where jumps are no polynomials, or there is none."""
+        if any(part.degree < 0 for part in self.parts):
+            return -1
+        return max(self._powers(), default=-1)
+
+    def _written_mean(self) -> Any:
+        """The expectation as people write it."""
+        if self._ramp_powers() < 0 or self.at != E:
+            return self._by_home(lambda home: self._mean_at(home, clamp=False))
+        home = min(range(len(self.parts)), key=lambda k: (_cancellation(self.parts[k]), k))
+        single = self._single()
+        if not single:
+            return self._by_home(lambda home: self._mean_at(home, clamp=False))
+        form = self._mean_at(home, clamp=False)
+        return sympy.expand(form.replace(NormRamp, lambda w: w * NormCdf(w) + NormPdf(w))) if form.has(NormRamp) else form
+
+    def _ramps(self) -> Any:
+        home = min(range(len(self.parts)), key=lambda k: (_cancellation(self.parts[k]), k))
+        total = self.parts[home].polynomial
+        step_function = sympy.Function("1")
+        for k in range(home + 1, len(self.parts)):
+            total += _ramp(self.parts[k].polynomial - self.parts[k - 1].polynomial, self.parts[k].low, True, step_function)
+        for k in range(home - 1, -1, -1):
+            total += _ramp(self.parts[k].polynomial - self.parts[k + 1].polynomial, self.parts[k].high, False, step_function)
+        return total
+
+
+def _ramp(jump: Any, at: Any, rising: bool, indicator: Any) -> Any:
+    u = sympy.Symbol("u")
+    distance = Y - at if rising else at - Y
+    moved = sympy.expand(jump.subs(Y, at + u if rising else at - u))
+    if not moved.is_polynomial(u):
+        return jump * indicator(distance > 0)
+    return sum(
+        (c * (sympy.Max(0, distance) ** k if k else indicator(distance > 0)) for (k,), c in sympy.Poly(moved, u).terms()), sympy.Integer(0)
+    )
 
 
 def _cancellation(piece: Piece) -> int:
@@ -123,159 +388,31 @@ def _cancellation(piece: Piece) -> int:
     around 0 few with what holds there."""
     if piece.polynomial == 0:
         return 0
-    if piece.degree == 0 and abs(piece.polynomial) <= 16:
+    if piece.degree == 0 and piece.polynomial.is_number and abs(piece.polynomial) <= 16:
         return 1
     return 2 if piece.low <= 0 <= piece.high else 3
 
 
-def _between(difference: Any, at: Any, rising: bool) -> list[_Ramp]:
-    u = sympy.Symbol("u")
-    shifted = sympy.Poly(sympy.expand(difference.subs(Y, at + u if rising else at - u)), u)
-    return [_Ramp(c, power, at, rising) for (power,), c in reversed(shifted.terms()) if c != 0]
-
-
-def _written(anchor: Any, terms: tuple[_Ramp, ...]) -> Any:
-    total = anchor
-    for term in terms:
-        distance = Y - term.at if term.rising else term.at - Y
-        total += term.coefficient * (sympy.Max(0, distance) ** term.power if term.power else sympy.Function("1")(distance > 0))
-    return total
-
-
-def _divergence(law: Noise, part: Any) -> str:
-    """Why the integral of exp(polynomial of y) against the noise does not exist; empty where it does, or where this cannot be told."""
-    # inside another function, such as min(1, exp(y)), it may well converge
-    if part != law.value or not isinstance(part, sympy.exp) or not part.args[0].is_polynomial(Y) or not law.scale.is_number:
-        return ""
-    exponent = sympy.Poly(part.args[0], Y)
-    top, s = exponent.LC(), abs(law.scale)
-    # the noise's log-density falls like n²/2 (normal) or |n| (logistic); an even power with a negative sign falls too
-    order = 2 if law.base == "normal" else 1
-    rate = sympy.Rational(1, 2) if law.base == "normal" else sympy.Integer(1)
-    grows = exponent.degree() % 2 == 1 or top > 0
-    if not grows or exponent.degree() < order or s == 0:
-        return ""
-    if exponent.degree() == order and abs(top) * s**order < rate:
-        return ""
-    end = "infinity" if top > 0 else "minus infinity"
-    return f"the integral of `{text(part)}` does not converge at y = {end}: it outgrows the tail of the {law.base} noise"
-
-
-def _expectation(base: Base, anchor: Any, terms: tuple[_Ramp, ...], scale: Scale) -> tuple[Any, Any]:
-    """The expectation as people write it, and in the form that is computed."""
-    s = scale.symbol
-    coefficients = sympy.Poly(sympy.expand(anchor.subs(Y, E + s * _N)), _N).terms() if anchor.has(Y) else [((0,), anchor)]
-    written = stable = sum((c * base.moment(power) for (power,), c in coefficients), sympy.Integer(0))
-    for term in terms:
-        distance = E - term.at if term.rising else term.at - E
-        z = distance / s
-        moment = base.ramp_moment(term.power, z)
-        if moment is None:
-            raise Refusal(
-                "CG503", f"no closed form is known for this expectation under {base.symbol}", "value",
-                why=f"it needs the expectation of a ramp to the power {term.power}", help="use the base `normal`, or pieces of degree 1",
-            )  # fmt: skip
-        plain = moment.replace(NormRamp, lambda w: w * NormCdf(w) + NormPdf(w))
-        written += sympy.expand(term.coefficient * s**term.power * plain)
-        if term.power == 1 and s != scale.floored:
-            # W_1(z) = max(0, z) + W_1(-|z|): exact also where s, and with it the noise, disappears
-            far = -sympy.Abs(distance) / scale.floored
-            stable += term.coefficient * (sympy.Max(0, distance) + s * base.ramp_moment(1, far))
-        elif term.power > 1 and s != scale.floored:
-            # the same for powers: s^k W_k(z) = E (d + s n)^k - (-1)^k s^k W_k(-z)
-            far = s**term.power * base.ramp_moment(term.power, -sympy.Abs(distance) / scale.floored)
-            whole = sum(c * base.moment(k) for (k,), c in sympy.Poly((distance + s * _N) ** term.power, _N).terms())
-            stable += term.coefficient * sympy.Piecewise((whole - (-1) ** term.power * far, distance > 0), (far, True))
-        else:
-            stable += term.coefficient * s**term.power * base.ramp_moment(term.power, distance / scale.floored)
-    if len(terms) == 1 and terms[0].power == 0 and terms[0].coefficient == -2 * anchor:
-        stable = -anchor * base.centred((E - terms[0].at if terms[0].rising else terms[0].at - E) / scale.floored)
-    return written, stable
-
-
-def _integral(parts: tuple[Piece, ...], law: Noise, s: Any) -> Step:
-    density, latex_density = ("φ(n)", r"\varphi(n)") if law.base == "normal" else ("σ(n)·σ(-n)", r"\sigma(n)\sigma(-n)")
-    cuts = ", ".join(text(part.high) for part in parts[:-1])
+def _integral(parts: tuple[Piece, ...], law: Noise, base: Base, s: Any) -> Step:
     integrand = law.value.subs(Y, E + s * _N)
     return Step(
-        f"expectation: an integral over the noise, split where Y crosses {cuts}" if cuts else "expectation: an integral over the noise",
-        f"E[X | e] = ∫ ({text(integrand)})·{density} dn",
-        rf"E[X \mid e] = \int \left({latex(integrand)}\right) {latex_density}\,dn",
+        "expectation: an integral over the noise" + (", split at these points" if len(parts) > 1 else ""),
+        f"E[X | e] = ∫ ({text(integrand)})·{base.density_text} dn",
+        rf"E[X \mid e] = \int \left({latex(integrand)}\right) {base.density_latex}\,dn",
         "eq. 9",
     )
 
 
 def _slope(parts: tuple[Piece, ...]) -> Any:
     """The slope of value(y) far to the left."""
-    return parts[0].polynomial.coeff(Y, 1) if parts[0].degree == 1 else sympy.Integer(0)
+    first = parts[0]
+    return first.polynomial.coeff(Y, 1) if first.degree == 1 and not first.polynomial.has(E) else sympy.Integer(0)
 
 
 def _pathwise(parts: tuple[Piece, ...]) -> bool:
     """Whether the draw's derivative is an unbiased gradient: value is continuous and not constant."""
-    joined = all(
-        sympy.expand(left.polynomial.subs(Y, left.high) - right.polynomial.subs(Y, left.high)) == 0
-        for left, right in itertools.pairwise(parts)
-    )
-    return joined and any(part.degree > 0 for part in parts)
-
-
-def _likelihood(base: Base, parts: tuple[Piece, ...], s: Any) -> tuple[Any | None, str]:
-    """log p(x | e): probabilities of the atoms, densities of the strictly monotone pieces, by change of variables."""
-    if any(part.degree > 1 for part in parts):
-        return None, f"a piece of degree {max(p.degree for p in parts)} is not inverted"
-    atoms: dict[Any, list[Any]] = {}
-    branches: list[tuple[Any, Any, Any]] = []
-    for part in parts:
-        low = -sympy.oo if part.low is -sympy.oo else (part.low - E) / s
-        high = sympy.oo if part.high is sympy.oo else (part.high - E) / s
-        if part.degree == 0:
-            atoms.setdefault(part.polynomial, []).append(_log_probability(base, low, high))
-            continue
-        slope, shift = part.polynomial.coeff(Y, 1), part.polynomial.coeff(Y, 0)
-        inverse = (X - shift) / slope
-        ends = sorted([part.low * slope + shift, part.high * slope + shift], key=float)
-        density = base.log_density((inverse - E) / s) - sympy.log(s) - sympy.log(sympy.Abs(slope))
-        branches.append((ends[0], ends[1], density.subs(X, _off_atoms(parts, slope * E + shift))))
-    cases = [(_either(logs), sympy.Eq(X, state)) for state, logs in atoms.items()]
-    bounds = sorted({end for low, high, _ in branches for end in (low, high)}, key=float)
-    continuous: list[tuple[Any, Any, Any]] = []
-    for low, high in itertools.pairwise(bounds):
-        logs = [density for a, b, density in branches if a <= low and high <= b]
-        if logs:
-            _append(continuous, low, high, _either(logs))
-    merged = [(log, _between_bounds(low, high)) for low, high, log in continuous]
-    if not cases and len(merged) == 1 and merged[0][1] is sympy.true:
-        return merged[0][0], ""
-    return sympy.Piecewise(*cases, *merged, (-sympy.oo, True), evaluate=False), ""
-
-
-def _off_atoms(parts: tuple[Piece, ...], middle: Any) -> Any:
-    """x, but the middle of the density where x is an atom: the case not taken must not overflow, or its gradient is not 0 but undefined."""
-    atoms = sorted({part.polynomial for part in parts if part.degree == 0}, key=sympy.default_sort_key)
-    return sympy.Piecewise((middle, sympy.Or(*(sympy.Eq(X, atom) for atom in atoms))), (X, True), evaluate=False) if atoms else X
-
-
-def _append(intervals: list[tuple[Any, Any, Any]], low: Any, high: Any, log: Any) -> None:
-    """Add an interval with its log-density, joined to the last one where they touch and agree."""
-    if intervals and intervals[-1][1] == low and sympy.expand(intervals[-1][2] - log) == 0:
-        low = intervals.pop()[0]
-    intervals.append((low, high, log))
-
-
-def _between_bounds(low: Any, high: Any) -> Any:
-    conditions = [] if low is -sympy.oo else [sympy.Ge(X, low)]
-    if high is not sympy.oo:
-        conditions.append(sympy.Lt(X, high))
-    return sympy.And(*conditions)
-
-
-def _log_probability(base: Base, low: Any, high: Any) -> Any:
-    if low is -sympy.oo and high is sympy.oo:
-        return sympy.Integer(0)
-    if low is -sympy.oo:
-        return base.log_cdf(high)
-    return base.log_cdf(-low) if high is sympy.oo else base.log_interval(low, high)
-
-
-def _either(logs: list[Any]) -> Any:
-    return logs[0] if len(logs) == 1 else LogSumExp(*logs)
+    for left, right in itertools.pairwise(parts):
+        gap = sympy.expand(left.polynomial.subs(Y, left.high) - right.polynomial.subs(Y, left.high))
+        if gap != 0 and not (gap.is_comparable and abs(sympy.N(gap, 40)) < 1e-30):
+            return False
+    return any(part.degree != 0 for part in parts)

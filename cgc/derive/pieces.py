@@ -1,30 +1,35 @@
-"""Piecewise polynomials in y: where the pieces are, as exact numbers."""
+"""Piecewise functions of y: where the pieces are. Break points between polynomials are exact, others are found numerically."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
+import mpmath
+import numpy as np
 import sympy
+from mpmath import mp
 from sympy.core.relational import Relational
 
-from cgc.families.forms import Y
+from cgc.families.forms import E, Y
+from cgc.formula.freeze import freeze
+from cgc.formula.numeric import array
+from cgc.formula.numeric import value as evaluate
 
 _LIMIT = 64
-_DEGREE = 16
-# beyond this, floats keep no digit of an energy that is added
-_LARGEST = 10**12
+_DEGREE = 64
 
 
-class NotPiecewisePolynomial(Exception):
-    """Carries the part of the expression that is not."""
+class NoPieces(Exception):
+    """A function that has no pieces with fixed break points; carries the part of the expression that has none."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A polynomial in y on the open interval (low, high)."""
+    """A smooth expression in y (most often a polynomial) on the open interval (low, high)."""
 
     low: Any
     high: Any
@@ -32,18 +37,24 @@ class Piece:
 
     @property
     def degree(self) -> int:
-        """Degree in y; 0 for a constant."""
-        return 0 if not self.polynomial.has(Y) else int(sympy.degree(self.polynomial, Y))
+        """Degree in y; 0 for a constant, -1 for what is no polynomial in y."""
+        if not self.polynomial.has(Y):
+            return 0
+        return int(sympy.degree(self.polynomial, Y)) if self.polynomial.is_polynomial(Y) else -1
 
 
 def pieces(value: Any) -> tuple[Piece, ...]:
-    """The pieces of a function of y, from left to right; neighbours differ. Raises NotPiecewisePolynomial."""
-    result = tuple(_merge(_split(value)))
-    for piece in result:
-        numbers = [piece.low, piece.high, *sympy.Poly(piece.polynomial, Y).all_coeffs()]
-        if piece.degree > _DEGREE or any(_LARGEST < abs(number) < sympy.oo for number in numbers):
-            raise NotPiecewisePolynomial(piece.polynomial)
-    return result
+    """The pieces of a function of y, from left to right; neighbours differ. Raises NoPieces."""
+    return tuple(_merge(_split(value)))
+
+
+def largest_number(parts: tuple[Piece, ...]) -> Any:
+    """The largest break point or coefficient of pieces."""
+    numbers: list[Any] = [sympy.Integer(0)]
+    for piece in parts:
+        coefficients = sympy.Poly(piece.polynomial, Y).all_coeffs() if piece.degree >= 0 else []
+        numbers += [abs(n) for n in (piece.low, piece.high, *coefficients) if n.is_number and not n.is_infinite]
+    return max(numbers, key=float)
 
 
 def inside(piece: Piece) -> Any:
@@ -56,8 +67,8 @@ def inside(piece: Piece) -> Any:
 
 
 def _split(value: Any) -> list[Piece]:
-    if not value.has(Y) and not value.is_comparable:  # sympy cannot order it among break points
-        raise NotPiecewisePolynomial(value)
+    if not value.has(Y, E) and not value.is_comparable:  # sympy cannot order it among break points
+        raise NoPieces(value)
     if not value.has(Y) or value == Y:
         return [Piece(-sympy.oo, sympy.oo, value)]
     if value.is_Add or value.is_Mul:
@@ -74,17 +85,23 @@ def _split(value: Any) -> list[Piece]:
         parts = _split(value.args[0])
         return _choose(parts, [Piece(p.low, p.high, -p.polynomial) for p in parts], lambda a, b: a >= b)
     if isinstance(value, sympy.sign):
-        return _combine([_at_roots(_split(value.args[0]))], lambda p, at: sympy.sign(p.subs(Y, at)), with_point=True)
+        return _combine([_at_roots(_split(value.args[0]))], _sign_at, with_point=True)
     if isinstance(value, sympy.Piecewise):
         return _cases(value)
-    raise NotPiecewisePolynomial(value)
+    if value.is_Pow and not value.base.has(Y):
+        raise NoPieces(value)
+    if value.is_Pow or isinstance(value, sympy.Function):
+        outer = (lambda *inner: inner[0] ** value.exp) if value.is_Pow else value.func
+        arguments = value.args[:1] if value.is_Pow else value.args
+        return _combine([_split(argument) for argument in arguments], outer)
+    raise NoPieces(value)
 
 
 def _refine(functions: list[list[Piece]]) -> list[tuple[Any, Any, list[Any]]]:
     """Common intervals of several functions, with their polynomials there."""
     ends = _sorted({p.low for f in functions for p in f} | {p.high for f in functions for p in f})
     if len(ends) > _LIMIT:
-        raise NotPiecewisePolynomial(sympy.Symbol(f"more than {_LIMIT} pieces"))
+        raise NoPieces(sympy.Symbol(f"more than {_LIMIT} pieces"))
     rows = []
     for low, high in itertools.pairwise(ends):
         point = inside(Piece(low, high, 0))
@@ -108,16 +125,44 @@ def _roots(polynomial: Any, low: Any, high: Any) -> list[Any]:
     """The real roots in the open interval, ascending."""
     if not polynomial.has(Y):
         return []
+    if not polynomial.is_polynomial(Y):
+        return [root for root in _numeric_roots(polynomial) if low < root < high]
     poly = sympy.Poly(polynomial, Y)
+    if any(c.has(E) for c in poly.all_coeffs()):
+        raise NoPieces(polynomial)
     if poly.degree() == 1:
         found = [-poly.nth(0) / poly.nth(1)]
+    elif not all(c.is_Rational for c in poly.all_coeffs()) or poly.degree() > 8:
+        found = _numeric_roots(polynomial)
     else:
-        if not all(c.is_Rational for c in poly.all_coeffs()) or poly.degree() > 8:
-            raise NotPiecewisePolynomial(polynomial)
         found = list(dict.fromkeys(poly.real_roots()))
         if any(root.has(sympy.CRootOf) for root in found):
-            raise NotPiecewisePolynomial(polynomial)
+            found = _numeric_roots(polynomial)
     return [root for root in _sorted(set(found)) if low < root < high]
+
+
+def _numeric_roots(function: Any) -> list[Any]:
+    """Changes of sign of a function of y, to 40 digits; whole numbers and simple fractions are recognised."""
+    if function.has(E):
+        raise NoPieces(function)
+    tree = freeze(function)
+    side = np.sinh(np.linspace(1e-4, np.arcsinh(1e4), 6000)) * 1.000173
+    grid = np.concatenate([-side[::-1], side])
+    with np.errstate(all="ignore"):
+        values = np.broadcast_to(array(tree, y=grid), grid.shape)
+    if not np.isfinite(values).any():
+        raise NoPieces(function)
+    changes = np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0)
+    if len(changes) > _LIMIT:
+        raise NoPieces(function)
+    found = []
+    with mp.workdps(45):
+        for k in changes:
+            root = mpmath.findroot(lambda y: evaluate(tree, y=y), (mp.mpf(grid[k]), mp.mpf(grid[k + 1])), solver="anderson", tol=1e-80)
+            near = Fraction(str(mpmath.nstr(root, 40))).limit_denominator(1000)
+            exact = abs(mp.mpf(near.numerator) / near.denominator - root) < mp.mpf(10) ** -35
+            found.append(sympy.Rational(near.numerator, near.denominator) if exact else sympy.Rational(mpmath.nstr(root, 40)))
+    return found
 
 
 def _at_roots(function: list[Piece]) -> list[Piece]:
@@ -128,12 +173,23 @@ def _at_roots(function: list[Piece]) -> list[Piece]:
     return result
 
 
+def _sign_at(polynomial: Any, point: Any) -> Any:
+    """The sign that a difference has all over a part, from one point inside."""
+    found = polynomial.subs(Y, point)
+    if not found.is_number:
+        raise NoPieces(polynomial)
+    return sympy.sign(found) if found.is_comparable else sympy.sign(sympy.N(found, 30))
+
+
 def _choose(left: list[Piece], right: list[Piece], better: Callable[[Any, Any], Any]) -> list[Piece]:
     result = []
     for low, high, (p, q) in _refine([left, right]):
+        if sympy.expand(p - q) == 0:
+            result.append(Piece(low, high, p))
+            continue
         for part in _at_roots([Piece(low, high, sympy.expand(p - q))]):
             point = inside(part)
-            result.append(Piece(part.low, part.high, p if better(p.subs(Y, point), q.subs(Y, point)) else q))
+            result.append(Piece(part.low, part.high, p if better(_sign_at(p - q, point), 0) else q))
     return _merge(result)
 
 

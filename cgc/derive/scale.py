@@ -39,19 +39,16 @@ class Scale:
         return self.formula if self.formula == 1 else S
 
     @property
-    def floored(self) -> Any:
-        """The symbol, kept from 0 where the formula may come near it."""
-        return self.symbol if self.formula.is_number else sympy.Max(self.symbol, _FLOOR)
-
-    @property
     def zero(self) -> bool:
         return bool(self.formula.is_zero)
 
 
-def drawn_scale(law: Noise) -> Any:
-    """The factor of the noise in a draw, as a function of e; it may be negative."""
-    # the noise is symmetric, so its scale needs no absolute value unless it has a floor
-    return law.scale if law.scale_min is None else sympy.Max(sympy.Abs(law.scale), law.scale_min)
+def drawn_scale(law: Noise, symmetric: bool = True) -> Any:
+    """The factor of the noise in a draw, as a function of e; it may be negative where the noise is symmetric."""
+    # a symmetric noise's scale needs no absolute value unless it has a floor
+    if law.scale_min is not None:
+        return sympy.Max(sympy.Abs(law.scale), law.scale_min)
+    return law.scale if symmetric or law.scale.is_nonnegative else sympy.Abs(law.scale)
 
 
 def scale_of(law: Noise) -> Scale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cgc.derive.derivation import Derivation, Refusal
-from cgc.derive.derive import derive
+from cgc.derive.limit import derive_within
 from cgc.derive.scale import scale_of
 from cgc.families.forms import Noise
 from cgc.source.diagnostics import Diagnostic, Label, SpecError
@@ -29,26 +29,26 @@ def derive_spec(spec: Spec) -> Derivations:
     """Derive every family that a component uses. Raises SpecError with all findings."""
     derived: dict[str, Derivation] = {}
     canonical: dict[str, str] = {}
-    known: dict[tuple[object, str | None], str] = {}
+    known: dict[tuple[object, str | None, bool], str] = {}
     findings: list[Diagnostic] = []
     used = [family for family in spec.families if any(c.family == family.name for c in spec.components)]
     # an alias has the same content: the family that was declared first gives its name; a nameless one is called after its kind
     inline = {component.name for component in spec.components}
     for family in sorted(spec.families, key=lambda family: family.name in inline):
         name = family.name if family.name not in inline or family.kind in known.values() else family.kind
-        known.setdefault((family.law, family.emit), name)
+        known.setdefault((family.law, family.emit, family.closed), name)
     for family in spec.families:
-        if known[family.law, family.emit] != family.name and family not in used:
+        if known[family.law, family.emit, family.closed] != family.name and family not in used:
             continue
         try:
             # also where no component uses it: a mistake is a mistake
-            derivation = derive(family.law, family.emit)
+            derivation = derive_within(family.law, family.emit, family.closed)
         except Refusal as refusal:
-            findings.append(_diagnostic(refusal, family))
+            findings.append(refused(refusal, family))
             continue
         if family not in used:
             continue
-        name = known[family.law, family.emit]
+        name = known[family.law, family.emit, family.closed]
         canonical[family.name] = name
         derived[name] = derivation
     for component in spec.components:
@@ -60,7 +60,8 @@ def derive_spec(spec: Spec) -> Derivations:
     return Derivations(tuple(derived.items()), tuple(canonical.items()), tuple(warnings))
 
 
-def _diagnostic(refusal: Refusal, family: Family) -> Diagnostic:
+def refused(refusal: Refusal, family: Family) -> Diagnostic:
+    """A refusal at the field of the family that is at fault."""
     span = family.place(refusal.field) if refusal.field else family.span
     if refusal.field == "std" and "std" not in dict(family.fields):
         span = family.place("scale")
@@ -85,7 +86,7 @@ def _output(component: Component, family: Family, derivation: Derivation) -> lis
             ]
     if derivation.log_likelihood is None:
         message = f"output `{component.name}` has no likelihood: {derivation.no_likelihood}"
-        return [Diagnostic("CG511", message, component.span, help="use a family whose value(y) is piecewise linear")]
+        return [Diagnostic("CG511", message, component.span, help="use a family whose states have a probability or a density")]
     return []
 
 

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
@@ -32,12 +32,14 @@ class Family(BaseModel):
     """A node family: its fields as a spec writes them, and its density in one of the general forms.
 
     A subclass declares ``kind: Literal["…"]``, its fields, and :meth:`law`; its docstring's first line is what ``cgc families`` shows.
-    ``emit`` names the approximation of the expectation that the network should compute.
+    ``emit`` names the approximation of the expectation that the network should compute; ``route: quadrature`` has moments computed
+    numerically where closed forms would be too large.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     emit: EmitName | None = None
+    route: Literal["quadrature"] | None = None
 
     def law(self) -> Law:
         """The density, in a general form."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 import sympy
 
-Base = Literal["normal", "logistic"]
+Base = Literal["normal", "logistic", "laplace", "uniform", "gumbel", "exponential"]
 
 E = sympy.Symbol("e", real=True)
 X = sympy.Symbol("x", real=True)
@@ -42,10 +42,10 @@ class Indicators:
 
 @dataclass(frozen=True)
 class Noise:
-    """X = value(Y), Y = e + scale · noise, the noise standard normal or standard logistic (paper, eq. 10-11).
+    """X = value(Y), Y = e + scale · noise, the noise one of six standard ones (paper, eq. 10-11).
 
     ``scale`` is an expression in e (its absolute value counts; where ``scale_min`` is given, no less than that); zero means the
-    deterministic node X = value(e). ``value`` is an expression in y.
+    deterministic node X = value(e). ``value`` is an expression in y and e.
     """
 
     base: Base
@@ -54,7 +54,59 @@ class Noise:
     scale_min: sympy.Expr | None = None
 
 
-Law = FiniteExponential | Indicators | Noise
+@dataclass(frozen=True)
+class Support:
+    """Where a density lives: all numbers from ``low`` to ``high``, or with ``whole`` the whole numbers there."""
+
+    low: sympy.Expr
+    high: sympy.Expr
+    whole: bool = False
+
+
+REALS = Support(-sympy.oo, sympy.oo)
+NONNEGATIVE = Support(sympy.S.Zero, sympy.oo)
+INTEGERS = Support(-sympy.oo, sympy.oo, whole=True)
+NONNEGATIVE_INTEGERS = Support(sympy.S.Zero, sympy.oo, whole=True)
+
+
+@dataclass(frozen=True)
+class Density:
+    """p(x | e) ∝ exp(log_density(x, e)) on ``support``: an interval, whole numbers, or finitely many states (paper, eq. 7).
+
+    The density need not be normalised. The feature that children see is ``feature``, an expression in x.
+    """
+
+    support: Support | tuple[sympy.Expr, ...]
+    log_density: sympy.Expr
+    feature: sympy.Expr = X
+
+
+@dataclass(frozen=True)
+class Gated:
+    """X = value(e) · 1[B = open], B ~ Bernoulli(prob(e)): a value that a gate lets pass (paper, eq. 12-13)."""
+
+    value: sympy.Expr
+    prob: sympy.Expr
+    open: bool = True
+
+
+@dataclass(frozen=True)
+class MaxOf:
+    """X = max(Y₁, Y₂) of two independent Gaussians with means and standard deviations that are expressions in e."""
+
+    means: tuple[sympy.Expr, sympy.Expr]
+    stds: tuple[sympy.Expr, sympy.Expr]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """X follows ``laws[k]`` with a probability proportional to ``weights[k]``, an expression in e. All laws show x itself."""
+
+    weights: tuple[sympy.Expr, ...]
+    laws: tuple[Law, ...]
+
+
+Law = FiniteExponential | Indicators | Noise | Density | Gated | MaxOf | Mixture
 
 
 def features(law: Law) -> int:

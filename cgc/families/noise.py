@@ -3,15 +3,15 @@
 from typing import Literal
 
 from cgc.families.base import Family
-from cgc.families.forms import Noise, Y
+from cgc.families.forms import Base, Noise, Y
 from cgc.formula.fields import FormulaOfEnergy, FormulaOfNoise, exact
 
 
 class NoiseFamily(Family):
-    """X = value(Y), Y = e + scale·noise, with standard normal or logistic noise."""
+    """X = value(Y), Y = e + scale·noise, with one of six standard noises."""
 
     kind: Literal["noise"]
-    base: Literal["normal", "logistic"]
+    base: Base
     scale: FormulaOfEnergy = exact(1)
     value: FormulaOfNoise = Y
     scale_min: FormulaOfEnergy | None = None

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from cgc.formula.parse import FormulaError, evaluate, parse
 
-_EXPRESSION_SCHEMA = {"type": ["number", "string"], "description": "a number or an expression"}
+EXPRESSION_SCHEMA = {"type": ["number", "string"], "description": "a number or an expression"}
 
 
 def exact(value: int | float) -> sympy.Rational:
@@ -39,7 +39,8 @@ def _from(error: FormulaError) -> PydanticCustomError:
     return mistake(error.code, error.message, error.offset, error.length, error.help)
 
 
-def _number(value: Any, info: ValidationInfo) -> int | float:
+def number(value: Any, info: ValidationInfo) -> int | float:
+    """A number, or an expression over params. Raises PydanticCustomError."""
     if isinstance(value, str):
         try:
             return evaluate(value, _params(info))
@@ -53,17 +54,17 @@ def _number(value: Any, info: ValidationInfo) -> int | float:
 
 
 def _integer(value: Any, info: ValidationInfo) -> int:
-    number = _number(value, info)
-    if number != int(number):
-        raise mistake("CG305", f"expected a whole number, found {number:g}")
-    return int(number)
+    found = number(value, info)
+    if found != int(found):
+        raise mistake("CG305", f"expected a whole number, found {found:g}")
+    return int(found)
 
 
 def _formula(*names: str) -> Callable[[Any, ValidationInfo], sympy.Expr]:
     def validate(value: Any, info: ValidationInfo) -> sympy.Expr:
         if not isinstance(value, str):
-            return exact(_number(value, info))
-        symbols: dict[str, sympy.Expr] = {name: exact(number) for name, number in _params(info).items()}
+            return exact(number(value, info))
+        symbols: dict[str, sympy.Expr] = {name: exact(given) for name, given in _params(info).items()}
         symbols |= {name: sympy.Symbol(name, real=True) for name in names}
         try:
             return parse(value, symbols)
@@ -87,10 +88,11 @@ def kind_of(value: Any) -> str:
     return words.get(type(value), type(value).__name__)
 
 
-Real = Annotated[int | float, PlainValidator(_number), WithJsonSchema(_EXPRESSION_SCHEMA)]
+Real = Annotated[int | float, PlainValidator(number), WithJsonSchema(EXPRESSION_SCHEMA)]
 Integer = Annotated[
     int, PlainValidator(_integer), WithJsonSchema({"type": ["integer", "string"], "description": "a whole number or an expression"})
 ]
-FormulaOfEnergy = Annotated[sympy.Expr, PlainValidator(_formula("e")), WithJsonSchema(_EXPRESSION_SCHEMA)]
-FormulaOfNoise = Annotated[sympy.Expr, PlainValidator(_formula("y")), WithJsonSchema(_EXPRESSION_SCHEMA)]
-FormulaOfState = Annotated[sympy.Expr, PlainValidator(_formula("x")), WithJsonSchema(_EXPRESSION_SCHEMA)]
+FormulaOfEnergy = Annotated[sympy.Expr, PlainValidator(_formula("e")), WithJsonSchema(EXPRESSION_SCHEMA)]
+FormulaOfNoise = Annotated[sympy.Expr, PlainValidator(_formula("y", "e")), WithJsonSchema(EXPRESSION_SCHEMA)]
+FormulaOfState = Annotated[sympy.Expr, PlainValidator(_formula("x")), WithJsonSchema(EXPRESSION_SCHEMA)]
+FormulaOfDensity = Annotated[sympy.Expr, PlainValidator(_formula("x", "e")), WithJsonSchema(EXPRESSION_SCHEMA)]

@@ -45,11 +45,16 @@ def _unary(build: Callable[[Any], Any]) -> tuple[int, int, Callable[..., Any]]:
 # name -> (fewest arguments, most arguments, constructor). These are the functions that a density may be written with.
 FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
     "abs": _unary(sympy.Abs),
+    "binomial": (2, 2, lambda n, k: sympy.exp(sympy.loggamma(n + 1) - sympy.loggamma(k + 1) - sympy.loggamma(n - k + 1))),
     "cos": _unary(sympy.cos),
     "erf": _unary(sympy.erf),
     "exp": _unary(sympy.exp),
+    "expm1": _unary(primitives.Expm1),
+    "factorial": _unary(lambda n: sympy.exp(sympy.loggamma(n + 1))),
+    "lgamma": _unary(sympy.loggamma),
     "log": _unary(sympy.log),
     "log1p": _unary(lambda x: sympy.log(1 + x)),
+    "log_sigmoid": _unary(primitives.LogSigmoid),
     "max": (2, 8, sympy.Max),
     "min": (2, 8, sympy.Min),
     "normal_cdf": _unary(primitives.NormCdf),

@@ -13,7 +13,12 @@ _NAMES = {
     "NormPdf": ("φ", r"\varphi"), "NormCdf": ("Φ", r"\Phi"), "LogNormCdf": ("log Φ", r"\log\Phi"),
     "NormRamp": ("ramp", r"\operatorname{ramp}"),
     "LogSumExp": ("logsumexp", r"\operatorname{logsumexp}"), "LogNormInterval": ("logΔΦ", r"\log\Delta\Phi"),
-    "LogLogisticInterval": ("logΔσ", r"\log\Delta\sigma"), "Max": ("max", r"\max"), "Min": ("min", r"\min"),
+    "LogLogisticInterval": ("logΔσ", r"\log\Delta\sigma"), "Log1pSumExp": ("log1p_sum_exp", r"\operatorname{log1p\,sum\,exp}"),
+    "GumbelRamp": ("Ein∘exp", r"\operatorname{Ein}\exp"), "GumbelFall": ("E_1∘exp", r"E_1\exp"),
+    "LogGumbelUpper": ("log_gumbel_upper", r"\log\left(1-\exp(-\exp(-\cdot))\right)"),
+    "Expm1": ("expm1", r"\operatorname{expm1}"), "Log1p": ("log1p", r"\operatorname{log1p}"), "Tanh": ("tanh", r"\tanh"),
+    "Log1mExp": ("log1mexp", r"\operatorname{log1mexp}"), "LogMills": ("log_mills", r"\operatorname{log\,mills}"), "Floored": ("", ""),
+    "loggamma": ("log Γ", r"\log\Gamma"), "Max": ("max", r"\max"), "Min": ("min", r"\min"),
     "Softmax": ("softmax", r"\operatorname{softmax}"), "LogSoftmax": ("log_softmax", r"\log\operatorname{softmax}"),
 }  # fmt: skip
 
@@ -24,6 +29,31 @@ class _Text(StrPrinter):  # type: ignore[misc]
         return f"{name}({', '.join(self._print(argument) for argument in expr.args)})"
 
     _print_Max = _print_Min = _print_Function
+
+    def _print_LogisticPdf(self, expr: Any) -> str:
+        u = expr.args[0]
+        return f"σ({self._print(u)})*σ({self._print(-u)})"
+
+    def _print_NormMoment(self, expr: Any) -> str:
+        return f"W_{expr.args[0]}({self._print(expr.args[1])})"
+
+    def _print_LogisticMoment(self, expr: Any) -> str:
+        return f"(-{expr.args[0]}!·Li_{expr.args[0]}(-exp({self._print(expr.args[1])})))"
+
+    def _print_NormExcess(self, expr: Any) -> str:
+        return f"κ_{expr.args[0]}({self._print(expr.args[1])})"
+
+    def _print_ExponentialFall(self, expr: Any) -> str:
+        return f"E max(0, {self._print(expr.args[1])} - n)^{expr.args[0]}"
+
+    def _print_InverseExpm1(self, expr: Any) -> str:
+        return f"1/(exp({self._print(expr.args[0])}) - 1)"
+
+    def _print_InverseSinh2(self, expr: Any) -> str:
+        return f"1/(4*sinh({self._print(expr.args[0] / 2)})^2)"
+
+    def _print_polygamma(self, expr: Any) -> str:
+        return f"ψ{'′' * int(expr.args[0])}({self._print(expr.args[1])})"
 
     def _print_Abs(self, expr: Any) -> str:
         return f"|{self._print(expr.args[0])}|"
@@ -47,6 +77,32 @@ class _Latex(LatexPrinter):  # type: ignore[misc]
             return str(super()._print_Function(expr, exp))
         body = rf"{_NAMES[name][1]}\left({', '.join(self._print(argument) for argument in expr.args)}\right)"
         return rf"\left({body}\right)^{{{exp}}}" if exp is not None else body
+
+    def _power(self, body: str, exp: Any) -> str:
+        return rf"\left({body}\right)^{{{exp}}}" if exp is not None else body
+
+    def _print_LogisticPdf(self, expr: Any, exp: Any = None) -> str:
+        u = expr.args[0]
+        return self._power(rf"\sigma\left({self._print(u)}\right)\sigma\left({self._print(-u)}\right)", exp)
+
+    def _print_NormMoment(self, expr: Any, exp: Any = None) -> str:
+        return self._power(rf"W_{{{expr.args[0]}}}\left({self._print(expr.args[1])}\right)", exp)
+
+    def _print_LogisticMoment(self, expr: Any, exp: Any = None) -> str:
+        k, z = expr.args
+        return self._power(rf"-{k}!\operatorname{{Li}}_{{{k}}}\left(-\exp\left({self._print(z)}\right)\right)", exp)
+
+    def _print_NormExcess(self, expr: Any, exp: Any = None) -> str:
+        return self._power(rf"\kappa_{{{expr.args[0]}}}\left({self._print(expr.args[1])}\right)", exp)
+
+    def _print_ExponentialFall(self, expr: Any, exp: Any = None) -> str:
+        return self._power(rf"\mathbb{{E}}\max\left(0, {self._print(expr.args[1])} - n\right)^{{{expr.args[0]}}}", exp)
+
+    def _print_InverseExpm1(self, expr: Any, exp: Any = None) -> str:
+        return self._power(rf"\frac{{1}}{{\exp\left({self._print(expr.args[0])}\right) - 1}}", exp)
+
+    def _print_InverseSinh2(self, expr: Any, exp: Any = None) -> str:
+        return self._power(rf"\frac{{1}}{{4\sinh^2\left({self._print(expr.args[0] / 2)}\right)}}", exp)
 
     def _print_ExpBase(self, expr: Any, exp: Any = None) -> str:
         # e^{-e} would read as a power of the energy e

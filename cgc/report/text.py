@@ -39,11 +39,11 @@ def _head(model: Model) -> list[str]:
     spec, graph = model.spec, model.graph
     lines = [spec.name + (f": {spec.doc}" if spec.doc else "")]
     if spec.params:
-        lines.append(_row("params", ", ".join(f"{name} = {value:g}" for name, value in spec.params)))
-    lines.append(_row("joint", graph.factorisation()))
-    lines.append(_row("graph", _kind(model)))
-    lines += [_row("statement" if k == 0 else "", str(verdict)) for k, verdict in enumerate(graph.statements)]
-    lines.append(_row("size", f"{learned_size(model.program):,} learned parameters".replace(",", " ")))
+        lines.append(row("params", ", ".join(f"{name} = {value:g}" for name, value in spec.params)))
+    lines.append(row("joint", graph.factorisation()))
+    lines.append(row("graph", _kind(model)))
+    lines += [row("statement" if k == 0 else "", str(verdict)) for k, verdict in enumerate(graph.statements)]
+    lines.append(row("size", f"{learned_size(model.program):,} learned parameters".replace(",", " ")))
     for mode, inference in (("training", spec.train_inference), ("evaluation", spec.eval_inference)):
         words: str = inference.method
         if inference.method == "pcff":
@@ -51,7 +51,7 @@ def _head(model: Model) -> list[str]:
             words += f", sample_rate {rates}, gradient {inference.gradient}"
         if inference.method == "sample" and mode == "evaluation":
             words += f", {inference.samples} samples"
-        lines.append(_row(mode, words))
+        lines.append(row(mode, words))
     return lines
 
 
@@ -62,14 +62,15 @@ def _kind(model: Model) -> str:
     return words + (f"; nodes of {', '.join(linked)} are given, and treated as linked" if linked else "")
 
 
-def _row(name: str, value: str) -> str:
+def row(name: str, value: str) -> str:
+    """One line: what it is, and its value."""
     return f"  {name:<14}{value}".rstrip()
 
 
 def _input(model: Model, item: Input) -> list[str]:
     law = model.program.law(item.law)
     given = "given as expectations (soft clamping, section 2.3)" if item.soft else "given"
-    return [f"{item.name}  input, {_shape(item.nodes)}", _row("density", law.density), _row("values", given)]
+    return [f"{item.name}  input, {_shape(item.nodes)}", row("density", law.density), row("values", given)]
 
 
 def _shape(nodes: tuple[int, ...]) -> str:
@@ -81,15 +82,15 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     law = model.program.law(layer.law)
     role = "output" if layer.output else "component"
     lines = [f"{layer.name}  {role}, {_shape(layer.nodes)}, family {layer.law}"]
-    lines += [_row("density", law.density)]
-    lines += [_row("parent" if k == 0 else "", _contribution(c)) for k, c in enumerate(layer.contributions)]
+    lines += [row("density", law.density)]
+    lines += [row("parent" if k == 0 else "", _contribution(c)) for k, c in enumerate(layer.contributions)]
     if layer.normalised != "no":
         what = "the parents without lag; its shift is the bias" if layer.normalised == "inputs" else "the whole energy"
-        lines.append(_row("energy", f"batch normalisation of {what}"))
+        lines.append(row("energy", f"batch normalisation of {what}"))
     lines += expectation_lines(law)
     lines += list(_inference(model, layer, law))
     if layer.output and law.log_likelihood_text:
-        lines.append(_row("likelihood", f"log p(x | e) = {law.log_likelihood_text}"))
+        lines.append(row("likelihood", f"log p(x | e) = {law.log_likelihood_text}"))
     lines += _weights(model, layer)
     return lines
 
@@ -97,8 +98,8 @@ def _layer(model: Model, layer: Layer) -> list[str]:
 def _steps(law: Derivation, elsewhere: str | None, latex: bool) -> list[str]:
     """The route from density to expectation, or the layer where it has been printed already."""
     if elsewhere is not None:
-        return [_row("steps", f"as for {elsewhere}")]
-    return [_row("steps", "from density to expectation"), *step_lines(law, latex)]
+        return [row("steps", f"as for {elsewhere}")]
+    return [row("steps", "from density to expectation"), *step_lines(law, latex)]
 
 
 def _contribution(c: Contribution) -> str:
@@ -124,24 +125,24 @@ def expectation_lines(law: Derivation) -> list[str]:
     """Expectation, what is computed for it, and the check."""
     feature = "X" if law.statistic is None else "T(X)"
     name = "E[1[X = k] | e]" if isinstance(law.law, Indicators) else f"E[{feature} | e]"
-    lines = [_row("expectation", f"{name} = {law.expectation_text}")]
+    lines = [row("expectation", f"{name} = {law.expectation_text}")]
     if law.approximation is not None:
         near = law.approximation
-        lines.append(_row("computed", f"{near.name}: {near.text}"))
+        lines.append(row("computed", f"{near.name}: {near.text}"))
         exact = "equal to the exact form" if near.max_error == 0 else f"off by at most {near.max_error:.6g}, at {near.where}"
-        lines.append(_row("", exact))
+        lines.append(row("", exact))
     check = law.check
-    lines.append(_row("checked", f"against {check.against} at {check.points} points: relative difference {check.max_difference:.1e}"))
+    lines.append(row("checked", f"against {check.against} at {check.points} points: relative difference {check.max_difference:.1e}"))
     return lines
 
 
 def _inference(model: Model, layer: Layer, law: Derivation) -> Iterable[str]:
     if law.deterministic:
-        yield _row("sampling", "never: the node is a function of its energy")
+        yield row("sampling", "never: the node is a function of its energy")
         return
     gradient = "the draw carries the gradient (reparameterisation)" if not law.discrete else "a draw passes no gradient of its own"
-    yield _row("sampling", law.sampling_text)
-    yield _row("", gradient)
+    yield row("sampling", law.sampling_text)
+    yield row("", gradient)
 
 
 def step_lines(law: Derivation, latex: bool = False) -> list[str]:
@@ -156,7 +157,7 @@ def step_lines(law: Derivation, latex: bool = False) -> list[str]:
 
 def _weights(model: Model, layer: Layer) -> list[str]:
     own = [p for p in parameters(model.program) if _belongs(p, layer)]
-    return [_row("state dict" if k == 0 else "", f"{p.key} {list(p.shape)}{'' if p.learned else ' (buffer)'}") for k, p in enumerate(own)]
+    return [row("state dict" if k == 0 else "", f"{p.key} {list(p.shape)}{'' if p.learned else ' (buffer)'}") for k, p in enumerate(own)]
 
 
 def _belongs(parameter: Parameter, layer: Layer) -> bool:

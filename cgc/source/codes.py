@@ -251,13 +251,16 @@ CODES: dict[str, Code] = {
         "An impossible statistic", "A statistic is a number below 1e12 at every state of the support, and not the same at all of them."
     ),
     "CG503": Code(
-        "No closed form",
-        "The expectation of this family is not known in closed form, and this version does not approximate it.\n"
-        "Piecewise polynomials of normal noise are, up to degree 16, and piecewise linear values of logistic noise;\n"
-        "coefficients and break points are at most 1e12.",
+        "No rule for it",
+        "Neither a closed form nor a numerical rule gives the expectation of this family: its value has more break points than a\n"
+        "quadrature can follow, its density is too rough, or its numbers are beyond 1e12.",
     ),
     "CG504": Code(
-        "An impossible smallest scale", "`std_min` and `scale_min` are numbers between 1e-18 and 1e18.", "std_min: 0", "std_min: 0.1"
+        "A part of a family that is none",
+        "`std_min` and `scale_min` are numbers between 1e-18 and 1e18; `prob` lies between 0 and 1 at every energy; weights of a mixture\n"
+        "are positive; `value` and `log_density` are real numbers wherever they are asked for.",
+        "{kind: gated, value: e, prob: e}",
+        "{kind: gated, value: e, prob: sigmoid(e)}",
     ),
     "CG505": Code(
         "An impossible scale",
@@ -271,7 +274,7 @@ CODES: dict[str, Code] = {
     "CG507": Code("Nothing to replace", "`emit` replaces a function of one energy; nodes with labels have several."),
     "CG508": Code(
         "A node without a mean",
-        "The expectation is an integral over the noise; where the value outgrows the noise's tail it does not converge.",
+        "The expectation is an integral over the noise, or a density; where the integrand does not fall fast enough it does not exist.",
         "{kind: noise, base: logistic, scale: 2, value: exp(y)}",
         "{kind: noise, base: logistic, scale: 2, value: abs(y)}",
     ),
@@ -282,6 +285,24 @@ CODES: dict[str, Code] = {
         "{kind: rectified_gaussian, std: tanh(e), std_min: 0.1}",
     ),
     "CG511": Code("An output without likelihood", "The output's family has no density that can be scored."),
+    "CG512": Code(
+        "A density that does not normalise",
+        "The integral or sum of the density over its support must exist at every energy, from minus infinity to infinity.",
+        "{kind: density, support: nonnegative, log_density: e*x}",
+        "{kind: density, support: nonnegative, log_density: -x*exp(-e)}",
+    ),
+    "CG513": Code(
+        "No node has this expectation",
+        "Limits, monotony and noise of the activation are tested for every sort of node; the message says for each which condition\n"
+        "fails, and where.",
+        "cos(e)",
+        "softplus(e)",
+    ),
+    "CG514": Code(
+        "No formula in time",
+        "A derivation runs in a process of its own and is ended after CGC_TIME_LIMIT seconds (60 by default). `route: quadrature` has the\n"
+        "moments computed numerically; the clock never decides which formula comes out.",
+    ),
     "CG520": Code(
         "No gradient passes",
         "A sampled discrete node passes no gradient with `gradient: block`. If every node of a layer is sampled, nothing below it learns.",

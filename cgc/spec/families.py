@@ -41,7 +41,9 @@ def read_families(reader: Reader, entries: Mapping[str, Entry]) -> dict[str, Fam
         target = _follow(reader, name, aliases, entries)
         if target in families and target not in aliases:
             original = families[target]
-            families[name] = original and Family(name, original.kind, original.law, original.emit, node.span, original.fields)
+            families[name] = original and Family(
+                name, original.kind, original.law, original.emit, node.span, original.fields, original.closed
+            )
     return families
 
 
@@ -81,7 +83,7 @@ def read_family(reader: Reader, name: str, node: Node, path: Path, place: Span) 
         return None
     fields = tuple((key, entry.node.span) for key, entry in (node.entries or {}).items())
     try:
-        return Family(name, declared.kind, declared.law(), declared.emit, place, fields)
+        return Family(name, declared.kind, declared.law(), declared.emit, place, fields, declared.route is None)
     except FormulaError as error:
         reader.error(error.code, error.message, place, help=error.help)
         return None

@@ -69,7 +69,7 @@ class Family:
     """A family as declared: ``name`` is what components say (for an inline family, the component's name).
 
     ``law`` is the density in one of the general forms; ``emit`` names the approximation asked for; ``doc`` describes the fields in
-    one line. ``fields`` are spans of the fields as written, by field name.
+    one line. ``fields`` are spans of the fields as written, by field name. ``closed`` is false where numerical rules were asked for.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Family:
     emit: str | None
     span: Span
     fields: tuple[tuple[str, Span], ...] = ()
+    closed: bool = True
 
     def place(self, name: str) -> Span:
         """The span of field ``name``, or of the whole family if it was not written."""

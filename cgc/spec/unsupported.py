@@ -12,7 +12,6 @@ Path = tuple[str | int, ...]
 
 _COMPONENT = ("components", "*")
 _EDGE = (*_COMPONENT, "parents", "*")
-_FAMILIES = (("families", "*"), (*_COMPONENT, "family"))
 _DATA = ("train", "data")
 
 # fields, by their path
@@ -37,8 +36,6 @@ WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     (*_DATA, "name"): ("cifar10", "npz", "adding", "tags"),
     ("inference", "eval", "method"): ("moments",),
     ("train", "prior", "kind"): ("uniform",),
-    **{(*place, "kind"): ("density", "gated") for place in _FAMILIES},
-    **{(*place, "base"): ("laplace", "uniform", "gumbel", "exponential") for place in _FAMILIES},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +14,7 @@ from torch.nn import functional
 from cgc.derive.derivation import Derivation
 from cgc.derive.derive import derive
 from cgc.families.base import registry
+from cgc.targets.torch.blocks import with_needs
 from cgc.targets.torch.nodes import law_class
 
 PARTS = Path(__file__).parents[2] / "templates" / "torch" / "parts"
@@ -27,13 +29,13 @@ def derivation(kind: str, **fields: Any) -> Derivation:
 def emitted(law: Derivation) -> Any:
     """An instance of the class that is emitted for a law whose nodes are both hidden and outputs."""
     users = [SimpleNamespace(output=output, size=1, nodes=(1,)) for output in (False, True)]
-    written, helpers = law_class("Law", law, cast(Any, users), False)
+    written, helpers = law_class("Law", law, cast(Any, users), False, moments=True)
     lines = ["class Law:", *(f"    {line}" for line in written.attributes)]
     for method in written.methods:
+        lines += [f"    @{method.decorator}"] if method.decorator else []
         lines += [f"    def {method.signature}:", *(f"        {line}" for line in method.body)]
-    names: dict[str, Any] = {"torch": torch, "F": functional, "Tensor": Tensor, "nn": nn}
-    # helpers call each other
-    for name in dict.fromkeys((*helpers, "normal_cdf", "normal_pdf")):
+    names: dict[str, Any] = {"torch": torch, "F": functional, "Tensor": Tensor, "nn": nn, "math": math}
+    for name in with_needs(helpers):
         exec((PARTS / f"{name}.py.jinja").read_text(), names)
     exec("\n".join(lines), names)
     return names["Law"]()

@@ -218,4 +218,4 @@ def test_every_step_reads_and_names_its_equations() -> None:
     sources = " ".join(step.source for step in law.steps)
     assert "eq. 10" in sources and "eq. 11" in sources and "eq. 9" in sources
     assert "E[X | e] = e*Φ(e/s) + s*φ(e/s)" in [step.text for step in law.steps]
-    assert [step.source for step in derivation("binary", values=[-3, 7]).steps][-2:] == ["eq. 6", "eq. 3"]
+    assert [step.source for step in derivation("binary", values=[-3, 7]).steps if step.source][-2:] == ["eq. 6", "eq. 3"]

@@ -65,7 +65,7 @@ def test_numbers_are_exact_and_read_params() -> None:
         ({"kind": "gaussian", "std": "tahn(e)"}, "CG201"),
         ({"kind": "gaussian", "std": "x"}, "CG202"),
         ({"kind": "gaussian", "std": [1]}, "CG305"),
-        ({"kind": "noise", "base": "normal", "value": "max(0, e)"}, "CG202"),
+        ({"kind": "noise", "base": "normal", "value": "max(0, x)"}, "CG202"),
         ({"kind": "rectified_gaussian", "std": 1, "emit": "rellu"}, "CG304"),
         ({"kind": "rectified_gaussian", "std": 1, "leak": "e"}, "CG202"),
         ({"kind": "gaussian"}, "missing"),

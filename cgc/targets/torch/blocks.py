@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cgc.derive.derivation import Derivation, Labels
 from cgc.program.ir import Layer, Map, Program, Repeat, Scan, Stage, depth
 from cgc.program.parameters import learned_size
@@ -13,11 +15,45 @@ from cgc.targets.torch.scalar import number_text
 
 # the order in which fixed passages stand in a file, and inside its class Inference
 PARTS = (
-    "normal_pdf", "normal_cdf", "normal_ramp", "log_normal_interval", "log_logistic_interval", "elementwise", "masked", "batch_norm",
-    "one_hot", "last", "shifted", "keep",
+    "widened", "tanh", "sigmoid", "logistic_pdf", "normal_pdf", "normal_cdf", "normal_ramp", "normal_ratios", "normal_moment",
+    "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf", "log_mills", "floored", "log_normal_interval",
+    "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
+    "masked", "batch_norm", "one_hot", "last", "shifted", "keep",
 )  # fmt: skip
 INFERENCE = ("at", "call", "call_features", "soft_clamp", "states", "labels", "bernoulli_gate", "gaussian_gate")
-_NEEDS = {"normal_ramp": ("normal_cdf", "normal_pdf"), "log_normal_interval": ("normal_cdf",)}
+_NEEDS = {
+    "normal_ramp": ("normal_cdf", "normal_pdf"), "normal_moment": ("normal_cdf", "normal_pdf", "normal_ratios"),
+    "normal_excess": ("normal_ratios",), "log_mills": ("normal_ratios", "normal_excess"), "log_normal_interval": ("log_normal_cdf",),
+    "log_logistic_interval": ("log1mexp",),
+}  # fmt: skip
+# names that fixed passages define
+_PASSAGES = [
+    "NormalRamp",
+    "Tanh",
+    "Sigmoid",
+    "LogisticPdf",
+    "NormalMoment",
+    "NormalExcess",
+    "LogisticMoment",
+    "ALTERNATING",
+    "POWERS",
+    "InverseSinh2",
+    "InverseExpm1",
+    "GumbelRamp",
+    "GumbelFall",
+    "LogGumbelUpper",
+    "ExponentialFall",
+    "LogNormalCdf",
+    "LogMills",
+    "Log1mExp",
+]
+
+
+def with_needs(parts: Iterable[str]) -> tuple[str, ...]:
+    """``parts`` and what they build on, in the order in which they stand in a file."""
+    needed = set(parts)
+    needed |= {more for part in needed for more in _NEEDS.get(part, ())}
+    return tuple(part for part in PARTS if part in needed)
 
 
 class Blocks:
@@ -28,7 +64,7 @@ class Blocks:
         self.timed = program.steps is not None
         self.past = depth(program)
         self.last = {layer.name for layer in program.layers() if layer.last}
-        self.taken = {"Model", "Inference", "Tensor", "BatchNorm", "Elementwise", "Masked", "Outputs", "State", "NamedTuple", "NormalRamp"}
+        self.taken = {"Model", "Inference", "Tensor", "BatchNorm", "Elementwise", "Masked", "Outputs", "State", "NamedTuple", *_PASSAGES}
         self.taken |= {"F", "nn", "torch", "math"}
         components = dict.fromkeys([*(item.name for item in program.inputs), *(layer.component for layer in program.layers())])
         self.taken |= {*components, *(c.name for layer in program.layers() for c in layer.contributions)}
@@ -57,7 +93,7 @@ class Blocks:
 
     def parts(self, order: tuple[str, ...]) -> tuple[str, ...]:
         """The fixed passages of ``order`` that the classes written so far need."""
-        needed = self.needed | {more for part in self.needed for more in _NEEDS.get(part, ())}
+        needed = {*self.needed, *with_needs(self.needed)}
         return tuple(part for part in order if part in needed)
 
     def settings(self) -> tuple[str, ...]:

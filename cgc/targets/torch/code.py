@@ -27,6 +27,7 @@ class Function:
     signature: str
     body: tuple[str, ...]
     doc: tuple[str, ...] = ()
+    decorator: str = ""
 
     @property
     def header(self) -> tuple[str, ...]:

@@ -1,0 +1,248 @@
+"""The definition itself, in mpmath: mean and variance of a node at one energy, by summation or by quadrature of its density.
+
+Nothing here knows a derivation. It is what derivations are checked against, and what numerical rules are measured with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy
+from mpmath import mp
+
+from cgc.derive.bases import BASES
+from cgc.derive.coordinates import coordinate
+from cgc.derive.pieces import NoPieces, pieces
+from cgc.derive.scale import drawn_scale
+from cgc.families.forms import Density, E, FiniteExponential, Gated, Law, MaxOf, Mixture, Noise, Support, X, Y
+from cgc.formula.freeze import freeze
+from cgc.formula.numeric import value
+from cgc.formula.scalar import Scalar
+
+Moments = tuple[Any, Any]
+Judge = Callable[[Any], Moments]
+_NODES = 20
+DIGITS = 25
+_N = sympy.Symbol("n", real=True)
+
+
+def judge(law: Law) -> Judge:
+    """Mean and variance of T(X) as a function of e, at mpmath's current precision."""
+    match law:
+        case FiniteExponential():
+            return _states([(law.statistic, law.base_measure * _exp(E * law.statistic))] * len(law.support), law.support)
+        case Density(support=Support()):
+            return _whole(law) if law.support.whole else _interval(law)
+        case Density():
+            assert isinstance(law.support, tuple)
+            return _states([(law.feature, _exp(law.log_density))] * len(law.support), law.support)
+        case Noise():
+            return _noise(law)
+        case Gated():
+            return _gated(law)
+        case MaxOf():
+            return _maximum(law)
+        case Mixture():
+            return _mixture(law)
+        case _:
+            raise TypeError(f"no judge of {type(law).__name__}")
+
+
+def _exp(expression: Any) -> Any:
+    return sympy.exp(expression, evaluate=False)
+
+
+def _weighted(rows: Iterable[tuple[Any, Any]]) -> Moments:
+    """Mean and variance of weighted values."""
+    kept = [(w, t) for w, t in rows if w]
+    total = mpmath.fsum(w for w, _ in kept)
+    mean = mpmath.fsum(w * t for w, t in kept) / total
+    return mean, mpmath.fsum(w * (t - mean) ** 2 for w, t in kept) / total
+
+
+def _states(rows: list[tuple[Any, Any]], support: tuple[Any, ...]) -> Judge:
+    trees = [(freeze(t.subs(X, state)), freeze(w.subs(X, state))) for (t, w), state in zip(rows, support, strict=True)]
+    return lambda e: _weighted((value(w, e=e), value(t, e=e)) for t, w in trees)
+
+
+@cache
+def _rule(digits: int) -> tuple[tuple[Any, Any], ...]:
+    """Points and weights of Gauss-Legendre quadrature on [0, 1], polished in mpmath."""
+    with mp.workdps(digits + 10):
+        found = []
+        for start in np.polynomial.legendre.leggauss(_NODES)[0]:
+            x = mp.mpf(float(start))
+            for _ in range(6):
+                p, below = mpmath.legendre(_NODES, x), mpmath.legendre(_NODES - 1, x)
+                slope = _NODES * (x * p - below) / (x * x - 1)
+                x -= p / slope
+            p, below = mpmath.legendre(_NODES, x), mpmath.legendre(_NODES - 1, x)
+            slope = _NODES * (x * p - below) / (x * x - 1)
+            found.append(((x + 1) / 2, 1 / ((1 - x * x) * slope**2)))
+        return tuple(found)
+
+
+def _panels(edges: list[Any], integrand: Callable[[Any], tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]:
+    rule = _rule(mp.dps)
+    for low, high in zip(edges, edges[1:], strict=False):
+        for u, w in rule:
+            weight, feature = integrand(low + (high - low) * u)
+            yield weight * w * (high - low), feature
+
+
+def _noise(law: Noise) -> Judge:
+    base = BASES[law.base]
+    node, scale = freeze(law.value), freeze(drawn_scale(law, base.symmetric))
+    log_density = freeze(base.log_density(_N))
+    moving = False
+    try:
+        cuts = [value(freeze(part.high)) for part in pieces(law.value)[:-1]]
+    except NoPieces:
+        try:
+            cuts, moving = [value(freeze(part.high)) for part in pieces(law.value.subs(Y, E + Y))[:-1]], True
+        except NoPieces:
+            cuts = []
+    if law.value.has(sympy.Function) or law.value.has(sympy.exp):
+        cuts += [mp.mpf(k) for k in (-10, -4, -1, 0, 1, 4, 10)]
+    low, high = base.reach
+
+    def moments(e: Any) -> Moments:
+        s = abs(value(scale, e=e))
+        if s == 0:
+            return value(node, y=e, e=e), mp.zero
+        # in v = asinh(n) tails are as easy as the middle; panels end where the value or the density has a corner
+        corners = [(cut - (0 if moving else e)) / s for cut in cuts] + [mp.mpf(b) for b in base.breaks]
+        inner = [mpmath.asinh(n) for n in corners if low < n < high]
+        first, last = mpmath.asinh(low), mpmath.asinh(high)
+        count = 6 if law.base == "normal" else 8
+        fixed = [first + (last - first) * k / count for k in range(count + 1)]
+
+        def integrand(v: Any) -> tuple[Any, Any]:
+            n = mpmath.sinh(v)
+            return mpmath.exp(value(log_density, n=n)) * mpmath.cosh(v), value(
+                node, y=e + (s if base.symmetric else value(scale, e=e)) * n, e=e
+            )
+
+        return _weighted(_panels(sorted({*fixed, *inner}), integrand))
+
+    return moments
+
+
+def _interval(law: Density) -> Judge:
+    assert isinstance(law.support, Support)
+    line = coordinate(law.support)
+    log_density, feature = freeze(law.log_density), freeze(law.feature)
+    bounded = not (law.support.low.is_infinite or law.support.high.is_infinite)
+    # far out on a bounded interval x sits next to its end: as many digits as that takes
+    side = [mp.mpf(k) / 4 for k in range(1, 41)] + [mp.mpf(10) * mp.mpf("1.25") ** k for k in range(1, 19 if bounded else 10)]
+    scan = [*(-t for t in reversed(side)), mp.zero, *side]
+
+    def logs(t: Any, e: Any) -> tuple[Any, Any]:
+        """log of density times slope, and the feature."""
+        with mp.workdps(mp.dps + (int(abs(t) / 2) if bounded else 3)):
+            at, slope = line.mp(t)
+            try:
+                return value(log_density, x=at, e=e) + mpmath.log(slope), value(feature, x=at, e=e)
+            except (ArithmeticError, ValueError):
+                return -mp.inf, mp.zero
+
+    def moments(e: Any) -> Moments:
+        found = [logs(t, e)[0] for t in scan]
+        top = max(found)
+        seen = [k for k, w in enumerate(found) if w > top - 60]
+        heavy = [k for k, w in enumerate(found) if w > top - 12]
+        first, last = (scan[k] for k in (max(seen[0] - 1, 0), min(seen[-1] + 1, len(scan) - 1)))
+        low, high = (scan[k] for k in (max(heavy[0] - 1, 0), min(heavy[-1] + 1, len(scan) - 1)))
+        # more panels where the mass is than in the tails
+        coarse = {t for t in scan[:: 6 if bounded else 3] if first < t < last}
+        edges = sorted({first, last} | coarse | {low + (high - low) * k / 12 for k in range(13) if high - low < 4})
+
+        def integrand(t: Any) -> tuple[Any, Any]:
+            w, shown = logs(t, e)
+            return mpmath.exp(w - top), shown
+
+        return _weighted(_panels(edges, integrand))
+
+    return moments
+
+
+def _whole(law: Density) -> Judge:
+    assert isinstance(law.support, Support)
+    log_density, feature = freeze(law.log_density), freeze(law.feature)
+
+    def moments(e: Any) -> Moments:
+        start = mp.zero if law.support.low.is_infinite else mp.mpf(int(law.support.low))  # type: ignore[union-attr]
+        rows = list(_outwards(log_density, start, 1, e))
+        if law.support.low.is_infinite:  # type: ignore[union-attr]
+            rows = [*list(_outwards(log_density, start - 1, -1, e)), *rows]
+        top = max(w for w, _ in rows)
+        return _weighted((mpmath.exp(w - top), value(feature, x=x, e=e)) for w, x in rows)
+
+    return moments
+
+
+def _outwards(log_density: Scalar, start: Any, step: int, e: Any) -> Iterable[tuple[Any, Any]]:
+    """Log-weights of whole numbers from ``start`` until they have fallen out of sight."""
+    top, x, falling = -mp.inf, start, 0
+    while falling < 3 and abs(x - start) < 200_000:
+        w = value(log_density, x=x, e=e)
+        falling = falling + 1 if w < top - 75 else 0
+        top = max(top, w)
+        yield w, x
+        x += step
+
+
+def _gated(law: Gated) -> Judge:
+    passed, probability = freeze(law.value), freeze(law.prob)
+
+    def moments(e: Any) -> Moments:
+        with mp.workdps(2 * mp.dps + 30):
+            p = value(probability, e=e)
+            shares = [p, 1 - p] if law.open else [1 - p, p]
+            return _weighted([(shares[0], value(passed, e=e)), (shares[1], mp.zero)])
+
+    return moments
+
+
+def _maximum(law: MaxOf) -> Judge:
+    """max(Y₁, Y₂) by its density φ₁Φ₂ + φ₂Φ₁."""
+    trees = [(freeze(mean), freeze(std)) for mean, std in zip(law.means, law.stds, strict=True)]
+
+    def moments(e: Any) -> Moments:
+        (m1, s1), (m2, s2) = ((value(mean, e=e), abs(value(std, e=e))) for mean, std in trees)
+        if not (s1 and s2):
+            return _one_fixed(m1, s1, m2, s2)
+        edges = sorted({m + s * k for m, s in ((m1, s1), (m2, s2)) for k in (-13, -9, -6, -4, -2, 0, 2, 4, 6, 9, 13)})
+
+        def integrand(x: Any) -> tuple[Any, Any]:
+            n1, n2 = (x - m1) / s1, (x - m2) / s2
+            return mpmath.npdf(n1) / s1 * mpmath.ncdf(n2) + mpmath.npdf(n2) / s2 * mpmath.ncdf(n1), x
+
+        return _weighted(_panels(edges, integrand))
+
+    return moments
+
+
+def _one_fixed(m1: Any, s1: Any, m2: Any, s2: Any) -> Moments:
+    """One of the two is a constant b: max(b, Y), Y ~ N(m, s²)."""
+    b, m, s = (m2, m1, s1) if s2 == 0 else (m1, m2, s2)
+    edges = sorted({mp.mpf(-13), (b - m) / s, *(mp.mpf(k) for k in (-9, -6, -4, -2, 0, 2, 4, 6, 9, 13))})
+    return _weighted(_panels([n for n in edges if -13 <= n <= 13], lambda n: (mpmath.npdf(n), max(b, m + s * n))))
+
+
+def _mixture(law: Mixture) -> Judge:
+    parts, weights = [judge(part) for part in law.laws], [freeze(weight) for weight in law.weights]
+
+    def moments(e: Any) -> Moments:
+        shares = [value(weight, e=e) for weight in weights]
+        total = mpmath.fsum(shares)
+        found = [part(e) for part in parts]
+        mean = mpmath.fsum(p * m for p, (m, _) in zip(shares, found, strict=True)) / total
+        second = mpmath.fsum(p * (v + (m - mean) ** 2) for p, (m, v) in zip(shares, found, strict=True)) / total
+        return mean, second
+
+    return moments

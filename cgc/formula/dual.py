@@ -1,0 +1,168 @@
+"""Value and derivative of a scalar tree in mpmath, by the chain rule: operation by operation, as automatic differentiation goes about it.
+
+At a high precision this is the true derivative. At the precision of a float it shows which digits a derivative loses on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+from mpmath import mp
+
+from cgc.formula import special
+from cgc.formula.numeric import _MP, value
+from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, walk
+
+
+def _as_it_is(number: Any) -> Any:
+    return number
+
+
+def dual(scalar: Scalar, at: str, rounded: Callable[[Any], Any] = _as_it_is, /, **variables: Any) -> tuple[Any, Any]:
+    """The value and its derivative with respect to the variable ``at``, at mpmath's current precision.
+
+    ``rounded`` is applied to the result of every operation. Parts that are one object are computed once.
+    """
+    return _dual(scalar, at, rounded, variables, {})
+
+
+Pair = tuple[Any, Any]
+
+
+def _dual(scalar: Scalar, at: str, rounded: Callable[[Any], Any], variables: dict[str, Any], known: dict[int, Pair]) -> Pair:
+    found = known.get(id(scalar))
+    if found is None:
+        found = known[id(scalar)] = _compute(scalar, at, rounded, variables, known)
+    return found
+
+
+def _compute(scalar: Scalar, at: str, rounded: Callable[[Any], Any], variables: dict[str, Any], known: dict[int, Pair]) -> Pair:
+    if isinstance(scalar, Const):
+        return value(scalar), mp.zero
+    if isinstance(scalar, Var):
+        return variables[scalar.name], mp.one if scalar.name == at else mp.zero
+    if isinstance(scalar, Over):
+        return _over(scalar, at, rounded, variables)
+    if scalar.name == "where":
+        condition, taken, other = scalar.args
+        return _dual(taken if value(condition, **variables) else other, at, rounded, variables, known)
+    return _applied(scalar, [_dual(argument, at, rounded, variables, known) for argument in scalar.args], rounded)
+
+
+def _applied(scalar: Op, pairs: list[Pair], rounded: Callable[[Any], Any]) -> Pair:
+    if scalar.name in ("max", "min"):
+        (a, da), (b, db) = pairs
+        # a bound passes the derivative of what lies on it, as torch.clamp does
+        bounded = isinstance(scalar.args[0], Const)
+        first = (a > b) == (scalar.name == "max") if a != b else not bounded
+        return (a, da) if first else (b, db)
+    values = [v for v, _ in pairs]
+    try:
+        result = rounded(_MP[scalar.name](*values))
+    except ZeroDivisionError:
+        if rounded is _as_it_is or scalar.name != "div":
+            raise
+        result = mpmath.sign(values[0]) * mp.inf if values[0] else mp.nan
+    slopes = [d for _, d in pairs]
+    if not any(d != 0 for d in slopes):
+        return result, mp.zero
+    partials = _PARTIALS[scalar.name](result, *values)
+    return result, rounded(sum((rounded(p) * d for p, d in zip(partials, slopes, strict=True) if d != 0), mp.zero))
+
+
+def _over(scalar: Over, at: str, rounded: Callable[[Any], Any], variables: dict[str, Any]) -> tuple[Any, Any]:
+    scalar, outside = hoisted(scalar)
+    pairs = {name: dual(node, at, rounded, **variables) for name, node in outside}
+    names = [name for name, _ in scalar.columns]
+    table = []
+    for row in zip(*(column for _, column in scalar.columns), strict=True):
+        cells = {name: value(cell) for name, cell in zip(names, row, strict=True)}
+        known = {name: v for name, (v, _) in pairs.items()}
+        table.append([_within(argument, at, rounded, {**variables, **known, **cells}, pairs) for argument in scalar.args])
+    if scalar.name == "sum":
+        return mpmath.fsum(a for ((a, _),) in table), mpmath.fsum(d for ((_, d),) in table)
+    top = max(row[0][0] for row in table)
+    weights = [mpmath.exp(row[0][0] - top) for row in table]
+    total = mpmath.fsum(weights)
+    p = [weight / total for weight in weights]
+    drift = mpmath.fsum(q * row[0][1] for q, row in zip(p, table, strict=True))
+    if scalar.name == "logsumexp":
+        return top + mpmath.log(total), drift
+    rates = [q * (row[0][1] - drift) for q, row in zip(p, table, strict=True)]
+    # from the heaviest row, as it is printed
+    heaviest = max(range(len(table)), key=lambda k: weights[k])
+    anchor = table[heaviest][1][0]
+    mean = anchor + mpmath.fsum(q * (row[1][0] - anchor) for q, row in zip(p, table, strict=True))
+    slope = mpmath.fsum(r * (row[1][0] - anchor) + q * row[1][1] for r, q, row in zip(rates, p, table, strict=True))
+    if scalar.name == "mean":
+        return mean, slope
+    spread = mpmath.fsum(q * (row[1][0] - mean) ** 2 for q, row in zip(p, table, strict=True))
+    change = mpmath.fsum(
+        r * (row[1][0] - mean) ** 2 + 2 * q * (row[1][0] - mean) * (row[1][1] - slope) for r, q, row in zip(rates, p, table, strict=True)
+    )
+    return spread, change
+
+
+def _within(scalar: Scalar, at: str, rounded: Callable[[Any], Any], variables: dict[str, Any], pairs: dict[str, Pair]) -> Pair:
+    """Value and derivative where some variables, hoisted out of the reduction, have a derivative of their own."""
+    if isinstance(scalar, Var) and scalar.name in pairs:
+        return pairs[scalar.name]
+    if not isinstance(scalar, Op) or not any(isinstance(node, Var) and node.name in pairs for node in walk(scalar)):
+        return dual(scalar, at, rounded, **variables)
+    if scalar.name == "where":
+        condition, taken, other = scalar.args
+        return _within(taken if value(condition, **variables) else other, at, rounded, variables, pairs)
+    inner = [_within(argument, at, rounded, variables, pairs) for argument in scalar.args]
+    return _applied(scalar, inner, rounded)
+
+
+def _sigmoid(x: Any) -> Any:
+    return _MP["sigmoid"](x)
+
+
+def _ratio(x: Any) -> Any:
+    """φ/Φ."""
+    return -x - 1 / x if x < -(10**5) else _MP["norm_pdf"](x) / _MP["norm_cdf"](x)
+
+
+def _interval(density: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda y, a, b: (-density(a) * mpmath.exp(-y), density(b) * mpmath.exp(-y))
+
+
+def _moment(name: str) -> Callable[..., Any]:
+    def partials(y: Any, k: Any, z: Any) -> Any:
+        below = {("norm_moment", 1): _MP["norm_cdf"], ("logistic_moment", 1): _sigmoid}.get((name, int(k)))
+        return mp.zero, below(z) if below else k * _MP[name](k - 1, z)
+
+    return partials
+
+
+# the derivative of each operation by each argument, from its value and its arguments
+_PARTIALS: dict[str, Callable[..., Any]] = {
+    "add": lambda y, a, b: (mp.one, mp.one), "sub": lambda y, a, b: (mp.one, -mp.one), "mul": lambda y, a, b: (b, a),
+    "div": lambda y, a, b: (1 / b, -y / b), "neg": lambda y, a: (-mp.one,), "power": lambda y, a, b: (b * a ** (b - 1), mp.zero),
+    "sqrt": lambda y, a: (1 / (2 * y),), "exp": lambda y, a: (y,), "bounded_exp": lambda y, a: (y,), "bounded": lambda y, a, *k: (mp.one, *(mp.zero for _ in k)),
+    "floored": lambda y, a: (mp.one,), "log1mexp": lambda y, a: (1 / mpmath.expm1(a),),
+    "log_mills": lambda y, a: (special.mp_norm_excess(1, a),), "log": lambda y, a: (1 / a,), "abs": lambda y, a: (mpmath.sign(a),),
+    "sign": lambda y, a: (mp.zero,), "sin": lambda y, a: (mpmath.cos(a),), "cos": lambda y, a: (-mpmath.sin(a),),
+    "tanh": lambda y, a: (4 * _sigmoid(2 * a) * _sigmoid(-2 * a),), "erf": lambda y, a: (2 / mpmath.sqrt(mp.pi) * mpmath.exp(-a * a),),
+    "expm1": lambda y, a: (mpmath.exp(a),), "log1p": lambda y, a: (1 / (1 + a),), "sinh": lambda y, a: (mpmath.cosh(a),),
+    "cosh": lambda y, a: (mpmath.sinh(a),), "asinh": lambda y, a: (1 / mpmath.sqrt(1 + a * a),),
+    "logistic_pdf": lambda y, a: (-y * mpmath.tanh(a / 2),),
+    "sigmoid": lambda y, a: (y * _sigmoid(-a),), "log_sigmoid": lambda y, a: (_sigmoid(-a),), "softplus": lambda y, a: (_sigmoid(a),),
+    "norm_pdf": lambda y, a: (-a * y,), "norm_cdf": lambda y, a: (_MP["norm_pdf"](a),), "log_norm_cdf": lambda y, a: (_ratio(a),),
+    "norm_ramp": lambda y, a: (_MP["norm_cdf"](a),), "norm_moment": _moment("norm_moment"), "logistic_moment": _moment("logistic_moment"),
+    "norm_excess": lambda y, k, a: (mp.zero, special.mp_norm_excess(k + 1, a)),
+    "logsumexp": lambda y, *a: tuple(mpmath.exp(x - y) for x in a), "log1p_sum_exp": lambda y, *a: tuple(mpmath.exp(x - y) for x in a),
+    "log_norm_interval": _interval(mpmath.npdf), "log_logistic_interval": _interval(lambda x: _sigmoid(x) * _sigmoid(-x)),
+    "inverse_expm1": lambda y, a: (-special.mp_inverse_sinh2(a),),
+    "inverse_sinh2": lambda y, a: (-y * (1 + 2 / mpmath.expm1(abs(a))) * mpmath.sign(a),),
+    "gumbel_ramp": lambda y, a: (-mpmath.expm1(-mpmath.exp(a)) if a < 700 else mp.one,),
+    "gumbel_fall": lambda y, a: (-mpmath.exp(-mpmath.exp(a)) if a < 700 else mp.zero,),
+    "log_gumbel_upper": lambda y, a: (-mpmath.exp(-a) / mpmath.expm1(mpmath.exp(-a)) if a > -700 else mp.zero,),
+    "exponential_fall": lambda y, k, a: (mp.zero, k * special.mp_exponential_fall(k - 1, a) if k > 0 else mpmath.exp(-a)),
+    "lgamma": lambda y, a: (mpmath.psi(0, a),), "polygamma": lambda y, n, a: (mp.zero, mpmath.psi(int(n) + 1, a)),
+    "polynomial": lambda y, x, *c: (special.mp_polynomial(x, *(k * a for k, a in enumerate(c) if k)), *(mp.zero for _ in c)),
+}  # fmt: skip
