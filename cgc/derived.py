@@ -15,7 +15,7 @@ from cgc.derive.inverse import Inverse
 from cgc.derive.limit import derive_within
 from cgc.derive.stage import refused
 from cgc.formula.numeric import array, draw
-from cgc.source.diagnostics import SpecError
+from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.text import Source
 from cgc.source.yaml import parse
 from cgc.spec.single import read_single
@@ -53,7 +53,10 @@ class Derived:
             return np.array(np.broadcast_to(array(self.law.log_likelihood, x=x, e=e), e.shape))
 
     def sample(self, e: Any, n: int = 1, seed: int = 0) -> Array:
-        """n draws of T(X) at each energy, (n, *e.shape); the same for the same seed. For labels, e has one axis more: (n, *e.shape[:-1])."""
+        """n draws of T(X) at each energy, (n, *e.shape); the same for the same seed.
+
+        For labels the last axis of e is over labels, and draws are (n, *e.shape[:-1]).
+        """
         generator = np.random.default_rng(seed)
         e = np.asarray(e, np.float64)
         if isinstance(self.law.sampling, Labels):
@@ -139,7 +142,6 @@ def invert_text(activation: str) -> Inverse:
     from cgc.families.forms import E
     from cgc.formula.parse import FormulaError
     from cgc.formula.parse import parse as parse_formula
-    from cgc.source.diagnostics import Diagnostic
     from cgc.source.text import Span
 
     source = Source("<activation>", activation)
@@ -175,7 +177,7 @@ def fit_text(family: str, field: str, to: str, params: Mapping[str, int | float]
 def derive_all(families: Sequence[str], emit: str | None, params: Mapping[str, int | float]) -> list[Derived]:
     """Several at once; the findings about all of them are told together."""
     results: list[Derived] = []
-    findings = []
+    findings: list[Diagnostic] = []
     for family in families:
         try:
             found = derive(family, emit=emit, params=params)

@@ -287,13 +287,11 @@ BASES: dict[Base, Noise] = {
     "normal": Normal("n ~ N(0, 1)", "φ(n)", r"\varphi(n)", Op("draw_normal", ()), reach=(-12.0, 12.0)),
     "logistic": Logistic("n ~ Logistic(0, 1)", "σ(n)·σ(-n)", r"\sigma(n)\sigma(-n)", Op("draw_logistic", ())),
     "laplace": Laplace("n ~ Laplace(0, 1)", "exp(-|n|)/2", r"\tfrac12\exp(-|n|)", Op("draw_laplace", ()), breaks=(0,)),
-    "uniform": Uniform(
-        "n ~ Uniform(-1, 1)", "1/2", r"\tfrac12", Op("draw_uniform", ()), sympy.Integer(-1), sympy.Integer(1), (-1.0, 1.0)
-    ),  # fmt: skip
+    "uniform": Uniform("n ~ Uniform(-1, 1)", "1/2", r"\tfrac12", Op("draw_uniform", ()), sympy.Integer(-1), sympy.Integer(1), (-1.0, 1.0)),
     "gumbel": Gumbel(
         "n ~ Gumbel(0, 1)", "exp(-n - exp(-n))", r"\exp(-n-\exp(-n))", Op("draw_gumbel", ()), reach=(-4.5, 72.0), symmetric=False
-    ),  # fmt: skip
+    ),
     "exponential": Exponential(
         "n ~ Exponential(1)", "exp(-n)", r"\exp(-n)", Op("draw_exponential", ()), sympy.Integer(0), reach=(0.0, 72.0), symmetric=False
-    ),  # fmt: skip
+    ),
 }

@@ -87,8 +87,8 @@ def _against(law: Law) -> str:
     match law:
         case FiniteExponential() | Gated():
             return "summation"
-        case Density(support=Support()):
-            return "summation" if law.support.whole else "quadrature"
+        case Density(support=Support() as support):
+            return "summation" if support.whole else "quadrature"
         case Density():
             return "summation"
         case Mixture():

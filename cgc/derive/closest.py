@@ -124,7 +124,7 @@ def fit(family: Mapping[str, object], field: str, to: str, params: Mapping[str, 
     """
     if field in _NO_NUMBERS:
         raise Refusal("CG504", f"`{field}` is no number of a family", field)
-    curve = _Curve({name: given for name, given in family.items() if name != "emit"}, field, to, dict(params or {}))
+    curve = _Curve({name: given for name, given in family.items() if name not in ("emit", field)}, field, to, dict(params or {}))
     probes = curve.probes()
     pattern = _pattern(probes)
     if pattern is not None:
@@ -452,16 +452,19 @@ class _Search:
         found = self.tops(number)
         if not found:
             return mp.zero
-        near = [one for one in found if _distance(one.at, top.at) <= mp.mpf("0.3") * (1 + abs(top.at))]
+        near = [one for one in found if _apart(one, top) <= mp.mpf("0.3")]
         if not near:
             raise _Lost
         alike = [one for one in near if (one.error > 0) == (top.error > 0)]
-        nearest = min(alike or near, key=lambda one: (_distance(one.at, top.at), one.place))
+        nearest = min(alike or near, key=lambda one: (_apart(one, top), one.place))
         return nearest.size if alike else -nearest.size
 
 
-def _distance(a: Any, b: Any) -> Any:
-    return mp.zero if a == b else abs(a - b)
+def _apart(one: Top, other: Top) -> Any:
+    """The distance of two places, relative to how far out they are."""
+    if mpmath.isinf(one.at) or mpmath.isinf(other.at):
+        return mp.zero if one.at == other.at else mp.inf
+    return abs(one.at - other.at) / (1 + abs(other.at))
 
 
 def _where(place: float) -> str:

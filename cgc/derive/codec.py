@@ -11,7 +11,8 @@ from cgc.derive.derivation import Approximation, Check, Derivation, Draw, Labels
 from cgc.families.forms import Law
 from cgc.formula.scalar import Const, Op, Over, Var
 
-_RECORDS = {kind.__name__: kind for kind in (Approximation, Check, Derivation, Draw, Labels, Numeric, Step, Const, Op, Over, Var)}
+_KINDS = (Approximation, Check, Derivation, Draw, Labels, Numeric, Step, Const, Op, Over, Var)
+_RECORDS: dict[str, Any] = {kind.__name__: kind for kind in _KINDS}
 
 
 def encode(derivation: Derivation) -> str:

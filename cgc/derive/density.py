@@ -6,6 +6,7 @@ closed forms; elsewhere a table of weighted points takes their place.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import mpmath
@@ -74,9 +75,10 @@ def _refuse(law: Density) -> None:
                     why=f"at e = {written} the {word} of exp({text(law.log_density)}) does not converge there",
                     help="the density must be normalisable at every energy, from minus infinity to infinity",
                 )  # fmt: skip
-            if diverges(lambda r, size=log_size: size(r, power=1), towards):
+            if diverges(functools.partial(log_size, power=1), towards):
                 raise Refusal(
-                    "CG508", f"the node has no mean: the {word} of `{text(law.feature)}` times the density diverges at x = {end}", "log_density",
+                    "CG508", f"the node has no mean: the {word} of `{text(law.feature)}` times the density diverges at x = {end}",
+                    "log_density",
                     why=f"at e = {written} the density falls too slowly there", help="use a density with lighter tails, or another feature",
                 )  # fmt: skip
 

@@ -112,7 +112,9 @@ class _Finite:
         return Route(
             self.density, tuple(self.steps),
             more.pop("mean_moment", None) or Moment(text(mean), latex(mean), (mean_tree,), truth_of(mean_tree), mean),
-            more.pop("variance_moment", None) or Moment(text(variance), latex(variance), (variance_tree,), truth_of(variance_tree), variance),
+            more.pop("variance_moment", None) or Moment(
+                text(variance), latex(variance), (variance_tree,), truth_of(variance_tree), variance
+            ),
             Draw(draw, False, states), drawn, more.pop("log_tree", None) or freeze(log_likelihood), text(log_likelihood),
             statistic=None if self.statistic == X else self.statistic, mode=mode, **more,
         )  # fmt: skip

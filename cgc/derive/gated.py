@@ -66,7 +66,8 @@ def _refuse(prob: Any, written: str) -> None:
         found = float(np.broadcast_to(array(freeze(prob), e=np.array([at])), (1,))[0])
         raise Refusal(
             "CG504", f"`{written}` is no probability: it is {found:.4g} at e = {at:.4g}", "prob",
-            why="a gate opens with a probability between 0 and 1 at every energy", help="use sigmoid(e), normal_cdf(e), or tanh(softplus(e))",
+            why="a gate opens with a probability between 0 and 1 at every energy",
+            help="use sigmoid(e), normal_cdf(e), or tanh(softplus(e))",
         )  # fmt: skip
     if not prob.has(E) and prob.is_number and prob in (0, 1):
         raise Refusal("CG504", "a gate that never changes is none", "prob", why=f"its probability is {written} at every energy")

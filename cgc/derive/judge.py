@@ -5,6 +5,7 @@ Nothing here knows a derivation. It is what derivations are checked against, and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -35,8 +36,8 @@ def judge(law: Law) -> Judge:
     match law:
         case FiniteExponential():
             return _states([(law.statistic, law.base_measure * _exp(E * law.statistic))] * len(law.support), law.support)
-        case Density(support=Support()):
-            return _whole(law) if law.support.whole else _interval(law)
+        case Density(support=Support() as support):
+            return _whole(law) if support.whole else _interval(law)
         case Density():
             assert isinstance(law.support, tuple)
             return _states([(law.feature, _exp(law.log_density))] * len(law.support), law.support)
@@ -88,7 +89,7 @@ def _rule(digits: int) -> tuple[tuple[Any, Any], ...]:
 
 def _panels(edges: list[Any], integrand: Callable[[Any], tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]:
     rule = _rule(mp.dps)
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         for u, w in rule:
             weight, feature = integrand(low + (high - low) * u)
             yield weight * w * (high - low), feature

@@ -19,13 +19,15 @@ from cgc.formula.freeze import freeze
 from cgc.formula.numeric import array
 from cgc.formula.scalar import Op, Scalar
 
+_INVERTED = "the inverse distribution function of a uniform number"
+
 
 @dataclass(frozen=True)
 class Kernel:
     """What a rule found: ``name`` and ``integral`` say which, ``log_partition``, ``mean`` and ``variance`` (of the feature) are in e.
 
-    ``energy_terms`` is the log-density without its log-partition, where that needs care of its own;
-    ``log_tree`` the log-density in the order in which it is added up, where that matters. ``drawn`` says in words how ``draw`` draws x. ``log_density`` is the normalised one where it reads better than the difference.
+    ``drawn`` says in words how ``draw`` draws x. ``log_density`` is the normalised log-density. ``energy_terms`` is it without its
+    log-partition, where that needs care of its own; ``log_tree`` the order in which it is added up, where that matters.
     """
 
     name: str
@@ -119,14 +121,16 @@ def _truncated(support: Support, coefficients: dict[Any, Any], feature: Any) -> 
     z = (centre - low) / s
     normal = -((X - centre) ** 2) / (2 * variance) - sympy.log(2 * sympy.pi * variance) / 2
     log_partition = centre**2 / (2 * variance) + sympy.log(2 * sympy.pi * variance) / 2 + p.LogNormCdf(z)
+    # far left, x²/2 and log Φ(z) cancel: put together there are no large terms
+    tail = -((X - low) ** 2) / (2 * variance) + (X - low) * z / s - sympy.log(2 * sympy.pi * variance) / 2
     one, two = sympy.Integer(1), sympy.Integer(2)
     draw = Op("mul", (freeze(s), Op("draw_truncated_normal", (freeze(z),))))
     draw = draw if low == 0 else Op("add", (draw, freeze(low)))
     return Kernel(
         "truncated Gaussian integral", "∫ φ((x - μ)/s)/s dx over x > a = Φ((μ - a)/s)", log_partition,
-        low + s * p.NormExcess(one, z), variance * p.NormExcess(two, z), draw, "the inverse distribution function of a uniform number", True,
+        low + s * p.NormExcess(one, z), variance * p.NormExcess(two, z), draw, _INVERTED, True,
         sympy.Piecewise(
-            (-((X - low) ** 2) / (2 * variance) + (X - low) * z / s - sympy.log(2 * sympy.pi * variance) / 2 - p.LogMills(sympy.Min(0, z)), z < 0),
+            (tail - p.LogMills(sympy.Min(0, z)), z < 0),
             (normal - p.LogNormCdf(sympy.Max(0, z)), True), evaluate=False,
         ),
     )  # fmt: skip
@@ -148,7 +152,7 @@ def _tilted(support: Support, coefficients: dict[Any, Any], feature: Any) -> Ker
     draw = draw if low == 0 else Op("add", (freeze(low), draw))
     return Kernel(
         "exponential over an interval", "∫ exp(r x) dx from a to b = (exp(r b) - exp(r a))/r", log_partition, mean, variance, draw,
-        "the inverse distribution function of a uniform number", True, rate * X - log_partition,
+        _INVERTED, True, rate * X - log_partition,
         rate * X,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ relative to |f| + |e f'|, the size of f and of what a rounding of e does to it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,47 +18,11 @@ from mpmath import mp
 from cgc.formula.dual import dual
 from cgc.formula.scalar import Scalar, shared
 
-_SIDE = [
-    "1e-30",
-    "1e-20",
-    "1e-14",
-    "1e-10",
-    "1e-7",
-    "1e-5",
-    "1e-4",
-    "1e-3",
-    "0.003",
-    "0.01",
-    "0.03",
-    "0.06",
-    "0.1",
-    "0.17",
-    "0.3",
-    "0.5",
-    "0.75",
-    "1",
-    "1.3",
-    "1.7",
-    "2.2",
-    "3",
-    "4",
-    "5.5",
-    "7",
-    "9",
-    "12",
-    "16",
-    "22",
-    "30",
-    "45",
-    "70",
-    "87",
-    "100",
-    "200",
-    "500",
-    "1000",
-    "3000",
-    "9000",
-]
+# one text, to be read as the list that it is
+_WRITTEN = """
+1e-30 1e-20 1e-14 1e-10 1e-7 1e-5 1e-4 1e-3 0.003 0.01 0.03 0.06 0.1 0.17 0.3 0.5 0.75 1 1.3 1.7 2.2 3 4 5.5 7 9 12 16 22 30 45 70 87
+100 200 500 1000 3000 9000
+"""
 DIGITS = 60
 # half of what the accuracy contract allows in float32
 ENOUGH = 5e-6
@@ -98,7 +63,7 @@ def truth_of(scalar: Scalar) -> Truth:
 def energies(breaks: Sequence[Any] = ()) -> list[Any]:
     """Where formulas are measured: both sides of 0 from 1e-30 to 9e3, and around break points."""
     with mp.workdps(40):
-        side = [mp.mpf(written) for written in _SIDE]
+        side = [mp.mpf(written) for written in _WRITTEN.split()]
         around = [mp.mpf(b) + d for b in breaks if b for d in (-1, -mp.mpf("0.1"), -mp.mpf("1e-3"), 0, mp.mpf("1e-3"), mp.mpf("0.1"), 1)]
     with mp.workprec(24):  # numbers that both kinds of floats hold
         return sorted({+e for e in (*(-s for s in side), *side, *around)})
@@ -142,10 +107,8 @@ def error(scalar: Scalar, point: Point) -> float:
     first = _relative(value, point.value, abs(point.value) + abs(point.e * point.slope))
     second = _relative(slope, point.slope, abs(point.slope))
     if ENOUGH < second < float("inf") or (second == float("inf") and mpmath.isfinite(slope)):
-        try:
+        with contextlib.suppress(ArithmeticError, ValueError, mpmath.libmp.NoConvergence):
             second = _relative(slope, point.slope, abs(point.slope) + abs(point.e * point.curve))
-        except (ArithmeticError, ValueError, mpmath.libmp.NoConvergence):
-            pass
     return max(first, second)
 
 

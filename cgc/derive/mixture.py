@@ -1,4 +1,7 @@
-"""Route 7: a finite mixture whose weights depend on the energy. Total expectation; Var = Σ p Var + Σ p p' (E - E')², which cannot cancel."""
+"""Route 7: a finite mixture whose weights depend on the energy. Total expectation, total variance.
+
+Var = Σ p Var + Σ p p' (E - E')², in which nothing can cancel.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,8 @@ def derive_mixture(law: Mixture, derive: Callable[[Law], Derivation]) -> Route:
     exact = None if numeric else truth_of(mean)
     spread: Truth | None = None if numeric else truth_of(variance)
     return Route(
-        written, tuple(steps), Moment(mean_text, mean_latex, (mean,), exact), Moment(variance_text, r"\operatorname{Var}", (variance,), spread),
+        written, tuple(steps), Moment(mean_text, mean_latex, (mean,), exact),
+        Moment(variance_text, r"\operatorname{Var}", (variance,), spread),
         _draw(trees, parts), "draw a part by its share, then from it", log_likelihood,
         "" if log_likelihood is None else "log Σ_k p_k p_k(x | e)", missing,
         method="; ".join(dict.fromkeys(rule.rule for rule in numeric)),

@@ -15,6 +15,7 @@ import sympy
 from cgc.derive.bases import BASES
 from cgc.derive.partial import whole
 from cgc.derive.quadrature import column
+from cgc.derive.rewrites import logistic_to_tanh
 from cgc.derive.routes import NoClosedForm, Route
 from cgc.families.forms import E, FiniteExponential, Gated, Law, Noise
 from cgc.formula.freeze import freeze
@@ -56,10 +57,7 @@ def _two_states(law: Law, route: Route) -> tuple[Scalar, Scalar] | None:
     low, high, log_odds = route.log_odds
     slope = sympy.diff(log_odds, E)
     flat = log_odds.subs(E, M) / sympy.sqrt(1 + sympy.pi * slope**2 * V / 8)
-    if sympy.expand(low + high) == 0:
-        mean = high * sympy.tanh(flat / 2)
-    else:
-        mean = low + (high - low) * Sigmoid(flat)
+    mean = logistic_to_tanh(low, high, flat)
     return freeze(mean), freeze((high - low) ** 2 * Sigmoid(flat) * Sigmoid(-flat))
 
 

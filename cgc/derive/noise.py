@@ -63,13 +63,15 @@ def derive_noise(law: Noise, closed: bool = True) -> Route:
         steps.append(step("with the scale", scale.formula, "" if scale.formula.is_number else "eq. 11", "s"))
     cuts = ", ".join(text(part.high) for part in parts[:-1])
     if cuts:
-        shown = "Y crosses" if at == E else "Y - e crosses"
-        steps.append(Step(f"split points: where {shown}", cuts, ", ".join(latex(part.high) for part in parts[:-1])))
+        crossing = "Y crosses" if at == E else "Y - e crosses"
+        steps.append(Step(f"split points: where {crossing}", cuts, ", ".join(latex(part.high) for part in parts[:-1])))
     steps.append(_integral(parts, law, base, s))
     node = _NoiseForm(law, base, scale, at, parts)
     mean, variance, method = node.moments(closed, steps)
     log_likelihood, missing = likelihood(base, parts, s, at)
-    frozen, shown, atoms = None, None, ()
+    frozen: Scalar | None = None
+    shown: Any = None
+    atoms: tuple[tuple[str, Moment], ...] = ()
     if log_likelihood is not None:
         shown, _ = likelihood(base, parts, s, at, guarded=False)
         steps.append(step("log-likelihood", shown, "", "log p(x | e)"))
@@ -104,7 +106,8 @@ def _certain(law: Noise, start: Step) -> Route:
     except NoPieces:
         slope = sympy.Integer(0)
     return Route(
-        f"X = {text(mean)}", certain, Moment(text(mean), latex(mean), (frozen,), None, mean), Moment("0", "0", (zero,), None, sympy.Integer(0)),
+        f"X = {text(mean)}", certain, Moment(text(mean), latex(mean), (frozen,), None, mean),
+        Moment("0", "0", (zero,), None, sympy.Integer(0)),
         Draw(frozen, True), f"nothing to draw: X = {text(mean)}", None, "", "a node without noise has no density", slope=slope,
     )  # fmt: skip
 

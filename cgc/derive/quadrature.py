@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -67,7 +68,7 @@ class NoiseRule:
             inner = integrand(part)
             if inner is None:
                 continue
-            for start, stop in zip(segments, segments[1:], strict=False):
+            for start, stop in itertools.pairwise(segments):
                 term = self._panel(part, inner, start, stop)
                 total = term if total is None else Op("add", (total, term))
         return total or const(0)
@@ -101,7 +102,7 @@ def _refined(parts: tuple[Piece, ...]) -> list[Piece]:
     result: list[Piece] = []
     for part in parts:
         ends = [part.low, *(cut for cut in _CUTS if part.degree < 0 and part.low < cut < part.high), part.high]
-        result += [Piece(low, high, part.polynomial) for low, high in zip(ends, ends[1:], strict=False)]
+        result += [Piece(low, high, part.polynomial) for low, high in itertools.pairwise(ends)]
     return result
 
 

@@ -47,8 +47,9 @@ class Route:
     ``density`` is the density in one line of text, ``mean`` and ``variance`` are of T(X). ``mode`` is the most probable state, None
     for the expectation. ``scale`` is the scalar that gets the name s where formulas are printed; ``slope`` is the expectation's at
     -∞; ``breaks`` are energies at which something happens. ``method`` names a numerical rule ("" for closed forms), ``limits`` the
-    energies between which it holds. ``under_gaussian`` are mean and variance for an energy N(m, v), where the route knows them;
-    ``parts`` are functions of e alone that ``log_likelihood`` reads as variables, to be measured like moments. ``log_odds`` the two features of a two-state node and the log-odds of the second.
+    energies between which it holds. ``under_gaussian`` are mean and variance for an energy N(m, v), where the route knows them.
+    ``parts`` are functions of e alone that ``log_likelihood`` reads as variables, to be measured like moments. ``log_odds`` are the two
+    features of a two-state node and the log-odds of the second.
     """
 
     density: str

@@ -101,7 +101,8 @@ def _panels(support: Support, log_density: Any) -> tuple[Array, Array] | None:
         width = panels[:, 1] - panels[:, 0]
         x, log_slope = place((panels[:, :1] + width[:, None] * points).ravel())
         inside = log_density(x) + log_slope + np.log(np.outer(width, weights)).ravel()
-        return inside.reshape(len(inside), len(panels), _NODES)
+        found: Array = inside.reshape(len(inside), len(panels), _NODES)
+        return found
 
     level = logs(panels)
     top = level.max((1, 2), keepdims=True)

@@ -143,7 +143,8 @@ def _moment(name: str) -> Callable[..., Any]:
 _PARTIALS: dict[str, Callable[..., Any]] = {
     "add": lambda y, a, b: (mp.one, mp.one), "sub": lambda y, a, b: (mp.one, -mp.one), "mul": lambda y, a, b: (b, a),
     "div": lambda y, a, b: (1 / b, -y / b), "neg": lambda y, a: (-mp.one,), "power": lambda y, a, b: (b * a ** (b - 1), mp.zero),
-    "sqrt": lambda y, a: (1 / (2 * y),), "exp": lambda y, a: (y,), "bounded_exp": lambda y, a: (y,), "bounded": lambda y, a, *k: (mp.one, *(mp.zero for _ in k)),
+    "sqrt": lambda y, a: (1 / (2 * y),), "exp": lambda y, a: (y,), "bounded_exp": lambda y, a: (y,),
+    "bounded": lambda y, a, *k: (mp.one, *(mp.zero for _ in k)),
     "floored": lambda y, a: (mp.one,), "log1mexp": lambda y, a: (1 / mpmath.expm1(a),),
     "log_mills": lambda y, a: (special.mp_norm_excess(1, a),), "log": lambda y, a: (1 / a,), "abs": lambda y, a: (mpmath.sign(a),),
     "sign": lambda y, a: (mp.zero,), "sin": lambda y, a: (mpmath.cos(a),), "cos": lambda y, a: (-mpmath.sin(a),),

@@ -15,12 +15,14 @@ from cgc.source.diagnostics import InternalCompilerError
 
 _FUNCTIONS: dict[Any, str] = {
     sympy.exp: "exp", sympy.log: "log", sympy.Abs: "abs", sympy.sign: "sign", sympy.sin: "sin", sympy.cos: "cos", sympy.tanh: "tanh",
-    sympy.erf: "erf", p.Sigmoid: "sigmoid", p.LogisticPdf: "logistic_pdf", p.LogSigmoid: "log_sigmoid", p.Softplus: "softplus", p.NormPdf: "norm_pdf",
+    sympy.erf: "erf", p.Sigmoid: "sigmoid", p.LogisticPdf: "logistic_pdf", p.LogSigmoid: "log_sigmoid", p.Softplus: "softplus",
+    p.NormPdf: "norm_pdf",
     p.NormCdf: "norm_cdf", p.LogNormCdf: "log_norm_cdf", p.NormRamp: "norm_ramp", p.LogSumExp: "logsumexp",
     p.LogNormInterval: "log_norm_interval", p.LogLogisticInterval: "log_logistic_interval", p.Log1pSumExp: "log1p_sum_exp",
     p.NormMoment: "norm_moment", p.NormExcess: "norm_excess", p.LogisticMoment: "logistic_moment", p.GumbelRamp: "gumbel_ramp",
     p.GumbelFall: "gumbel_fall", p.LogGumbelUpper: "log_gumbel_upper", p.ExponentialFall: "exponential_fall",
-    p.InverseExpm1: "inverse_expm1", p.InverseSinh2: "inverse_sinh2", p.Expm1: "expm1", p.Log1p: "log1p", p.Tanh: "tanh", p.Log1mExp: "log1mexp", p.LogMills: "log_mills", p.Floored: "floored",
+    p.InverseExpm1: "inverse_expm1", p.InverseSinh2: "inverse_sinh2", p.Expm1: "expm1", p.Log1p: "log1p", p.Tanh: "tanh",
+    p.Log1mExp: "log1mexp", p.LogMills: "log_mills", p.Floored: "floored",
     sympy.loggamma: "lgamma", sympy.polygamma: "polygamma", sympy.sinh: "sinh", sympy.cosh: "cosh", sympy.asinh: "asinh",
     sympy.StrictLessThan: "lt", sympy.LessThan: "le", sympy.StrictGreaterThan: "gt", sympy.GreaterThan: "ge", sympy.Equality: "eq",
 }  # fmt: skip

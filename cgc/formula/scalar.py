@@ -49,10 +49,14 @@ class Op:
 class Over:
     """A reduction over the rows of a table, elementwise in everything else.
 
-    ``columns`` are variables with one constant per row, which ``args`` may read. ``sum``: Σ a. ``logsumexp``: log Σ exp(w). ``mean``:
-    Σ p a with p = softmax(w). ``variance``: Σ p (a - mean)², from the heaviest row, so that no digits cancel. ``pick``: a, at a row
-    that is drawn with probability p. ``heaviest``: a, at the row with the largest w. ``inverse``: the point at which a distribution with density p between points a has collected a
-    uniform share (for continuous nodes that are drawn from a table). Arguments: (a,), (w,), (w, a), (w, a), (w, a), (w, a).
+    ``columns`` are variables with one constant per row, which ``args`` may read. With p = softmax(w):
+
+    - ``sum``: Σ a. ``logsumexp``: log Σ exp(w). ``mean``: Σ p a. ``variance``: Σ p (a - mean)², from the heaviest row, so that no digits
+      cancel.
+    - ``heaviest``: a, at the row with the largest w. ``pick``: a, at a row drawn with probability p. ``inverse``: the point at which a
+      distribution with density p between points a has collected a uniform share (for continuous nodes that are drawn from a table).
+
+    Arguments are (a,) for ``sum``, (w,) for ``logsumexp``, (w, a) for all others.
     """
 
     name: str

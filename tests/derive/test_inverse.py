@@ -23,6 +23,9 @@ from cgc.families.forms import E, Y
 from cgc.formula.parse import parse
 from cgc.formula.primitives import GumbelRamp
 
+# minutes, not seconds
+pytestmark = pytest.mark.slow
+
 ENERGIES = ("-6.3", "-1.7", "-0.21", "0.4", "1.3", "7.1")
 
 WORDS: dict[str, Any] = {

@@ -16,7 +16,8 @@ from cgc.targets.torch.scalar import number_text
 # the order in which fixed passages stand in a file, and inside its class Inference
 PARTS = (
     "widened", "tanh", "sigmoid", "logistic_pdf", "normal_pdf", "normal_cdf", "normal_ramp", "normal_ratios", "normal_moment",
-    "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf", "log_mills", "floored", "log_normal_interval",
+    "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf",
+    "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
     "masked", "batch_norm", "one_hot", "last", "shifted", "keep",
 )  # fmt: skip
@@ -27,26 +28,10 @@ _NEEDS = {
     "log_logistic_interval": ("log1mexp",),
 }  # fmt: skip
 # names that fixed passages define
-_PASSAGES = [
-    "NormalRamp",
-    "Tanh",
-    "Sigmoid",
-    "LogisticPdf",
-    "NormalMoment",
-    "NormalExcess",
-    "LogisticMoment",
-    "ALTERNATING",
-    "POWERS",
-    "InverseSinh2",
-    "InverseExpm1",
-    "GumbelRamp",
-    "GumbelFall",
-    "LogGumbelUpper",
-    "ExponentialFall",
-    "LogNormalCdf",
-    "LogMills",
-    "Log1mExp",
-]
+_PASSAGES = (
+    "NormalRamp", "Tanh", "Sigmoid", "LogisticPdf", "NormalMoment", "NormalExcess", "LogisticMoment", "ALTERNATING", "POWERS",
+    "InverseSinh2", "InverseExpm1", "GumbelRamp", "GumbelFall", "LogGumbelUpper", "ExponentialFall", "LogNormalCdf", "LogMills", "Log1mExp",
+)  # fmt: skip
 
 
 def with_needs(parts: Iterable[str]) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ _CALLS = {
 }  # fmt: skip
 # printed as calls of functions that the emitted module defines: the function, and the passage (templates/torch/parts) that holds it
 HELPERS = {
-    "tanh": ("tanh", "tanh"), "sigmoid": ("sigmoid", "sigmoid"), "norm_cdf": ("normal_cdf", "normal_cdf"), "norm_pdf": ("normal_pdf", "normal_pdf"),
+    "tanh": ("tanh", "tanh"), "sigmoid": ("sigmoid", "sigmoid"), "norm_cdf": ("normal_cdf", "normal_cdf"),
+    "norm_pdf": ("normal_pdf", "normal_pdf"),
     "norm_ramp": ("normal_ramp", "normal_ramp"), "log_norm_interval": ("log_normal_interval", "log_normal_interval"),
     "log_logistic_interval": ("log_logistic_interval", "log_logistic_interval"), "logistic_pdf": ("logistic_pdf", "logistic_pdf"),
     "norm_moment": ("normal_moment", "normal_moment"), "norm_excess": ("normal_excess", "normal_excess"),
@@ -32,7 +33,8 @@ HELPERS = {
     "log_gumbel_upper": ("log_gumbel_upper", "gumbel"), "exponential_fall": ("exponential_fall", "exponential_fall"),
     "log1p_sum_exp": ("log1p_sum_exp", "log1p_sum_exp"), "bounded": ("bounded", "bounded"), "bounded_exp": ("bounded_exp", "bounded_exp"),
     "log_norm_cdf": ("log_normal_cdf", "log_normal_cdf"), "log1mexp": ("log1mexp", "log1mexp"), "log_mills": ("log_mills", "log_mills"),
-    "floored": ("floored", "floored"), "polynomial": ("polynomial", "polynomial"), "draw_truncated_normal": ("truncated_normal", "truncated_normal"),
+    "floored": ("floored", "floored"), "polynomial": ("polynomial", "polynomial"), "draw_truncated_normal": ("truncated_normal",
+    "truncated_normal"),
     "draw_tilted_uniform": ("tilted_uniform", "tilted_uniform"),
 }  # fmt: skip
 _WHOLE = ("norm_moment", "norm_excess", "logistic_moment", "exponential_fall")

@@ -18,6 +18,9 @@ from cgc.families.base import registry
 from cgc.formula.numeric import array, value
 from cgc.spec.single import read_single
 
+# minutes, not seconds
+pytestmark = pytest.mark.slow
+
 LISTED = {
     "binary": "{kind: binary, values: [-1, 3]}",
     "probit": "{kind: probit, values: [-1, 1]}",
@@ -66,7 +69,8 @@ OTHERS = {
     "closed gate": "{kind: gated, value: e + 1, prob: sigmoid(e), open: 0}",
     "two gaussians": "{kind: mixture, components: [{weight: sigmoid(e), family: {kind: gaussian, std: 1}}, "
     "{weight: sigmoid(-e), family: {kind: noise, base: laplace, scale: 0.5}}]}",
-    "inflated": "{kind: mixture, components: [{weight: 1, family: {kind: poisson}}, {weight: exp(-e), family: {kind: binomial, trials: 2}}]}",
+    "inflated": "{kind: mixture, components: [{weight: 1, family: {kind: poisson}}, "
+    "{weight: exp(-e), family: {kind: binomial, trials: 2}}]}",
 }
 ALL = LISTED | OTHERS
 
@@ -74,6 +78,11 @@ ALL = LISTED | OTHERS
 def law(name: str) -> Derivation:
     found = read_single(ALL[name])
     return derive(found.law, None)
+
+
+def many(found: Derivation, most: int) -> int:
+    """How many draws: each from a table takes all of its rows."""
+    return most if found.numeric is None else 20_000
 
 
 @pytest.mark.parametrize("name", LISTED)
@@ -113,10 +122,10 @@ def test_numerical_rules_stand_only_where_no_closed_form_is_known() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_draws_have_the_moments(name: str) -> None:
-    """10⁶ draws: mean and variance within 5 standard errors."""
+    """10⁶ draws (fewer from tables): mean and variance within 5 standard errors."""
     found, generator = law(name), np.random.default_rng(7)
-    for e in (-1.3, 0.4, 1.9):
-        x = draw_feature(found, np.full(1_000_000, e), generator)
+    for e in (-1.3, 1.9):
+        x = draw_feature(found, np.full(many(found, 1_000_000), e), generator)
         mean, variance = (float(np.asarray(array(formula, e=np.float64(e)))) for formula in (found.expectation, found.variance))
         spread = x.var()
         assert abs(x.mean() - mean) <= 5 * math.sqrt(spread / len(x)) + 1e-9, (e, x.mean(), mean)
@@ -130,10 +139,10 @@ def test_draws_follow_the_likelihood(name: str) -> None:
     found, generator, e = law(name), np.random.default_rng(11), 0.7
     if found.log_likelihood is None or found.statistic is not None:
         pytest.skip("no density of what is drawn")
-    count = 400_000
+    count = many(found, 400_000)
     x = draw_feature(found, np.full(count, e), generator)
     states, counts = np.unique(x, return_counts=True)
-    atoms = states[counts > 50] if found.measure != "density" else np.array([])
+    atoms = states[counts > len(x) / 8000] if found.measure != "density" else np.array([])
     p = np.exp([float(array(found.log_likelihood, x=np.float64(a), e=np.float64(e))) for a in atoms])
     if len(atoms):
         seen = np.array([(x == a).sum() for a in atoms])
@@ -152,7 +161,7 @@ def test_draws_follow_the_likelihood(name: str) -> None:
     cdf = np.concatenate([[0.0], np.cumsum(density * np.diff(grid))])
     assert cdf[-1] == pytest.approx(1 - p.sum(), abs=3e-3)
     distance = np.abs(np.interp(rest, grid, cdf / cdf[-1]) - np.arange(1, len(rest) + 1) / len(rest)).max()
-    assert distance < 2.7 / math.sqrt(len(rest)), distance
+    assert distance < 2.7 / math.sqrt(len(rest)) + 2e-4, distance
 
 
 @pytest.mark.parametrize(
@@ -181,7 +190,7 @@ def test_emitted_draws_and_moments_agree_with_the_formulas(name: str) -> None:
         wanted = torch.as_tensor(np.array(array(formula, e=e.numpy())))
         assert torch.allclose(method(e), wanted, rtol=1e-10, atol=1e-13), (method(e), wanted)
     torch.manual_seed(5)
-    wide = e[:, None].expand(4, 60_000).contiguous()
+    wide = e[:, None].expand(4, many(found, 60_000) // 4).contiguous()
     x = node.sample(wide)
     assert x.shape == wide.shape and x.isfinite().all()
     error = (x.mean(1) - method_value(found, e)).abs()
