@@ -61,9 +61,10 @@ class Approximation:
     @property
     def where(self) -> str:
         """The places of the largest error, in words; opposite places are put together."""
-        if len(self.at) == 2 and abs(self.at[0] + self.at[1]) <= 1e-9 * abs(self.at[1]):
+        if len(self.at) == 2 and math.isfinite(self.at[1]) and abs(self.at[0] + self.at[1]) <= 1e-9 * abs(self.at[1]):
             return f"|e| = {abs(self.at[1]):.6g}"
-        return "e = " + ", ".join(f"{e:.6g}" for e in self.at)
+        words = {math.inf: "towards infinity", -math.inf: "towards minus infinity"}
+        return ", ".join(words.get(e, f"e = {e:.6g}") for e in self.at)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
     mean, variance = (replace(found, scalar=saturated(found.scalar)) for found in (mean, variance))
     checked = check(law, mean.scalar, variance.scalar, route)
     numeric = Numeric(route.method, checked.max_difference, checked.at, *route.limits) if route.method else None
-    approximation = approximate(emit, mean.scalar, route.slope) if emit else None
+    approximation = approximate(emit, mean.scalar, route.slope, route.limits) if emit else None
     slope = derivative(route.mean.expression)
     steps = [*route.steps, *_guards("expectation", mean), *_guards("variance", variance)]
     if slope is not None:
@@ -66,7 +66,7 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
         variance_latex=route.variance.latex,
         derivative_text="" if slope is None else slope.text,
         derivative_latex="" if slope is None else slope.latex,
-        computed=approximation.formula if approximation else mean.scalar,
+        computed=saturated(approximation.formula) if approximation else mean.scalar,
         approximation=approximation,
         sampling=route.sampling,
         sampling_text=route.sampling_text,

@@ -76,7 +76,7 @@ _MP: dict[str, Callable[..., Any]] = {
     "log_gumbel_upper": special.mp_log_gumbel_upper, "exponential_fall": special.mp_exponential_fall, "lgamma": mpmath.loggamma,
     "polygamma": lambda n, x: mpmath.psi(int(n), x), "polynomial": special.mp_polynomial, "expm1": mpmath.expm1, "log1p": mpmath.log1p,
     "sinh": mpmath.sinh, "cosh": mpmath.cosh, "asinh": mpmath.asinh, "euler": lambda: +mp.euler, "round": mpmath.nint,
-    "bounded": lambda x, *exponents: x, "bounded_exp": _mp_exp, "floored": lambda x: x if x else mp.mpf(10) ** -200,
+    "bounded": lambda x, *exponents: x, "bounded_exp": _mp_exp, "floored": lambda x: max(x, mp.mpf(10) ** -18),
     "log1mexp": special.mp_log1mexp, "log_mills": special.mp_log_mills,
     "log_norm_interval": _mp_interval(mpmath.ncdf), "log_logistic_interval": _mp_interval(_mp_sigmoid),
 }  # fmt: skip
@@ -156,7 +156,7 @@ _NP: dict[str, Callable[..., Any]] = {
     "gumbel_fall": special.gumbel_fall, "log_gumbel_upper": special.log_gumbel_upper, "exponential_fall": special.exponential_fall,
     "lgamma": special.lgamma, "polygamma": special.polygamma, "polynomial": special.polynomial, "expm1": np.expm1, "log1p": np.log1p,
     "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "euler": lambda: np.float64(np.euler_gamma), "round": np.round,
-    "floored": lambda x: np.maximum(x, 1e-154), "log1mexp": special.log1mexp, "log_mills": special.log_mills,
+    "floored": lambda x: np.maximum(x, 1e-18), "log1mexp": special.log1mexp, "log_mills": special.log_mills,
     "bounded": lambda x, *exponents: np.clip(x, -_LARGEST, _LARGEST), "bounded_exp": lambda x: np.minimum(np.exp(x), _LARGEST),
 }  # fmt: skip
 

@@ -224,7 +224,7 @@ class LogMills(_Real):
 
 
 class Floored(_Real):
-    """x, kept from 0 by the square root of the smallest float."""
+    """x, but at least 1e-18, so that floats can divide by its square."""
 
     def fdiff(self, argindex: int = 1) -> Any:
         return sympy.Integer(1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cgc.families.forms import Indicators
+from cgc.families.forms import FiniteExponential, Indicators
 from cgc.formula.numeric import array
 from cgc.graph.predicate import evaluate
 from cgc.program.ir import Contribution, Layer, Map, Product, Program, Scan, Stage
@@ -31,6 +31,14 @@ class Values:
 
     energies: Array
     features: Array
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is known of a layer whose nodes are random: means and variances of energies and of features, shaped as ``Values``."""
+
+    mean: Values
+    variance: Values
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,19 @@ def interpret(
         run.stage(stage)
     layers = {layer.name: run.values(layer) for layer in program.layers()}
     return Interpretation(layers, run.buffers)
+
+
+def interpret_moments(
+    program: Program, parameters: Mapping[str, Array], inputs: Mapping[str, Array], lengths: Array | None = None
+) -> dict[str, Moments]:
+    """Mean and variance of every layer in evaluation, each energy taken as N(mean, variance) and its terms as independent.
+
+    Inputs are given, so that their variance is 0, but for two-state inputs that are given as expectations. Arguments as of ``interpret``.
+    """
+    run = _MomentRun(program, parameters, inputs, lengths)
+    for stage in program.stages:
+        run.stage(stage)
+    return {layer.name: run.moments(layer) for layer in program.layers()}
 
 
 class _Run:
@@ -159,6 +180,10 @@ class _Run:
         if c.gate is not None:
             mean = c.gate.keep_prob if c.gate.kind == "bernoulli" else 1.0
             source = source * self.gates.get((layer.name, c.name), np.float64(mean))
+        return self.at_step(source, layer, c, t)
+
+    def at_step(self, source: Array, layer: Layer, c: Contribution, t: int) -> Array:
+        """``source`` (batch, steps, size) at the step that the layer's step ``t`` reads; 0 before the first step."""
         if c.source in self.once:
             return np.asarray(source[:, 0])
         when = (self.lengths - 1 if layer.last else np.full(self.batch, t)) - c.lag
@@ -202,7 +227,11 @@ class _Run:
 
     def values(self, layer: Layer) -> Values:
         """What the layer computed, shaped as at the model's border."""
-        e, features = self.nodes(layer, self.energies[layer.name]), self.features[layer.name]
+        return self.shaped(layer, self.energies[layer.name], self.features[layer.name])
+
+    def shaped(self, layer: Layer, energies: Array, features: Array) -> Values:
+        """Energies (batch, steps, energies) and features as at the model's border."""
+        e = self.nodes(layer, energies)
         if layer.labels is not None:
             e = e.swapaxes(-1, -2)
         nodes = () if layer.labels is not None and layer.size == 1 else layer.nodes
@@ -210,6 +239,81 @@ class _Run:
         timed = self.program.steps is not None and not layer.last
         leading = e.shape[:2] if timed else e.shape[:1]
         return Values(e.reshape(*leading, *labels, *nodes), features.reshape(*leading, layer.features))
+
+
+class _MomentRun(_Run):
+    """One step of one layer after the other, with a variance beside every value; ``energies`` and ``features`` are means."""
+
+    def __init__(self, program: Program, parameters: Mapping[str, Array], inputs: Mapping[str, Array], lengths: Array | None) -> None:
+        super().__init__(program, parameters, inputs, False, lengths, {})
+        self.variances = {name: np.zeros_like(mean) for name, mean in self.features.items()}
+        self.energy_variances: dict[str, Array] = {}
+        for item in program.inputs:
+            law = program.law(item.law).law
+            if item.soft and isinstance(law, FiniteExponential):
+                low, high = sorted(float(state) for state in law.support)
+                q = self.features[item.name]
+                self.variances[item.name] = (q - low) * (high - q)
+        for layer in program.layers():
+            steps = 1 if layer.last else self.steps
+            for of_energies, of_features in ((self.energies, self.features), (self.energy_variances, self.variances)):
+                of_energies[layer.name] = np.zeros((self.batch, steps, layer.energies))
+                of_features[layer.name] = np.zeros((self.batch, steps, layer.features))
+
+    def stage(self, stage: Stage) -> None:
+        match stage:
+            case Map(layer):
+                for t in range(1 if layer.last else self.steps):
+                    self.step(layer, t)
+            case Scan(layers):
+                for t in range(self.steps):
+                    for layer in layers:
+                        self.step(layer, t)
+            case _:
+                for inner in stage.stages:
+                    self.stage(inner)
+
+    def step(self, layer: Layer, t: int) -> None:
+        """Energies of step ``t`` as N(m, v), and the moments of the nodes that follow them."""
+        m, v = self.total(layer, _normalised(layer), t)
+        if layer.normalised != "no":
+            name = f"{layer.name}.normalize"
+            scale = self.parameters[f"{name}.weight"] / np.sqrt(self.buffers[f"{name}.running_var"] + EPSILON)
+            m, v = scale * (m - self.buffers[f"{name}.running_mean"]), scale**2 * v
+        plain = self.total(layer, _plain(layer), t)
+        bias = self.parameters[f"{layer.name}.bias"] if layer.bias is True else float(layer.bias)
+        m, v = m + plain[0] + bias, v + plain[1]
+        self.energies[layer.name][:, t], self.energy_variances[layer.name][:, t] = m, v
+        self.features[layer.name][:, t], self.variances[layer.name][:, t] = self.law(layer, m, v)
+
+    def total(self, layer: Layer, contributions: tuple[Contribution, ...], t: int) -> tuple[Array, Array]:
+        """Mean and variance of a sum of contributions."""
+        mean, variance = np.zeros((self.batch, layer.energies)), np.zeros((self.batch, layer.energies))
+        for c in contributions:
+            m, v = (self.at_step(values[c.source], layer, c, t) for values in (self.features, self.variances))
+            if c.gate is not None:
+                # D X with independent D and X: E D E X, and E D^2 E X^2 - (E D E X)^2
+                first, second = (c.gate.keep_prob, c.gate.keep_prob) if c.gate.kind == "bernoulli" else (1.0, 1 + c.gate.std**2)
+                m, v = first * m, second * (v + m**2) - (first * m) ** 2
+            weight = self.matrix(layer, c)
+            mean, variance = mean + m @ weight.T, variance + v @ (weight**2).T
+        return mean, variance
+
+    def law(self, layer: Layer, m: Array, v: Array) -> tuple[Array, Array]:
+        """Mean and variance of the features of nodes whose energies are N(m, v)."""
+        law = self.program.law(layer.law)
+        m, v = self.nodes(layer, m), self.nodes(layer, v)
+        if law.moments is None:
+            # labels, each energy on its own: softmax as if the logistic function were a Gaussian integral, indicators as coins
+            scaled = np.exp(m / np.sqrt(1 + np.pi * v / 8))
+            p = scaled / scaled.sum(-1, keepdims=True)
+            return self.by_label(layer, p), self.by_label(layer, p * (1 - p))
+        mean, variance = (np.asarray(array(tree, m=m, v=v)) for tree in law.moments)
+        return mean, variance
+
+    def moments(self, layer: Layer) -> Moments:
+        """What the layer computed, shaped as at the model's border."""
+        return Moments(self.values(layer), self.shaped(layer, self.energy_variances[layer.name], self.variances[layer.name]))
 
 
 def _normalised(layer: Layer) -> tuple[Contribution, ...]:

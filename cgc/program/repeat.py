@@ -9,6 +9,7 @@ import itertools
 from dataclasses import replace
 
 from cgc.program.ir import Layer, Map, Program, Repeat, Scan, Stage, layers_of
+from cgc.program.loops import reads_itself_alone
 
 
 def repeat_stacks(program: Program) -> Program:
@@ -30,8 +31,11 @@ def repeat_stacks(program: Program) -> Program:
 
 
 def _single(stage: Stage) -> Layer | None:
+    """The layer of a stack that makes up the stage, if it needs nothing but a call: it runs a loop over time on its own."""
     layers = layers_of(stage)
-    return layers[0] if len(layers) == 1 and layers[0].index is not None else None
+    if len(layers) != 1 or layers[0].index is None:
+        return None
+    return layers[0] if isinstance(stage, Map) or reads_itself_alone(layers[0], (layers[0].name,)) else None
 
 
 def _continues(run: list[Stage], after: Stage) -> bool:

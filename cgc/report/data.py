@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from cgc.derive.derivation import Derivation
@@ -50,7 +51,14 @@ def law_data(law: Derivation) -> dict[str, Any]:
         "density": law.density,
         "expectation": law.expectation_text,
         "expectation_latex": law.expectation_latex,
-        "computed": None if near is None else {"name": near.name, "formula": near.text, "max_error": near.max_error, "at": list(near.at)},
+        "computed": None
+        if near is None
+        else {
+            "name": near.name,
+            "formula": near.text,
+            "max_error": near.max_error,
+            "at": [e if math.isfinite(e) else str(e) for e in near.at],
+        },
         "sampling": law.sampling_text,
         "reparameterised": not law.discrete,
         "log_likelihood": law.log_likelihood_text or None,

@@ -133,12 +133,12 @@ class StatementText:
 
 @dataclass(frozen=True)
 class Inference:
-    """How values are inferred: in training (eq. 14) and in evaluation.
+    """How values are inferred: in training (eq. 14) and in evaluation; ``pcff`` is for training alone, ``moments`` for evaluation.
 
     ``sample_rates`` overrides ``sample_rate`` per component. ``gradient`` is what passes a sampled discrete node.
     """
 
-    method: Literal["feed_forward", "pcff", "sample"] = "feed_forward"
+    method: Literal["feed_forward", "pcff", "sample", "moments"] = "feed_forward"
     sample_rate: float = 0.0
     sample_rates: tuple[tuple[str, float], ...] = ()
     gradient: Literal["block", "straight_through"] = "block"

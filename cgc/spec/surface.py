@@ -248,7 +248,7 @@ class TrainInference(Surface):
 class EvalInference(Surface):
     """How values are inferred in evaluation."""
 
-    method: Literal["feed_forward", "sample"] = "feed_forward"
+    method: Literal["feed_forward", "moments", "sample"] = "feed_forward"
     samples: Annotated[Integer, between(1, 10**6)] | None = None
 
 

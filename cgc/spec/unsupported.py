@@ -34,7 +34,6 @@ WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     (*_EDGE, "kind"): ("conv1d", "conv2d", "avg_pool"),
     (*_COMPONENT, "normalize", "kind"): ("layer", "weight", "group"),
     (*_DATA, "name"): ("cifar10", "npz", "adding", "tags"),
-    ("inference", "eval", "method"): ("moments",),
     ("train", "prior", "kind"): ("uniform",),
 }
 

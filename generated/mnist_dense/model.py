@@ -156,10 +156,12 @@ class MnistDense(nn.Module):
     def inference(self, method: str, sample_rate: float = 1.0, gradient="block", samples=32, training=None):
         """Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both."""
         sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]
-        rate = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}[method]
+        rates = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}
+        if method not in rates:
+            raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
             draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rate, straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
         return self
 
 

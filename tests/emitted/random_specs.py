@@ -99,6 +99,8 @@ def specs(draw: st.DrawFn) -> str:
         )
     )
     document["inference"] = {"train": method}
+    if draw(st.sampled_from((False, False, True))):
+        document["inference"]["eval"] = {"method": "moments"}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, note, settings
 from packages import Package, arrays, emit
 from random_specs import specs
 
-from cgc.program.interpret import interpret
+from cgc.program.interpret import interpret, interpret_moments
 from cgc.program.ir import Input
 from cgc.program.parameters import parameters
 from cgc.source.diagnostics import SpecError
@@ -40,6 +40,8 @@ def test_every_spec_gives_diagnostics_or_a_sound_model(tmp_path: Path, examples:
         compiled.append(True)
         names_and_shapes(package)
         agrees_with_the_interpreter(package)
+        if package.compiled.program.eval.method == "moments":
+            moments_agree_with_the_interpreter(package)
         trains(package)
         answers(package)
         if package.compiled.program.steps is not None:
@@ -103,7 +105,7 @@ def agrees_with_the_interpreter(package: Package) -> None:
         for training in (False, True):
             model = package.model().train(training)
             quiet = {"gates": False} if "gates" in package.module.Inference._fields else {}
-            model.how[True] = package.module.Inference(**quiet)
+            model.how = [package.module.Inference(**quiet)] * 2
             before = arrays(model)
             more = {} if lengths is None else {"lengths": lengths}
             got = parts(package, model(**given, **more))
@@ -116,6 +118,28 @@ def agrees_with_the_interpreter(package: Package) -> None:
                 torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-10)
             for key, value in arrays(model).items():
                 np.testing.assert_allclose(value, wanted.buffers.get(key, before[key]), rtol=1e-10, atol=1e-10)
+
+
+def moments_agree_with_the_interpreter(package: Package) -> None:
+    """Mean and variance of the outputs' energies, to 1e-10; their expectations, where these follow from one energy."""
+    program, given = package.compiled.program, inputs_of(package)
+    numbers = {name: value.numpy() for name, value in given.items()}
+    for lengths in [None] if program.steps is None else [None, torch.tensor([4, 1, 3, 4, 2])]:
+        model, more = package.model(), {} if lengths is None else {"lengths": lengths}
+        wanted = interpret_moments(program, arrays(model), numbers, None if lengths is None else lengths.numpy())
+        energies = model.energies(**given, **more)
+        got = parts(package, energies if program.steps is None else energies[0])
+        shown, expected = parts(package, model(**given, **more)), parts(package, model.expectation(**given, **more))
+        for name, (m, v) in got.items():
+            layer, valid = program.layer(name), slice(None)
+            if lengths is not None and not layer.last:
+                valid = torch.arange(4) < lengths[:, None]
+            torch.testing.assert_close(shown[name], m, rtol=0, atol=0)
+            pairs = [(m, wanted[name].mean.energies), (v, wanted[name].variance.energies)]
+            if layer.labels is None:
+                pairs.append((expected[name], wanted[name].mean.features.reshape(expected[name].shape)))
+            for value, oracle in pairs:
+                torch.testing.assert_close(value[valid], torch.from_numpy(oracle)[valid], rtol=1e-10, atol=1e-10)
 
 
 def trains(package: Package) -> None:

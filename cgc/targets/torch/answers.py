@@ -15,6 +15,9 @@ def answers(blocks: Blocks) -> list[Function]:
     return [*methods, writer._inference()]
 
 
+_HOW = "self.how[self.training]"
+
+
 class _Answers:
     """Writes the methods for one output, or for several."""
 
@@ -27,13 +30,14 @@ class _Answers:
         lengths = self._lengths(annotated=True)
         doc = f"Energies of {y}, {self.blocks.shape(layer)}: their mean over the draws"
         if self.blocks.timed:
+            mean = self._mean("e")
             forward: tuple[str, ...] = (
                 f"e, state = self.energies({x}, None, lengths, state)",
-                "return (e.mean(0), state) if return_state else e.mean(0)",
+                f"return ({mean}, state) if return_state else {mean}",
             )
             doc += "; `state` continues an earlier call"
         else:
-            forward = (f"return self.energies({x}).mean(0)",)
+            forward = (f"return {self._mean(f'self.energies({x})')}",)
         returns = "" if self.blocks.timed else " -> Tensor"
         all_drawn = ", Inference(1.0, sampled=True, draws=n)"
         draw = state_draw(self.blocks.law(layer.law)) if self.blocks.drawn(layer) else "expectation"
@@ -41,7 +45,7 @@ class _Answers:
         return [
             Function(f"forward(self, {self.blocks.inputs()}{self._streaming()}){returns}", forward, (doc + ".",)),
             Function(
-                f"expectation(self, {self.blocks.inputs()}{lengths}) -> Tensor", (f"return {law}.expectation({self._passes()}).mean(0)",)
+                f"expectation(self, {self.blocks.inputs()}{lengths}) -> Tensor", (f"return {self._expectation(layer, self._passes())}",)
             ),
             Function(
                 f"sample(self, {self.blocks.inputs()}, n: int = 1{lengths}) -> Tensor",
@@ -66,14 +70,10 @@ class _Answers:
         targets = ", ".join(f"{layer.component}: Tensor" for layer in self.blocks.outputs)
         names = ", ".join(layer.component for layer in self.blocks.outputs)
 
-        def each(method: str, after: str = "") -> str:
-            calls = [
-                f"{self.blocks.law_call(la)}.{_method(method, la, self.blocks)}(e.{la.component}){after}" for la in self.blocks.outputs
-            ]
-            return f"return Outputs({', '.join(calls)})"
-
+        draws = ", ".join(f"{self.blocks.law_call(la)}.{_draw(la, self.blocks)}(e.{la.component})" for la in self.blocks.outputs)
+        expectations = ", ".join(self._expectation(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         modes = ", ".join(self._mode(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
-        mean = "Outputs(*(part.mean(0) for part in e))"
+        mean = f"Outputs(*({self._mean('part')} for part in e))"
         if self.blocks.timed:
             forward: tuple[str, ...] = (
                 f"e, state = self.energies({x}, None, lengths, state)",
@@ -85,18 +85,19 @@ class _Answers:
         body = [f"e = {self._passes()}"]
         for layer in self.blocks.outputs:
             body += self._log_prob(layer, f"e.{layer.component}", self.blocks.variable(f"log_{layer.component}"))
-        total = " + ".join(self.blocks.variable(f"log_{layer.component}") for layer in self.blocks.outputs)
+        logs = [self.blocks.variable(f"log_{layer.component}") for layer in self.blocks.outputs]
+        total = " + ".join(logs)
         return [
             Function(f"forward(self, {inputs}{self._streaming()})", forward, ("Energies of the outputs: their mean over the draws.",)),
-            Function(f"expectation(self, {inputs}{lengths}) -> Outputs", (f"e = {self._passes()}", each("expectation", ".mean(0)"))),
+            Function(f"expectation(self, {inputs}{lengths}) -> Outputs", (f"e = {self._passes()}", f"return Outputs({expectations})")),
             Function(
                 f"sample(self, {inputs}, n: int = 1{lengths}) -> Outputs",
-                (f"e = {self._passes(', Inference(1.0, sampled=True, draws=n)')}", each("draw")),
+                (f"e = {self._passes(', Inference(1.0, sampled=True, draws=n)')}", f"return Outputs({draws})"),
                 ("n draws of the outputs, every node below drawn as well: each (n, batch, ...).",),
             ),
             Function(
                 f"log_prob(self, {inputs}, {targets}{lengths}) -> Tensor",
-                (*body, f"return ({total}).logsumexp(0) - math.log(len(e[0]))"),
+                (*body, f"return ({total}).logsumexp(0) - math.log(len({logs[0]}))"),
                 ("log P of all outputs together, (batch,): of the mean likelihood over the draws.",),
             ),
             Function(f"loss(self, {inputs}, {targets}{lengths}) -> Tensor", (f"return -self.log_prob({x}, {names}{passed}).mean()",)),
@@ -106,16 +107,34 @@ class _Answers:
     def _inference(self) -> Function:
         gates = ", gates=mode or sampled" if self.blocks.gated() else ""
         rate = "float | dict[str, float]" if self.blocks.rated() else "float"
-        body = (
-            'sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]',
-            'rate = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}[method]',
-            "for mode in (False, True) if training is None else (training,):",
-            "    draws = samples if sampled and not mode else 1",
-            f"    self.how[mode] = Inference(rate, straight, sampled{gates}, draws=draws)",
-            "return self",
-        )
         signature = f'inference(self, method: str, sample_rate: {rate} = 1.0, gradient="block", samples=32, training=None)'
-        return Function(signature, body, ("Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both.",))
+        start = 'sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]'
+        draws = "    draws = samples if sampled and not mode else 1"
+        if self.blocks.moments:
+            doc = "Choose `feed_forward`, `pcff`, `sample` or (not in training) `moments`; `training=None` is for both modes."
+            return Function(signature, (
+                start,
+                'rates, moments = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0, "moments": 0.0}, method == "moments"',
+                "if method not in rates:",
+                "    raise ValueError(f\"{method!r} is none of {', '.join(rates)}\")",
+                "if moments and training:",
+                '    raise ValueError("moments are for evaluation")',
+                "for mode in (False, True) if training is None and not moments else (bool(training),):",
+                draws,
+                f"    self.how[mode] = Inference(rates[method], straight, sampled{gates}, draws=draws, moments=moments)",
+                "return self",
+            ), (doc,))  # fmt: skip
+        doc = "Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both."
+        return Function(signature, (
+            start,
+            'rates = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}',
+            "if method not in rates:",
+            "    raise ValueError(f\"{method!r} is none of {', '.join(rates)}\")",
+            "for mode in (False, True) if training is None else (training,):",
+            draws,
+            f"    self.how[mode] = Inference(rates[method], straight, sampled{gates}, draws=draws)",
+            "return self",
+        ), (doc,))  # fmt: skip
 
     def _lengths(self, annotated: bool = False) -> str:
         if not self.blocks.timed:
@@ -125,6 +144,14 @@ class _Answers:
     def _passes(self, how: str = "") -> str:
         """The energies of all draws, as an expression."""
         return f"self.energies({self.blocks.inputs(False)}{how}{self._lengths()}){'[0]' if self.blocks.timed else ''}"
+
+    def _mean(self, energies: str) -> str:
+        """Over the draws, as an expression."""
+        return f"{_HOW}.mean({energies})" if self.blocks.moments else f"{energies}.mean(0)"
+
+    def _expectation(self, layer: Layer, energies: str) -> str:
+        law = self.blocks.law_call(layer)
+        return f"{_HOW}.expectation({law}, {energies})" if self.blocks.moments else f"{law}.expectation({energies}).mean(0)"
 
     def _log_prob(self, layer: Layer, energies: str, name: str) -> list[str]:
         """log p of one output, per draw and example."""
@@ -143,10 +170,12 @@ class _Answers:
             target = layer.component
             if lines[0] == f"{target} = {target}":
                 lines = lines[1:]
-        lines.append(f"{name} = {self.blocks.law_call(layer)}.log_prob({target}, {energies})")
+        law = self.blocks.law_call(layer)
+        score = f"{_HOW}.log_prob({law}, {target}, {energies})" if self.blocks.moments else f"{law}.log_prob({target}, {energies})"
+        lines.append(f"{name} = {score}")
         if whole:
             lines += [
-                f"{name} = {name}.reshape(*{energies}.shape[:3], -1).sum(3)",
+                f"{name} = {name}.reshape(*{name}.shape[:3], -1).sum(3)",
                 f"{name} = ({name} if lengths is None else {name}.where(valid, 0)).sum(2)",
             ]
         elif layer.size > 1 or not layer.labels:
@@ -170,7 +199,5 @@ class _Answers:
         return ", lengths: Tensor | None = None, state: State | None = None, return_state: bool = False" if self.blocks.timed else ""
 
 
-def _method(method: str, layer: Layer, blocks: Blocks) -> str:
-    if method != "draw":
-        return method
+def _draw(layer: Layer, blocks: Blocks) -> str:
     return state_draw(blocks.law(layer.law)) if blocks.drawn(layer) else "expectation"

@@ -19,9 +19,12 @@ PARTS = (
     "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf",
     "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
-    "masked", "batch_norm", "one_hot", "last", "shifted", "keep",
+    "over_energies", "mixed_likelihood", "softened", "masked", "batch_norm", "one_hot", "last", "shifted", "keep",
 )  # fmt: skip
-INFERENCE = ("at", "call", "call_features", "soft_clamp", "states", "labels", "bernoulli_gate", "gaussian_gate")
+INFERENCE = (
+    "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "shift", "normalised", "given", "soft_clamp",
+    "states", "labels", "bernoulli_gate", "gaussian_gate", "gated",
+)  # fmt: skip
 _NEEDS = {
     "normal_ramp": ("normal_cdf", "normal_pdf"), "normal_moment": ("normal_cdf", "normal_pdf", "normal_ratios"),
     "normal_excess": ("normal_ratios",), "log_mills": ("normal_ratios", "normal_excess"), "log_normal_interval": ("log_normal_cdf",),
@@ -47,6 +50,7 @@ class Blocks:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.timed = program.steps is not None
+        self.moments = program.eval.method == "moments"
         self.past = depth(program)
         self.last = {layer.name for layer in program.layers() if layer.last}
         self.taken = {"Model", "Inference", "Tensor", "BatchNorm", "Elementwise", "Masked", "Outputs", "State", "NamedTuple", *_PASSAGES}
@@ -63,7 +67,7 @@ class Blocks:
             if learned_size(program)
             else f"{program.inputs[0].name}.new_zeros((), dtype=torch.get_default_dtype())"
         )
-        self.needed: set[str] = set()
+        self.needed: set[str] = {"moments"} if self.moments else set()
         self.classes: list[Class] = []
         self.law_classes = self._laws()
         self.codes = self._layers()
@@ -85,7 +89,8 @@ class Blocks:
         """The fields of the class Inference."""
         rate = "rate: float | dict[str, float] = 0.0" if self.rated() else "rate: float = 0.0"
         gates = ("gates: bool = True  # dropout nodes are drawn",) if self.gated() else ()
-        return (rate, "straight_through: bool = False", "sampled: bool = False  # the input is drawn too", *gates, "draws: int = 1")
+        fields = (rate, "straight_through: bool = False", "sampled: bool = False  # the input is drawn too", *gates, "draws: int = 1")
+        return (*fields, "moments: bool = False  # in place of draws: mean and variance") if self.moments else fields
 
     def rated(self) -> bool:
         return bool(self.program.train.sample_rates or self.program.eval.sample_rates)
@@ -123,7 +128,7 @@ class Blocks:
         for law in dict.fromkeys(layer.law for layer in layers):
             users = [layer for layer in layers if layer.law == law]
             names[law] = distinct(class_name(law), self.taken, "Node")
-            definition, helpers = law_class(names[law], self.law(law), users, several)
+            definition, helpers = law_class(names[law], self.law(law), users, several, self.moments, variances=False)
             self.needed.update(helpers)
             self.classes.append(definition)
         return names
@@ -135,7 +140,8 @@ class Blocks:
             for layer, group in _grouped(stage):
 
                 def build(name: str, layer: Layer = layer, group: tuple[str, ...] = group) -> LayerCode:
-                    return layer_class(name, layer, self.law_call(layer), self.drawn(layer), group, self.timed, self._layer_doc(layer))
+                    law, drawn, doc = self.law_call(layer), self.drawn(layer), self._layer_doc(layer)
+                    return layer_class(name, layer, law, drawn, group, self.timed, doc, self.moments)
 
                 again = [build(code.definition.name) for code in known.get(layer.component, [])]
                 alike = [code for code, old in zip(again, known.get(layer.component, []), strict=True) if code.definition == old.definition]

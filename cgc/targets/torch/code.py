@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 WIDTH = 120
 """The longest line of emitted code."""
@@ -20,6 +21,71 @@ def split_arguments(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
+_SIGNS = ((" | ",), (" & ",), (" < ", " <= ", " > ", " >= ", " == "), (" + ", " - "), (" * ", " / "))
+
+
+_STATEMENT = re.compile(r"( *)(return |[\w, ]+ = |)(.*)")
+
+
+def _fitted(line: str) -> list[str]:
+    """A statement of a method over as many lines as ruff gives it, broken at operators or at the arguments of its last call."""
+    if len(line) <= WIDTH - 8 or line.endswith(":"):
+        return [line]
+    line, _, comment = line.partition("  # ")
+    found = _STATEMENT.fullmatch(line)
+    assert found is not None
+    indent, start, value = found.groups()
+    above = [f"{indent}# {comment}"] if comment else []
+    return [*above, *(indent + part for part in _broken(start, value, "", WIDTH - 8 - len(indent)))]
+
+
+def _broken(start: str, value: str, end: str, width: int) -> list[str]:
+    if len(start + value + end) <= width:
+        return [start + value + end]
+    arguments = split_arguments(value)
+    if len(arguments) > 1:
+        inside = [part for argument in arguments for part in _broken("", argument, ",", width - 4)]
+        return [f"{start}(", *(f"    {part}" for part in inside), f"){end}"]
+    for signs in _SIGNS:
+        terms = _operands(value, signs)
+        if len(terms) > 1:
+            if start:
+                return [f"{start}(", *(f"    {part}" for part in _broken("", value, "", width - 4)), f"){end}"]
+            return [part for k, term in enumerate(terms) for part in _broken("", term, end if k == len(terms) - 1 else "", width)]
+    opened = _last_bracket(value)
+    if opened is None:
+        return [start + value + end]
+    head, inner, tail = start + value[: opened + 1], value[opened + 1 : -1], value[-1] + end
+    if len(inner) + 4 <= width:
+        return [head, f"    {inner}", tail]
+    arguments = split_arguments(inner)
+    comma = "," if len(arguments) > 1 else ""
+    return [head, *(f"    {part}" for argument in arguments for part in _broken("", argument, comma, width - 4)), tail]
+
+
+def _operands(text: str, signs: tuple[str, ...]) -> list[str]:
+    """What stands between operators that no bracket encloses, each with its operator."""
+    found, depth, begin = [], 0, 0
+    for k, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if depth == 0 and k and text.startswith(signs, k):
+            found.append(text[begin:k])
+            begin = k + 1
+    return [*found, text[begin:]]
+
+
+def _last_bracket(text: str) -> int | None:
+    """Where the bracket opens that the text ends with."""
+    if text[-1:] not in (")", "]"):
+        return None
+    depth = 0
+    for k in range(len(text) - 1, -1, -1):
+        depth += (text[k] in ")]}") - (text[k] in "([{")
+        if depth == 0:
+            return k
+    return None
+
+
 @dataclass(frozen=True)
 class Function:
     """A function or method: ``signature`` is what stands between ``def`` and the colon; bodies are lines without common indent."""
@@ -28,6 +94,10 @@ class Function:
     body: tuple[str, ...]
     doc: tuple[str, ...] = ()
     decorator: str = ""
+
+    def fitted(self) -> Function:
+        """The same with no line of the body longer than ``WIDTH`` in a class."""
+        return replace(self, body=tuple(part for line in self.body for part in _fitted(line)))
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -59,7 +129,7 @@ class Module:
     """One emitted file of classes.
 
     ``parts`` names the fixed passages (templates) that it needs, in their order; ``inference`` those inside the class Inference,
-    whose fields are ``settings``.
+    whose fields are ``settings``. ``moments``: values may be means and variances.
     """
 
     doc: tuple[str, ...]
@@ -68,6 +138,7 @@ class Module:
     inference: tuple[str, ...]
     classes: tuple[Class, ...]
     network: Class
+    moments: bool = False
 
 
 def wrapped(text: str, width: int = 110) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from cgc.graph.predicate import names, tensor_text
 from cgc.program.ir import Contribution, Layer, Product
 from cgc.program.loops import before, in_steps, inside, normalised_in_steps, outside, reads_itself_alone
-from cgc.spec.model import DropoutGate, Init
+from cgc.spec.model import Init
 from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.names import distinct
 from cgc.targets.torch.scalar import number_text
+from cgc.targets.torch.terms import MomentTerms, Terms
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,18 @@ class LayerCode:
         return self.definition
 
 
-def layer_class(name: str, layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, doc: str) -> LayerCode:
+def layer_class(
+    name: str, layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, doc: str, moments: bool = False
+) -> LayerCode:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
-    ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all.
+    ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all; ``moments`` whether values may
+    also be means and variances.
     """
-    parts: set[str] = set()
     if layer.last:
         layer = _shared_at_once(layer)
+    terms = MomentTerms(layer) if moments else Terms(layer)
+    parts = terms.parts
     sized = _sized(layer)
     init = ["super().__init__()"]
     for contribution in layer.contributions:
@@ -51,11 +56,12 @@ def layer_class(name: str, layer: Layer, law: str, drawn: bool, group: tuple[str
     signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
     masked = timed and layer.normalised != "no" and not layer.last
     if not group:
-        methods = [_map(layer, masked, law, drawn)]
+        methods = [_map(terms, masked, law, drawn)]
     elif reads_itself_alone(layer, group):
-        methods = [_loop(layer, group, masked, law, drawn)]
+        methods = [_loop(terms, group, masked, law, drawn)]
     else:
-        methods = [*([_drive(layer, group, masked)] if before(layer, group) else []), _step(layer, group, masked, law, drawn)]
+        methods = [*([_drive(terms, group, masked)] if before(layer, group) else []), _step(terms, group, masked, law, drawn)]
+    methods = [method.fitted() for method in methods] if moments else methods
     definition = Class(name, "nn.Module", wrapped(doc), (), (Function(f"__init__({signature}) -> None", tuple(init)), *methods))
     return LayerCode(definition, arguments, tuple(sorted(parts)))
 
@@ -139,12 +145,6 @@ def _init(init: Init) -> str:
             return f"constant_({number_text(init.low)})"
 
 
-def _gate(gate: DropoutGate, value: str) -> str:
-    """The dropout nodes' factor for the features ``value``, at all steps where they are shared."""
-    number = number_text(gate.keep_prob if gate.kind == "bernoulli" else gate.std)
-    return f"how.{gate.kind}({value}, {number}{', shared=True' if gate.share == 'time' else ''})"
-
-
 def _bias(layer: Layer, sized: tuple[str, ...]) -> list[str]:
     if layer.bias is not True:
         return []
@@ -158,63 +158,9 @@ def _bias(layer: Layer, sized: tuple[str, ...]) -> list[str]:
     return [f"self.bias = nn.Parameter(torch.empty({layer.energies}).uniform_(-({bound}), {bound}))"]
 
 
-def _term(c: Contribution, value: str) -> str:
-    """One contribution as an expression of the parent's features ``value``."""
-    if c.gate is not None:
-        value = f"{value} * {_gate(c.gate, value)}"
-    if c.product.kind == "identity":
-        scale = c.product.fixed if c.product.fixed is not None else 1
-        if scale == 1:
-            return value
-        return f"{number_text(scale)} * {value}"
-    return f"self.{c.name}({value})"
-
-
-def _sum(layer: Layer, contributions: tuple[Contribution, ...], values: dict[str, str], bias: bool) -> str:
-    """The sum of contributions, with the bias folded into the first dense product where that is possible."""
-    first = contributions[0] if contributions else None
-    fold = bias and layer.bias is True and first is not None and first.product.kind == "dense" and first.product.fixed is None
-    terms = []
-    for c in contributions:
-        value = values[c.name]
-        if c is first and fold:
-            gated = value if c.gate is None else f"{value} * {_gate(c.gate, value)}"
-            terms.append(f"F.linear({gated}, self.{c.name}.weight, self.bias)")
-        else:
-            terms.append(_term(c, value))
-    if bias and not fold:
-        terms += _bias_term(layer)
-    text = " + ".join(terms)
-    return text.replace("+ -", "- ")
-
-
-def _bias_term(layer: Layer) -> list[str]:
-    if layer.bias is True:
-        return ["self.bias"]
-    return [] if layer.bias is False or layer.bias == 0 else [number_text(float(layer.bias))]
-
-
-def _normalised(layer: Layer, total: str, masked: bool) -> str:
-    shift = "self.bias" if layer.bias is True else "None"
-    text = f"self.normalize({total}, {shift}{', valid' if masked else ''})"
-    fixed = _bias_term(layer) if layer.bias is not True else []
-    return " + ".join([text, *fixed])
-
-
-def _energy(layer: Layer, contributions: tuple[Contribution, ...], values: dict[str, str], masked: bool) -> str:
-    """The energy from all contributions at once."""
-    if layer.normalised == "no":
-        return _sum(layer, contributions, values, bias=True)
-    if layer.normalised == "energy":
-        return _normalised(layer, _sum(layer, contributions, values, bias=False), masked)
-    direct = tuple(c for c in contributions if not c.lag)
-    lagged = tuple(c for c in contributions if c.lag)
-    total = _normalised(layer, _sum(layer, direct, values, bias=False), masked)
-    return " + ".join([total, *(_term(c, values[c.name]) for c in lagged)])
-
-
-def _finish(layer: Layer, energy: str, law: str, drawn: bool) -> tuple[str, ...]:
+def _finish(terms: Terms, energy: str, law: str, drawn: bool) -> tuple[str, ...]:
     """From the sum of contributions to what the layer returns: energies of an output, else features."""
+    layer = terms.layer
     lines = [f"e = {energy}"]
     if layer.labels is not None:
         lines += _label_lines(layer)
@@ -231,7 +177,7 @@ def _finish(layer: Layer, energy: str, law: str, drawn: bool) -> tuple[str, ...]
     comment = value[value.index("  #") :] if "  #" in value else ""
     value = value.removesuffix(comment)
     flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
-    inferred = f"how({law}, {value})" if drawn else f"{law}.expectation({value})"
+    inferred = f"how({law}, {value})" if drawn else terms.determined(law, value)
     return (*lines, f"return {inferred}{flat}{comment}")
 
 
@@ -262,75 +208,82 @@ def _signature(name: str, contributions: tuple[Contribution, ...], extra: tuple[
     return f"{name}({', '.join(['self', *(f'{c.name}: Tensor' for c in contributions), *extra])}) -> Tensor"
 
 
-def _how(layer: Layer, drawn: bool) -> tuple[str, ...]:
+def _how(terms: Terms, drawn: bool) -> tuple[str, ...]:
     """The argument that tells how values are inferred, where the layer needs it."""
-    return ("how: Inference",) if needs_inference(layer, drawn) else ()
+    return ("how: Inference",) if needs_inference(terms.layer, drawn, terms.moments) else ()
 
 
-def needs_inference(layer: Layer, drawn: bool) -> bool:
-    """Whether anything in the layer can be drawn: its nodes, or a gate."""
-    return (drawn and not layer.output) or any(c.gate for c in layer.contributions)
+def needs_inference(layer: Layer, drawn: bool, moments: bool) -> bool:
+    """Whether anything in the layer can be drawn (its nodes, or a gate), or has moments."""
+    return moments or (drawn and not layer.output) or any(c.gate for c in layer.contributions)
 
 
-def _map(layer: Layer, masked: bool, law: str, drawn: bool) -> Function:
-    values = {c.name: c.name for c in layer.contributions}
-    extra = (*_how(layer, drawn), *(("valid: Tensor | None = None",) if masked else ()))
-    energy = _energy(layer, layer.contributions, values, masked)
-    return Function(_signature("forward", layer.contributions, extra), _finish(layer, energy, law, drawn))
+def drive_needs_inference(known: tuple[Contribution, ...], moments: bool) -> bool:
+    """The same for what is ``known`` before a loop over time starts."""
+    return moments or any(c.gate for c in known)
 
 
-def _loop(layer: Layer, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
+def _map(terms: Terms, masked: bool, law: str, drawn: bool) -> Function:
+    contributions = terms.layer.contributions
+    extra = (*_how(terms, drawn), *(("valid: Tensor | None = None",) if masked else ()))
+    energy = terms.energy(contributions, {c.name: c.name for c in contributions}, masked)
+    return Function(_signature("forward", contributions, extra), _finish(terms, energy, law, drawn))
+
+
+def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
     """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
+    layer = terms.layer
     known, waits = outside(layer, group), inside(layer, group)
     taken = {c.name for c in layer.contributions}
     own = distinct(layer.component, {c.name for c in known}, "_")
-    extra = (*_how(layer, drawn), "past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
+    extra = (*_how(terms, drawn), "past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
     body = []
     if known:
-        body.append(f"e = {_energy(layer, known, {c.name: c.name for c in known}, masked)}")
-        first, head = ["e_t"], "for e_t in e.unbind(-2):"
+        body.append(f"e = {terms.energy(known, {c.name: c.name for c in known}, masked)}")
+        head = "for e_t in e.unbind(-2):"
     else:
         extra = ("steps: int", *extra)
-        first, head = _bias_term(layer), "for _ in range(steps):"
-    terms = []
+        head = "for _ in range(steps):"
+    summed = []
     for c in waits:
-        value = f"{own}[-{c.lag}]"
+        gate = None
         if c.gate is not None and c.gate.share == "time":
             gate = distinct(f"{c.name}_gate", taken, "_")
-            body.append(f"{gate} = {_gate(replace(c.gate, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
-            terms.append(_term(replace(c, gate=None), f"{value} * {gate}"))
-        else:
-            terms.append(_term(c, value))
-    *lines, result = _finish(layer, " + ".join([*first, *terms]), law, drawn)
+            body.append(f"{gate} = {terms.gate(replace(c.gate, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
+        summed.append(terms.term(c, f"{own}[-{c.lag}]", gate))
+    energy = " + ".join(["e_t", *summed]) if known else terms.shifted(summed, first=True)
+    *lines, result = _finish(terms, energy, law, drawn)
     body += [f"{own} = list(past.unbind(-2))  # what came before the first step", head]
     body += [*(f"    {line}" for line in lines), f"    {own}.append({result.removeprefix('return ')})"]
     body.append(f"return torch.stack({own}[past.shape[-2] :], -2)")
     return Function(_signature("forward", known, extra), tuple(body))
 
 
-def _drive(layer: Layer, group: tuple[str, ...], masked: bool) -> Function:
+def _drive(terms: Terms, group: tuple[str, ...], masked: bool) -> Function:
+    layer = terms.layer
     known = before(layer, group)
     values = {c.name: c.name for c in known}
-    gated = ("how: Inference",) if any(c.gate for c in known) else ()
+    how = ("how: Inference",) if drive_needs_inference(known, terms.moments) else ()
     doc = ("The part of the energy that does not wait for the loop over time.",)
     if normalised_in_steps(layer, group):
-        return Function(_signature("drive", known, gated), (f"return {_sum(layer, known, values, bias=False)}",), doc)
-    extra = (*gated, *(("valid: Tensor | None = None",) if masked else ()))
-    return Function(_signature("drive", known, extra), (f"return {_energy(layer, known, values, masked)}",), doc)
+        return Function(_signature("drive", known, how), (f"return {terms.sum(known, values, bias=False)}",), doc)
+    extra = (*how, *(("valid: Tensor | None = None",) if masked else ()))
+    return Function(_signature("drive", known, extra), (f"return {terms.energy(known, values, masked)}",), doc)
 
 
-def _step(layer: Layer, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
+def _step(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
+    layer = terms.layer
     arguments = in_steps(layer, group)
     known = ["drive"] if before(layer, group) else []
     waits = masked and normalised_in_steps(layer, group)
     if not normalised_in_steps(layer, group):
-        bias = [] if known else _bias_term(layer)
-        energy = " + ".join([*known, *(_term(c, c.name) for c in arguments), *bias])
+        summed = [*known, *(terms.term(c, c.name) for c in arguments)]
+        energy = " + ".join(summed) if known else terms.shifted(summed)
     else:
         covered = [c for c in arguments if layer.normalised == "energy" or not c.lag]
-        total = " + ".join([*known, *(_term(c, c.name) for c in covered)])
-        energy = " + ".join([_normalised(layer, total, waits), *(_term(c, c.name) for c in arguments if c not in covered)])
+        total = " + ".join([*known, *(terms.term(c, c.name) for c in covered)])
+        energy = " + ".join([terms.normalised(total, waits), *(terms.term(c, c.name) for c in arguments if c not in covered)])
     names = [f"{name}: Tensor" for name in (*known, *(c.name for c in arguments))]
-    extra = [*_how(layer, drawn), *(["valid: Tensor | None = None"] if waits else [])]
+    extra = [*_how(terms, drawn), *(["valid: Tensor | None = None"] if waits else [])]
     signature = f"step({', '.join(['self', *names, *extra])}) -> Tensor"
-    return Function(signature, _finish(layer, energy, law, drawn), ("Features at one time step.",))
+    return Function(signature, _finish(terms, energy, law, drawn), ("Features at one time step.",))

@@ -15,9 +15,12 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
     """The module of ``program``. ``factorisation`` is the joint distribution as text, ``doc`` the file's first lines."""
     blocks = Blocks(program)
     methods = (_init(blocks), *passes(blocks), *answers(blocks))
+    if blocks.moments:
+        methods = tuple(method.fitted() for method in methods)
     model = Class(blocks.name, "nn.Module", wrapped(factorisation), (), methods)
     # last, because the methods tell which passages they need
-    return Module(doc, blocks.parts(PARTS), blocks.settings(), blocks.parts(INFERENCE), tuple(blocks.classes), model)
+    parts, inference = blocks.parts(PARTS), blocks.parts(INFERENCE)
+    return Module(doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments)
 
 
 def _init(blocks: Blocks) -> Function:
@@ -41,8 +44,8 @@ def _init(blocks: Blocks) -> Function:
 def _chosen(inference: Inference, training: bool) -> str:
     """The arguments of ``Model.inference``."""
     match inference.method:
-        case "feed_forward":
-            return '"feed_forward"'
+        case "feed_forward" | "moments":
+            return f'"{inference.method}"'
         case "sample" if training:
             return f'"sample", gradient="{inference.gradient}"'
         case "sample":

@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cgc.derive.derivation import Derivation, Draw, Labels, Sampling
-from cgc.families.forms import Indicators
+from cgc.families.forms import Indicators, Noise, Y
 from cgc.formula.numeric import constant
-from cgc.formula.scalar import Scalar
+from cgc.formula.scalar import Op, Over, Scalar, Var
 from cgc.program.ir import Layer
 from cgc.targets.torch.code import WIDTH, Class, Function, wrapped
+from cgc.targets.torch.names import distinct
 from cgc.targets.torch.scalar import number_text, print_function
 
 
 def law_class(
-    name: str, law: Derivation, users: Sequence[Layer], several: bool, moments: bool = False
-) -> tuple[Class, tuple[str, ...]]:  # fmt: skip
+    name: str, law: Derivation, users: Sequence[Layer], several: bool, moments: bool = False, variances: bool = True
+) -> tuple[Class, tuple[str, ...]]:
     """The class of a law called ``name``, for the layers ``users``, and the passages that it needs.
 
     ``several``: in this module some hidden nodes have features that are not their states, so that every hidden law tells its axis.
-    ``moments``: variances are asked for.
+    ``moments``: mean and variance for energies N(m, v) are asked for; with ``variances``, also the variance for known energies.
     """
     hidden, output = any(not layer.output for layer in users), any(layer.output for layer in users)
     attributes: list[str] = []
@@ -31,20 +32,24 @@ def law_class(
         attributes.append(f"discrete = {law.discrete}")
     if isinstance(law.sampling, Labels):
         many = any(layer.size > 1 for layer in users)
-        return _label_class(name, law, many, hidden, output, attributes, moments), ()
+        helpers = ("softened",) if moments else ()
+        return _label_class(name, law, many, hidden, output, attributes, moments, variances), helpers
     if several and hidden and not law.deterministic:
         attributes.append("axis = None")
     writer = _Law(law)
     methods = [writer.method("expectation(self, e: Tensor) -> Tensor", law.computed)]
     if moments:
-        methods.append(writer.method("variance(self, e: Tensor) -> Tensor", law.variance))
+        methods += writer.moments(variances)
     if not law.deterministic:
         methods += writer.draws(law.sampling)
     if output:
         if law.log_likelihood is not None:
             score = writer.method("log_prob(self, x: Tensor, e: Tensor) -> Tensor", law.log_likelihood)
             methods.append(replace(score, body=(*_check_states(law.sampling), *score.body)))
+            methods += [writer.mixed_log_prob()] if moments else []
         methods.append(writer.mode())
+    if moments:
+        methods = [method.fitted() for method in methods]
     attributes += writer.columns()
     return Class(name, "", _doc(law), tuple(attributes), tuple(methods)), tuple(sorted(writer.helpers))
 
@@ -64,6 +69,47 @@ class _Law:
             self.helpers.add("widened")
         return Function(signature, printed.lines, decorator="widened" if printed.wide else "")
 
+    def moments(self, variances: bool) -> list[Function]:
+        """``moments``: a closed form, or quadrature over ``expectation`` (or ``exact``, where that is approximate) and ``variance``."""
+        assert self.law.moments is not None
+        mean, variance = self.law.moments
+        signature, doc = "moments(self, m: Tensor, v: Tensor) -> tuple[Tensor, Tensor]", ("Mean and variance where e ~ N(m, v).",)
+        methods = [self.method("variance(self, e: Tensor) -> Tensor", self.law.variance)] if variances or _averages(mean) else []
+        if _averages(mean):
+            return [*methods, *self.over_energies(mean, Function(signature, (), doc))]
+        first, second = (print_function(tree, tensor="m", tables=self.tables) for tree in (mean, _known(variance, mean, "mean")))
+        self.helpers.update(first.helpers, second.helpers)
+        if len(first.lines) == len(second.lines) == 1 and "mean" not in second.lines[0]:
+            line = f"{first.lines[0]}, {second.lines[0].removeprefix('return ')}"
+            return [*methods, Function(signature, (line,), doc)]
+        lines = [*first.lines[:-1], first.lines[-1].replace("return ", "mean = ", 1)]
+        lines += [*second.lines[:-1], second.lines[-1].replace("return ", "variance = ", 1), "return mean, variance"]
+        return [*methods, Function(signature, tuple(lines), doc)]
+
+    def over_energies(self, mean: Scalar, method: Function) -> list[Function]:
+        """``method`` by the rule in ``mean``; before it ``exact``, where ``expectation`` is approximate."""
+        assert isinstance(mean, Over)
+        self.helpers.add("over_energies")
+        columns = ", ".join(f"self.{self.table(rows, name)}" for name, rows in mean.columns)
+        if self.law.computed == self.law.expectation:
+            return [replace(method, body=(f"return over_energies(self.expectation, self.variance, m, v, {columns})",))]
+        exact = self.method("exact(self, e: Tensor) -> Tensor", self.law.expectation)
+        return [exact, replace(method, body=(f"return over_energies(self.exact, self.variance, m, v, {columns})",))]
+
+    def table(self, rows: tuple[Scalar, ...], wanted: str) -> str:
+        """The attribute that holds a column."""
+        return self.tables.setdefault(rows, distinct(wanted, set(self.tables.values()), "_"))
+
+    def mixed_log_prob(self) -> Function:
+        """The likelihood of a state for an energy N(m, v): for Gaussian nodes in closed form."""
+        signature = "mixed_log_prob(self, x: Tensor, m: Tensor, v: Tensor) -> Tensor"
+        law = self.law.law
+        if isinstance(law, Noise) and law.base == "normal" and law.value == Y and law.scale.is_number:
+            lines = ("_, v = self.moments(m, v)", "return -(x - m).square() / (2 * v) - torch.log(2 * math.pi * v) / 2")
+            return Function(signature, lines, ("log of the mean likelihood over e ~ N(m, v).",))
+        self.helpers.add("mixed_likelihood")
+        return Function(signature, ("return mixed_likelihood(self, x, m, v)",))
+
     def columns(self) -> list[str]:
         """The tables as class attributes."""
         lines: list[str] = []
@@ -72,7 +118,7 @@ class _Law:
             if len(numbers) + len(name) + 10 <= WIDTH:
                 lines.append(f"{name} = [{numbers}]")
             else:
-                lines += [f"{name} = [", *(f"    {line}" for line in wrapped(numbers + ",", WIDTH - 10)), "]"]
+                lines += [f"{name} = [", *(f"    {line}" for line in wrapped(numbers + ",", WIDTH - 10)), "]  # fmt: skip"]
         return lines
 
     def draws(self, sampling: Sampling) -> list[Function]:
@@ -95,7 +141,8 @@ class _Law:
             lines += [*printed.lines[:-1], printed.lines[-1].replace("return ", f"{name} = ", 1)]
         value = print_function(sampling.value, (), sampling.given[-1][0] if sampling.given else "e", self.tables, plain=True)
         self.helpers.update(value.helpers)
-        return Function(signature, (*lines, *value.lines))
+        *before, last = value.lines
+        return Function(signature, (*lines, *before, f"{last}.to(e.dtype)" if _among_numbers(sampling.value) else last))
 
     def mode(self) -> Function:
         """The most probable state."""
@@ -107,6 +154,27 @@ class _Law:
         *before, last = written.body
         # a choice between two numbers has no dtype of its own
         return replace(written, body=(*before, f"{last}.to(e.dtype)" if last.startswith("return torch.where(") else last), decorator="")
+
+
+def _among_numbers(scalar: Scalar) -> bool:
+    """Whether a formula chooses among numbers, which have no dtype of their own."""
+    if not isinstance(scalar, Op) or scalar.name != "where":
+        return False
+    return all(constant(branch) is not None or _among_numbers(branch) for branch in scalar.args[1:])
+
+
+def _averages(mean: Scalar) -> bool:
+    """Whether a mean over energies is a quadrature rule over ``node``."""
+    return isinstance(mean, Over) and mean.name == "sum" and tuple(name for name, _ in mean.columns) == ("node", "share")
+
+
+def _known(scalar: Scalar, part: Scalar, name: str) -> Scalar:
+    """``scalar`` with the variable ``name`` in place of ``part``."""
+    if scalar == part:
+        return Var(name)
+    if isinstance(scalar, Op):
+        return Op(scalar.name, tuple(_known(argument, part, name) for argument in scalar.args))
+    return scalar
 
 
 def _check_states(sampling: Sampling) -> tuple[str, ...]:
@@ -155,7 +223,9 @@ def _source(law: Derivation) -> str:
     return sources[0] if sources else "eq. 7"
 
 
-def _label_class(name: str, law: Derivation, many: bool, hidden: bool, output: bool, attributes: list[str], moments: bool) -> Class:
+def _label_class(
+    name: str, law: Derivation, many: bool, hidden: bool, output: bool, attributes: list[str], moments: bool, variances: bool
+) -> Class:
     """``many``: some users have several nodes, so that the labels' axis is an argument."""
     assert isinstance(law.law, Indicators)
     axis = "self.axis" if many else "-1"
@@ -166,8 +236,12 @@ def _label_class(name: str, law: Derivation, many: bool, hidden: bool, output: b
     elif hidden:
         attributes.append("axis = -1")
     methods.append(Function("expectation(self, e: Tensor) -> Tensor", (f"return torch.softmax(e, {axis})",)))
-    if moments:
+    if moments and variances:
         methods.append(Function("variance(self, e: Tensor) -> Tensor", ("q = self.expectation(e)", "return q * (1 - q)")))
+    if moments:
+        body = ("q = self.expectation(softened(m, v))", "return q, q * (1 - q)")
+        doc = ("Nearly mean and variance where e ~ N(m, v), every label taken on its own.",)
+        methods.append(Function("moments(self, m: Tensor, v: Tensor) -> tuple[Tensor, Tensor]", body, doc))
     methods.append(Function("draw(self, e: Tensor) -> Tensor", (f"return torch.distributions.Categorical(logits=e{to_last}).sample()",)))
     if hidden:
         features = f"return F.one_hot(self.draw(e), {law.law.labels}){from_last}.to(e.dtype)"
@@ -180,4 +254,7 @@ def _label_class(name: str, law: Derivation, many: bool, hidden: bool, output: b
         if not many:
             lines = ("return torch.log_softmax(e, -1).gather(-1, x.expand(e.shape[:-1]).unsqueeze(-1)).squeeze(-1)",)
         methods.append(Function("log_prob(self, x: Tensor, e: Tensor) -> Tensor", lines))
+        if moments:
+            signature = "mixed_log_prob(self, x: Tensor, m: Tensor, v: Tensor) -> Tensor"
+            methods.append(Function(signature, ("return self.log_prob(x, softened(m, v))",)))
     return Class(name, "", _doc(law), tuple(attributes), tuple(methods))

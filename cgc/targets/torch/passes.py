@@ -7,7 +7,7 @@ from cgc.program.ir import Input, Layer, Map, Repeat, Scan, Stage, layers_of
 from cgc.program.loops import before, in_steps, normalised_in_steps, reads_itself_alone
 from cgc.targets.torch.blocks import Blocks
 from cgc.targets.torch.code import Function
-from cgc.targets.torch.layers import needs_inference
+from cgc.targets.torch.layers import drive_needs_inference, needs_inference
 from cgc.targets.torch.scalar import number_text
 
 
@@ -41,7 +41,7 @@ class _Pass:
             body += self._stage(stage, names, results)
         several = len(results) > 1
         value, kind = (f"Outputs({', '.join(results)})", "Outputs") if several else (results[0], "Tensor")
-        doc = "Energies of every draw, " + (
+        doc = f"Energies of every draw, {'or their mean and variance, ' if self.blocks.moments else ''}" + (
             "(draws, batch, ...)." if several else self.blocks.shape(self.blocks.outputs[0]).replace("(batch", "(draws, batch") + "."
         )
         if not self.blocks.timed:
@@ -95,6 +95,9 @@ class _Pass:
             self.blocks.needed.add("states")
             states = ", ".join(number_text(float(state)) for state in law.support)
             lines.append(f"how.check_states({name}, {states})")
+        if self.blocks.moments and not item.soft:
+            self.blocks.needed.add("given")
+            lines.append(f"{name} = how.given({name})")
         return lines
 
     def _masks(self) -> bool:
@@ -145,7 +148,7 @@ class _Pass:
         return text
 
     def _how(self, layer: Layer) -> list[str]:
-        if not needs_inference(layer, self.blocks.drawn(layer)):
+        if not needs_inference(layer, self.blocks.drawn(layer), self.blocks.moments):
             return []
         if not self.blocks.rated():
             return ["how"]
@@ -198,7 +201,7 @@ class _Pass:
             if not known:
                 continue
             values = [self._value(c.source, c.lag, False, names) for c in known]
-            values += ["how"] if any(c.gate for c in known) else []
+            values += ["how"] if drive_needs_inference(known, self.blocks.moments) else []
             values += ["valid"] if layer.normalised != "no" and not normalised_in_steps(layer, group) else []
             drives[layer.name] = self.blocks.variable(f"{own[layer.name]}_drive")
             lines.append(f"{drives[layer.name]} = {self._module(layer)}.drive({', '.join(values)})")

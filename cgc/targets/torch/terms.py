@@ -1,0 +1,153 @@
+"""Energies as expressions: products of parents' features, gates, normalisation and bias, joined by ``+``.
+
+``Terms`` writes them for values. ``MomentTerms`` writes the same for mean and variance on the leading axis, with the methods of
+``Inference`` that know which of the two their arguments are.
+"""
+
+from __future__ import annotations
+
+from cgc.program.ir import Contribution, Layer
+from cgc.spec.model import DropoutGate
+from cgc.targets.torch.scalar import number_text
+
+
+class Terms:
+    """Writes the energies of one layer; ``parts`` are the fixed passages (template parts) that they need."""
+
+    moments = False
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.parts: set[str] = set()
+
+    # ---- what differs between values and their moments
+
+    def gated(self, gate: DropoutGate, value: str, factor: str) -> str:
+        """Features behind a dropout node."""
+        return f"{value} * {factor}"
+
+    def scaled(self, value: str, weight: float) -> str:
+        """Features times a fixed number."""
+        return f"{number_text(weight)} * {value}"
+
+    def product(self, c: Contribution, value: str) -> str:
+        """Features times the weights of an edge."""
+        return f"self.{c.name}({value})"
+
+    def linear(self, c: Contribution, value: str) -> str:
+        """The same for a dense edge, and the bias."""
+        return f"F.linear({value}, self.{c.name}.weight, self.bias)"
+
+    def shifted(self, terms: list[str], first: bool = False) -> str:
+        """A sum and the bias, which may come first."""
+        return " + ".join([*self.bias(), *terms] if first else [*terms, *self.bias()])
+
+    def batch_norm(self, arguments: str) -> str:
+        """A normalised sum. ``arguments`` are the sum, its shift, and where it is valid."""
+        return f"self.normalize({arguments})"
+
+    def determined(self, law: str, energies: str) -> str:
+        """Features of nodes that are functions of their energies."""
+        return f"{law}.expectation({energies})"
+
+    # ---- what does not
+
+    def bias(self) -> list[str]:
+        """The bias, if there is one."""
+        layer = self.layer
+        if layer.bias is True:
+            return ["self.bias"]
+        return [] if layer.bias is False or layer.bias == 0 else [number_text(float(layer.bias))]
+
+    def gate(self, gate: DropoutGate, value: str) -> str:
+        """The dropout nodes' factor for the features ``value``, at all steps where they are shared."""
+        number = number_text(gate.keep_prob if gate.kind == "bernoulli" else gate.std)
+        return f"how.{gate.kind}({value}, {number}{', shared=True' if gate.share == 'time' else ''})"
+
+    def behind(self, c: Contribution, value: str, factor: str | None = None) -> str:
+        """A parent's features behind the edge's gate, if it has one; ``factor`` is a draw that was made before."""
+        return value if c.gate is None else self.gated(c.gate, value, factor or self.gate(c.gate, value))
+
+    def term(self, c: Contribution, value: str, factor: str | None = None) -> str:
+        """One contribution as an expression of the parent's features ``value``."""
+        value = self.behind(c, value, factor)
+        if c.product.kind != "identity":
+            return self.product(c, value)
+        scale = 1 if c.product.fixed is None else c.product.fixed
+        return value if scale == 1 else self.scaled(value, scale)
+
+    def sum(self, contributions: tuple[Contribution, ...], values: dict[str, str], bias: bool) -> str:
+        """The sum of contributions, with the bias folded into the first dense product where that is possible."""
+        first = contributions[0] if contributions else None
+        fold = bias and self.layer.bias is True and first is not None and first.product.kind == "dense" and first.product.fixed is None
+        terms = []
+        for c in contributions:
+            value = values[c.name]
+            terms.append(self.linear(c, self.behind(c, value)) if c is first and fold else self.term(c, value))
+        text = self.shifted(terms) if bias and not fold else " + ".join(terms)
+        return text.replace("+ -", "- ")
+
+    def normalised(self, total: str, masked: bool) -> str:
+        """A sum under batch normalisation, whose shift is the bias."""
+        shift = "self.bias" if self.layer.bias is True else "None"
+        text = self.batch_norm(f"{total}, {shift}{', valid' if masked else ''}")
+        return text if self.layer.bias is True else self.shifted([text])
+
+    def energy(self, contributions: tuple[Contribution, ...], values: dict[str, str], masked: bool) -> str:
+        """The energy from all contributions at once."""
+        if self.layer.normalised == "no":
+            return self.sum(contributions, values, bias=True)
+        if self.layer.normalised == "energy":
+            return self.normalised(self.sum(contributions, values, bias=False), masked)
+        direct = tuple(c for c in contributions if not c.lag)
+        lagged = tuple(c for c in contributions if c.lag)
+        total = self.normalised(self.sum(direct, values, bias=False), masked)
+        return " + ".join([total, *(self.term(c, values[c.name]) for c in lagged)])
+
+
+class MomentTerms(Terms):
+    """The same where every value may be a mean and a variance."""
+
+    moments = True
+
+    def gated(self, gate: DropoutGate, value: str, factor: str) -> str:
+        self.parts.add("gated")
+        mean, square = (gate.keep_prob, gate.keep_prob) if gate.kind == "bernoulli" else (1.0, 1 + gate.std**2)
+        return f"how.gated({value}, {factor}, {number_text(mean)}, {number_text(square)})"
+
+    def scaled(self, value: str, weight: float) -> str:
+        self.parts.add("scaled")
+        return f"how.scaled({value}, {number_text(weight)})"
+
+    def product(self, c: Contribution, value: str) -> str:
+        weight = f"self.{c.name}.weight"
+        match c.product.kind:
+            case "embedding":
+                method = "lookup"
+            case "elementwise":
+                method = "scaled"
+            case "dense" if c.product.fixed is None:
+                method = "linear"
+            case _:
+                method, weight = "linear", f"{weight} * self.{c.name}.mask"
+        self.parts.add(method)
+        return f"how.{method}({value}, {weight})"
+
+    def linear(self, c: Contribution, value: str) -> str:
+        self.parts.add("linear")
+        return f"how.linear({value}, self.{c.name}.weight, self.bias)"
+
+    def shifted(self, terms: list[str], first: bool = False) -> str:
+        total = " + ".join(terms)
+        if not self.bias():
+            return total
+        self.parts.add("shift")
+        return f"how.shift({total}, {self.bias()[0]})"
+
+    def determined(self, law: str, energies: str) -> str:
+        self.parts.add("determined")
+        return f"how.determined({law}, {energies})"
+
+    def batch_norm(self, arguments: str) -> str:
+        self.parts.add("normalised")
+        return f"how.normalised(self.normalize, {arguments})"
