@@ -183,7 +183,7 @@ CODES: dict[str, Code] = {
         "Not supported by this version",
         "These parts of the language are not compiled yet: the sections `refine` and `sharing`; modules (`components` and `output`\n"
         "inside a component), `blocks`, `lines`, `target`; edges `conv1d`, `conv2d`, `avg_pool`; an edge's `prior`; gates with a\n"
-        "`component`; weights that are `same_as` others; normalisations `layer`, `weight`, `group`; evaluation by `moments`; families\n"
+        "`component`; weights that are `same_as` others; normalisations `layer`, `weight`, `group`; families\n"
         "`density`, `gated`; noise `laplace`, `uniform`, `gumbel`, `exponential`; data `cifar10`, `npz`, `adding`, `tags`, and\n"
         "`augment`, `flip_prob`, `predict`, `relabel`, `standardize`; `reuse`, `updates`; `uniform` priors; `at: last` on a hidden\n"
         "component.",
