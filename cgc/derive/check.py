@@ -55,10 +55,16 @@ def check(law: Law, expectation: Scalar, variance: Scalar, route: Route) -> Chec
 
 def _energies(law: Law, route: Route) -> list[Any]:
     low, high = max(route.limits[0], -20.0), min(route.limits[1], 20.0)
-    if isinstance(law, Density) and isinstance(law.support, Support):
+    if _has_density(law):
         # sums and integrals that the definition can be asked for: means grow like exp(e)
         low, high = max(low, -4.0), min(high, 4.0)
     return [mp.mpf(low) + (mp.mpf(high) - low) * (mp.mpf(written) + 20) / 40 for written in _ENERGIES]
+
+
+def _has_density(law: Law) -> bool:
+    if isinstance(law, Mixture):
+        return any(_has_density(part) for part in law.laws)
+    return isinstance(law, Density) and isinstance(law.support, Support)
 
 
 def _float(e: Any) -> Any:

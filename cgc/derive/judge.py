@@ -17,7 +17,7 @@ from mpmath import mp
 
 from cgc.derive.bases import BASES
 from cgc.derive.coordinates import coordinate
-from cgc.derive.pieces import NoPieces, pieces
+from cgc.derive.pieces import NoPieces, kinks, pieces, window
 from cgc.derive.scale import drawn_scale
 from cgc.families.forms import Density, E, FiniteExponential, Gated, Law, MaxOf, Mixture, Noise, Support, X, Y
 from cgc.formula.freeze import freeze
@@ -99,14 +99,17 @@ def _noise(law: Noise) -> Judge:
     base = BASES[law.base]
     node, scale = freeze(law.value), freeze(drawn_scale(law, base.symmetric))
     log_density = freeze(base.log_density(_N))
-    moving = False
+    moving = wandering = False
     try:
         cuts = [value(freeze(part.high)) for part in pieces(law.value)[:-1]]
     except NoPieces:
         try:
             cuts, moving = [value(freeze(part.high)) for part in pieces(law.value.subs(Y, E + Y))[:-1]], True
         except NoPieces:
-            cuts = []
+            try:
+                cuts = [value(freeze(part.high)) for part in window(law.value)[:-1]]
+            except NoPieces:
+                cuts, wandering = [], law.value.has(E)
     if law.value.has(sympy.Function) or law.value.has(sympy.exp):
         cuts += [mp.mpf(k) for k in (-10, -4, -1, 0, 1, 4, 10)]
     low, high = base.reach
@@ -115,8 +118,9 @@ def _noise(law: Noise) -> Judge:
         s = abs(value(scale, e=e))
         if s == 0:
             return value(node, y=e, e=e), mp.zero
+        found = _kinks_at(law, e) if wandering else cuts
         # in v = asinh(n) tails are as easy as the middle; panels end where the value or the density has a corner
-        corners = [(cut - (0 if moving else e)) / s for cut in cuts] + [mp.mpf(b) for b in base.breaks]
+        corners = [(cut - (0 if moving else e)) / s for cut in found] + [mp.mpf(b) for b in base.breaks]
         inner = [mpmath.asinh(n) for n in corners if low < n < high]
         first, last = mpmath.asinh(low), mpmath.asinh(high)
         count = 6 if law.base == "normal" else 8
@@ -131,6 +135,14 @@ def _noise(law: Noise) -> Judge:
         return _weighted(_panels(sorted({*fixed, *inner}), integrand))
 
     return moments
+
+
+def _kinks_at(law: Noise, e: Any) -> list[Any]:
+    """Break points of the value at one energy, where they move with it."""
+    try:
+        return [value(freeze(cut)) for cut in kinks(law.value.subs(E, sympy.Rational(str(e))))]
+    except NoPieces:
+        return []
 
 
 def _interval(law: Density) -> Judge:

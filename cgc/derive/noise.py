@@ -8,6 +8,7 @@ moments W_k(z) at z <= 0, which are small: no digits cancel. Where no partial mo
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +23,7 @@ from cgc.derive.likelihood import likelihood
 from cgc.derive.measure import Truth, truth_of
 from cgc.derive.moments import constant_noise, total_noise
 from cgc.derive.partial import beyond, whole
-from cgc.derive.pieces import NoPieces, Piece, pieces
+from cgc.derive.pieces import NoPieces, Piece, pieces, window
 from cgc.derive.quadrature import NoiseRule, settled
 from cgc.derive.rewrites import logistic_density
 from cgc.derive.routes import Moment, NoClosedForm, Route, step
@@ -55,8 +56,10 @@ def derive_noise(law: Noise, closed: bool = True) -> Route:
         try:  # break points that move with the energy may stand still from its point of view
             at, parts = sympy.Integer(0), pieces(law.value.subs(Y, E + _SHIFT))
         except NoPieces:
-            at, parts = E, (Piece(-sympy.oo, sympy.oo, law.value),)
+            at, parts = E, _as_far_as_known(law.value)
     refuse_divergence(law, base, parts, scale)
+    if scale.formula.is_number and any(part.degree < 0 for part in parts):
+        scale = replace(scale, inline=True)
     s = scale.symbol
     steps: list[Step] = [start, step("its latent value", E + s * _N, source, f"{base.symbol}, Y")]
     if s == S:
@@ -76,7 +79,7 @@ def derive_noise(law: Noise, closed: bool = True) -> Route:
         shown, _ = likelihood(base, parts, s, at, guarded=False)
         steps.append(step("log-likelihood", shown, "", "log p(x | e)"))
         frozen, atoms = node.likelihood_tree(log_likelihood)
-    where = "" if s == 1 else f", s = {text(scale.formula)}"
+    where = "" if s != S else f", s = {text(scale.formula)}"
     written = f"X = {text(law.value.subs(Y, sympy.Symbol('Y')))}, Y = {text(E + s * _N)}, {base.symbol}{where}"
     if law.value == Y:
         written = written.replace("X = Y, Y = ", "X = ")
@@ -94,6 +97,13 @@ def derive_noise(law: Noise, closed: bool = True) -> Route:
 
 def _times(scale: Scalar, noise: Scalar) -> Scalar:
     return noise if scale == freeze(sympy.Integer(1)) else Op("mul", (scale, noise))
+
+
+def _as_far_as_known(value: Any) -> tuple[Piece, ...]:
+    try:
+        return window(value)
+    except NoPieces:
+        return (Piece(-sympy.oo, sympy.oo, value),)
 
 
 def _certain(law: Noise, start: Step) -> Route:

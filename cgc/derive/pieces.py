@@ -21,6 +21,8 @@ from cgc.formula.numeric import value as evaluate
 
 _LIMIT = 64
 _DEGREE = 64
+_MOST_KINKS = 256
+_INSIDE = sympy.Rational(382, 1000)
 
 
 class NoPieces(Exception):
@@ -46,6 +48,61 @@ class Piece:
 def pieces(value: Any) -> tuple[Piece, ...]:
     """The pieces of a function of y, from left to right; neighbours differ. Raises NoPieces."""
     return tuple(_merge(_split(value)))
+
+
+def window(value: Any) -> tuple[Piece, ...]:
+    """The pieces between the break points nearest to 0 of a function that has too many, and the function itself beyond. Raises NoPieces."""
+    ends = kinks(value)
+    if len(ends) < 2:
+        raise NoPieces(value)
+    # not in the middle: there sin and its like may touch
+    inner = _merge([Piece(low, high, _resolved(value, low + _INSIDE * (high - low))) for low, high in itertools.pairwise(ends)])
+    inner = sorted(sorted(inner, key=lambda part: abs(part.low + part.high))[:_LIMIT], key=lambda part: float(part.low))
+    return (Piece(-sympy.oo, inner[0].low, value), *inner, Piece(inner[-1].high, sympy.oo, value))
+
+
+def kinks(value: Any) -> list[Any]:
+    """Where a function of y alone may have corners or jumps, ascending: those nearest to 0. Raises NoPieces."""
+    marks: list[Any] = []
+    for node in sorted(value.atoms(sympy.Max, sympy.Min, sympy.Abs, sympy.sign, Relational), key=sympy.default_sort_key):
+        sides = node.args if isinstance(node, (sympy.Max, sympy.Min, Relational)) else (node.args[0], sympy.Integer(0))
+        for left, right in itertools.combinations(sides, 2):
+            if (left - right).has(Y):
+                marks += _numeric_roots(left - right, near=True)
+    marks = sorted(set(marks), key=lambda mark: (abs(mark), mark))[:_MOST_KINKS]
+    return _sorted({sympy.Rational(mark) for mark in marks})
+
+
+def _resolved(value: Any, point: Any) -> Any:
+    """``value`` as it is around a point that is no break point: every max, min, abs, sign and case decided."""
+    if not value.args or not value.has(Y):
+        return value
+    if isinstance(value, sympy.Piecewise):
+        return _resolved(next(v for v, condition in value.args if condition is sympy.true or _holds(condition, point)), point)
+    arguments = [_resolved(argument, point) for argument in value.args]
+    sizes = [_at(argument, point) for argument in arguments]
+    if isinstance(value, (sympy.Max, sympy.Min)):
+        return arguments[sizes.index((max if isinstance(value, sympy.Max) else min)(sizes))]
+    if isinstance(value, sympy.Abs):
+        return arguments[0] if sizes[0] >= 0 else -arguments[0]
+    if isinstance(value, sympy.sign):
+        return sympy.Integer(int(mpmath.sign(sizes[0])))
+    return value.func(*arguments)
+
+
+def _at(function: Any, point: Any) -> Any:
+    if function.has(E):
+        raise NoPieces(function)
+    with mp.workdps(30):
+        return evaluate(freeze(function), y=evaluate(freeze(point)))
+
+
+def _holds(condition: Any, point: Any) -> bool:
+    return (
+        condition.subs(Y, point) is sympy.true
+        if not condition.has(sympy.Function)
+        else bool(_at(sympy.Piecewise((1, condition), (0, True)), point))
+    )
 
 
 def largest_number(parts: tuple[Piece, ...]) -> Any:
@@ -141,19 +198,22 @@ def _roots(polynomial: Any, low: Any, high: Any) -> list[Any]:
     return [root for root in _sorted(set(found)) if low < root < high]
 
 
-def _numeric_roots(function: Any) -> list[Any]:
-    """Changes of sign of a function of y, to 40 digits; whole numbers and simple fractions are recognised."""
+def _numeric_roots(function: Any, near: bool = False) -> list[Any]:
+    """Changes of sign of a function of y, to 40 digits; whole numbers and simple fractions are recognised. Those nearest to 0 alone, if
+    asked for, where there are too many. Raises NoPieces."""
     if function.has(E):
         raise NoPieces(function)
     tree = freeze(function)
-    side = np.sinh(np.linspace(1e-4, np.arcsinh(1e4), 6000)) * 1.000173
+    side = np.sinh(np.linspace(1e-4, np.arcsinh(40 if near else 1e4), 6000)) * 1.000173
     grid = np.concatenate([-side[::-1], side])
     with np.errstate(all="ignore"):
         values = np.broadcast_to(array(tree, y=grid), grid.shape)
     if not np.isfinite(values).any():
         raise NoPieces(function)
     changes = np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0)
-    if len(changes) > _LIMIT:
+    if near:
+        changes = changes[np.argsort(np.abs(grid[changes]), kind="stable")[:_MOST_KINKS]]
+    elif len(changes) > _LIMIT:
         raise NoPieces(function)
     found = []
     with mp.workdps(45):

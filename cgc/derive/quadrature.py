@@ -64,17 +64,24 @@ class NoiseRule:
         total: Scalar | None = None
         low, high = (const(Fraction(repr(end))) for end in self.base.reach)
         segments = [low, *(const(Fraction(int(b))) for b in self.base.breaks), high]
-        for part in _refined(self.parts):
-            inner = integrand(part)
-            if inner is None:
-                continue
+        for formula, group in _alike(_refined(self.parts), integrand):
             for start, stop in itertools.pairwise(segments):
-                term = self._panel(part, inner, start, stop)
+                term = self._panel(formula, group, start, stop)
                 total = term if total is None else Op("add", (total, term))
         return total or const(0)
 
-    def _panel(self, part: Piece, integrand: Scalar, start: Const, stop: Const) -> Scalar:
-        low, high = self._end(part.low, start, stop, start), self._end(part.high, start, stop, stop)
+    def _panel(self, integrand: Scalar, group: list[Piece], start: Const, stop: Const) -> Scalar:
+        """The integral between two noises over one piece, or over several whose ends are columns of the table then."""
+        several = len(group) > 1
+        points, weights = (list(values) for values in gauss(self.nodes))
+        columns = [("u", column(points * len(group))), ("w", column(weights * len(group)))]
+        if several:
+            columns += [
+                (name, column(float(getattr(piece, side)) for piece in group for _ in points))
+                for name, side in (("a", "low"), ("b", "high"))
+            ]
+        low = self._end(Var("a") if several else _finite(group[0].low), start, stop, start)
+        high = self._end(Var("b") if several else _finite(group[0].high), start, stop, stop)
         # in v = asinh(n) tails are as easy as the middle
         first, last = Op("asinh", (low,)), Op("asinh", (high,))
         width = Op("sub", (last, first))
@@ -83,15 +90,31 @@ class NoiseRule:
         y = Op("add", (self.at, Op("mul", (self.s, n))))
         density = Op("exp", (freeze(self.base.log_density(_N)),))
         weight = Op("mul", (Op("mul", (Var("w"), Op("cosh", (v,)))), bind(density, "n", n)))
-        points, weights = gauss(self.nodes)
         inside = Op("mul", (weight, bind(integrand, "y", y)))
-        return Op("mul", (width, Over("sum", (("u", column(points)), ("w", column(weights))), (inside,))))
+        if several:
+            return Over("sum", tuple(columns), (Op("mul", (width, inside)),))
+        return Op("mul", (width, Over("sum", tuple(columns), (inside,))))
 
-    def _end(self, end: Any, start: Const, stop: Const, outer: Const) -> Scalar:
-        if end.is_infinite:
+    def _end(self, end: Scalar | None, start: Const, stop: Const, outer: Const) -> Scalar:
+        if end is None:
             return outer
-        z = Op("div", (Op("sub", (freeze(end), self.at)), self.s))
+        z = Op("div", (Op("sub", (end, self.at)), self.s))
         return Op("min", (stop, Op("max", (start, z))))
+
+
+def _finite(end: Any) -> Scalar | None:
+    return None if end.is_infinite else freeze(end)
+
+
+def _alike(parts: list[Piece], integrand: Callable[[Piece], Scalar | None]) -> list[tuple[Scalar, list[Piece]]]:
+    """Pieces by what is integrated on them: one table serves all that lie between two numbers and have the same."""
+    groups: dict[tuple[Scalar, Piece | None], list[Piece]] = {}
+    for part in parts:
+        formula = integrand(part)
+        if formula is not None:
+            endless = part.low.is_infinite or part.high.is_infinite
+            groups.setdefault((formula, part if endless else None), []).append(part)
+    return [(formula, group) for (formula, _), group in groups.items()]
 
 
 _CUTS = tuple(sympy.Rational(*cut) for cut in ((-6, 1), (-3, 2), (3, 2), (6, 1)))

@@ -28,15 +28,17 @@ S = sympy.Symbol("s", positive=True)
 class Scale:
     """The noise's scale as a non-negative function of e, and an energy at which it vanishes.
 
-    ``symbol`` stands for it in formulas: ``s``, or 1.
+    ``symbol`` stands for it in formulas: ``s``, or the scale itself where it is 1, or a number that is written ``inline``: some
+    expectations under noise are known for numbers only.
     """
 
     formula: Any
     vanishes_at: float | None
+    inline: bool = False
 
     @property
     def symbol(self) -> Any:
-        return self.formula if self.formula == 1 else S
+        return self.formula if self.inline or self.formula == 1 else S
 
     @property
     def zero(self) -> bool:

@@ -291,6 +291,8 @@ def _number(node: ast.expr, text: str, params: Mapping[str, Number]) -> Number:
         case ast.Name():
             if node.id in params:
                 return params[node.id]
+            if node.id == "pi":
+                return math.pi
             raise unknown_name(node, params, NUMBER_FUNCTIONS)
         case ast.UnaryOp(op=ast.USub()):
             return -_number(node.operand, text, params)

@@ -173,7 +173,7 @@ def mp_polynomial(x: Any, *coefficients: Any) -> Any:
 # --- numpy
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
-_lgamma = np.vectorize(math.lgamma, otypes=[np.float64])
+_lgamma = np.vectorize(lambda x: math.inf if x <= 0 and x == math.floor(x) else math.lgamma(x), otypes=[np.float64])
 
 
 def ndtr(x: Array) -> Array:
@@ -354,7 +354,7 @@ def inverse_sinh2(u: Array) -> Array:
 
 
 def lgamma(x: Array) -> Array:
-    """log Γ(x), x > 0."""
+    """log |Γ(x)|; infinite at 0 and at whole numbers below."""
     result: Array = _lgamma(x)
     return result
 

@@ -19,6 +19,8 @@ _NAMES = {
     "Expm1": ("expm1", r"\operatorname{expm1}"), "Log1p": ("log1p", r"\operatorname{log1p}"), "Tanh": ("tanh", r"\tanh"),
     "Log1mExp": ("log1mexp", r"\operatorname{log1mexp}"), "LogMills": ("log_mills", r"\operatorname{log\,mills}"), "Floored": ("", ""),
     "loggamma": ("log Γ", r"\log\Gamma"), "Max": ("max", r"\max"), "Min": ("min", r"\min"),
+    # e^{-e} would read as a power of the energy e
+    "exp": ("exp", r"\exp"),
     "Softmax": ("softmax", r"\operatorname{softmax}"), "LogSoftmax": ("log_softmax", r"\log\operatorname{softmax}"),
 }  # fmt: skip
 
@@ -104,16 +106,18 @@ class _Latex(LatexPrinter):  # type: ignore[misc]
     def _print_InverseSinh2(self, expr: Any, exp: Any = None) -> str:
         return self._power(rf"\frac{{1}}{{4\sinh^2\left({self._print(expr.args[0] / 2)}\right)}}", exp)
 
-    def _print_ExpBase(self, expr: Any, exp: Any = None) -> str:
-        # e^{-e} would read as a power of the energy e
-        body = rf"\exp\left({self._print(expr.args[0])}\right)"
-        return rf"{body}^{{{exp}}}" if exp is not None else body
-
 
 def _decimals(expression: Any) -> Any:
     """Fractions with large denominators, written as the decimal numbers that they came from."""
     long = sorted((r for r in expression.atoms(sympy.Rational) if r.q >= 100), key=sympy.default_sort_key)
     return expression.xreplace({r: sympy.sign(r) * sympy.Symbol(repr(float(abs(r))), positive=True) for r in long})
+
+
+def _plain(expression: Any) -> Any:
+    """With max, min and exp as names without meaning: sympy's printer would simplify their arguments, and ask what they are at 0."""
+    for kind in (sympy.Max, sympy.Min, sympy.exp):
+        expression = expression.replace(kind, sympy.Function(kind.__name__, real=True))
+    return expression
 
 
 def text(expression: Any) -> str:
@@ -123,4 +127,4 @@ def text(expression: Any) -> str:
 
 def latex(expression: Any) -> str:
     """LaTeX without surrounding dollars."""
-    return str(_Latex().doprint(_decimals(expression)))
+    return str(_Latex().doprint(_plain(_decimals(expression))))

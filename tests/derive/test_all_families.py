@@ -194,7 +194,9 @@ def test_emitted_draws_and_moments_agree_with_the_formulas(name: str) -> None:
     x = node.sample(wide)
     assert x.shape == wide.shape and x.isfinite().all()
     error = (x.mean(1) - method_value(found, e)).abs()
-    assert (error <= 6 * x.std(1) / math.sqrt(x.shape[1]) + 1e-9).all()
+    # what is rare may not have been drawn at all
+    spread = torch.maximum(x.std(1), torch.as_tensor(np.array(array(found.variance, e=e.numpy()))).sqrt())
+    assert (error <= 6 * spread / math.sqrt(x.shape[1]) + 1e-9).all()
 
 
 def method_value(found: Derivation, e: torch.Tensor) -> torch.Tensor:
