@@ -13,8 +13,8 @@ from cgc.cli.shared import json_option, print_json
 @json_option
 def command(kind: str | None, steps: bool, as_json: bool) -> None:
     """The families there are, each with an example and what is derived from it."""
-    from cgc.derive.derive import derive
-    from cgc.families.base import registry
+    from cgc.derive.limit import derive_within
+    from cgc.families.registry import registry, unusable
     from cgc.report.data import law_data
     from cgc.report.text import expectation_lines, step_lines
 
@@ -25,7 +25,7 @@ def command(kind: str | None, steps: bool, as_json: bool) -> None:
     for name, cls in kinds.items():
         if kind in (None, name):
             family = cls.model_validate({"kind": name, **cls.example()}, context={"params": {}})
-            rows[name] = (cls, derive(family.law(), family.emit))
+            rows[name] = (cls, derive_within(family.law(), family.emit, family.route is None))
     if as_json:
         print_json({name: {"example": cls.example(), **law_data(law)} for name, (cls, law) in rows.items()})
         return
@@ -41,4 +41,4 @@ def command(kind: str | None, steps: bool, as_json: bool) -> None:
         ]
         lines.append(f"  {'sampling':<14}{law.sampling_text}")
         blocks.append("\n".join(lines + (step_lines(law) if steps else [])))
-    click.echo("\n\n".join(blocks))
+    click.echo("\n\n".join(blocks + [str(plugin) for plugin in unusable()]))

@@ -15,7 +15,7 @@ from typing import Any
 import mpmath
 from mpmath import mp
 
-from cgc.derive.measure import DIGITS, ENOUGH, Point, Truth, error, points
+from cgc.derive.measure import DIGITS, ENOUGH, Point, Truth, digits_at, error, points
 from cgc.formula.scalar import Const, Op, Scalar, Var, bind, const, shared
 
 _E = Var("e")
@@ -53,7 +53,10 @@ def guarded(scalar: Scalar, truth: Truth, grid: Sequence[Point]) -> Guarded:
         if first == 0 or last == len(grid) - 1:
             left = max(left, worst)
             continue
-        found = _cover(_end(grid[first - 1].e), _end(grid[last + 1].e), scalar, truth, _PARTS)
+        # a point farther out than the first good one, if that can be: next to it digits are few still
+        ends = [(max(first - 2, 0), min(last + 2, len(grid) - 1)), (first - 1, last + 1)]
+        covers = (_cover(_end(grid[low].e), _end(grid[high].e), scalar, truth, _PARTS) for low, high in ends)
+        found = next((cover for cover in covers if cover is not None), None)
         if found is None:
             left = max(left, worst)
             continue
@@ -109,7 +112,8 @@ def _fit(low: Any, high: Any, truth: Truth) -> tuple[Series, Scalar] | None:
         try:
             values = [truth(e)[0] for e in nodes]
             edge = centre + (radius if high > centre else -radius) * mp.mpf(10) ** -30
-            near = truth(edge)[0]
+            with mp.workdps(digits_at(edge)):
+                near = truth(edge)[0]
         except (ArithmeticError, ValueError, TypeError, mpmath.libmp.NoConvergence):
             return None
         size = max(abs(v) for v in values)

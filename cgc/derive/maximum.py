@@ -15,7 +15,7 @@ from cgc.derive.routes import Moment, Route, step
 from cgc.derive.scale import scale_of
 from cgc.families.forms import MaxOf, Noise, X
 from cgc.formula.freeze import freeze
-from cgc.formula.primitives import LogNormCdf, LogSumExp, NormCdf, NormMoment, NormPdf, NormRamp
+from cgc.formula.primitives import LogMills, LogNormCdf, LogSumExp, NormCdf, NormMoment, NormPdf, NormRamp
 from cgc.formula.scalar import Op, Scalar
 from cgc.formula.text import latex, text
 
@@ -70,6 +70,8 @@ def derive_maximum(law: MaxOf) -> Route:
         n1, n2 = (X - m1) / s1, (X - m2) / s2
         log_likelihood = LogSumExp(_log_phi(n1) - sympy.log(s1) + LogNormCdf(n2), _log_phi(n2) - sympy.log(s2) + LogNormCdf(n1))
         steps.append(step("log-likelihood: one is x and the other below", log_likelihood, "", "log p(x | e)"))
+        common = -sympy.Min(0, n1) ** 2 / 2 - sympy.Min(0, n2) ** 2 / 2 - sympy.log(2 * sympy.pi) / 2
+        stable = common + LogSumExp(_below(n2, n1) - sympy.log(s1), _below(n1, n2) - sympy.log(s2))
     steps.append(Step("sampling rule", "draw both, take the larger", r"\max(\mu_1 + s_1 n_1, \mu_2 + s_2 n_2)"))
     draw = Op("max", tuple(_gaussian(m, s) for m, s in ((m1, s1), (m2, s2))))
     shown = written.subs({_THETA: theta, _ALPHA: (m1 - m2) / theta}) if theta.is_number else written
@@ -77,7 +79,7 @@ def derive_maximum(law: MaxOf) -> Route:
     return Route(
         name, tuple(steps), Moment(text(shown), latex(shown), mean_trees, truth_of(freeze(cases)), m2 + theta * NormRamp(alpha)),
         Moment(text(clark), latex(clark), (variance_tree,), truth_of(variance_tree)),
-        Draw(draw, True), "draw both, take the larger", None if log_likelihood is None else freeze(log_likelihood),
+        Draw(draw, True), "draw both, take the larger", None if log_likelihood is None else freeze(stable),
         "" if log_likelihood is None else text(log_likelihood), missing, slope=_slope(law),
     )  # fmt: skip
 
@@ -85,6 +87,13 @@ def derive_maximum(law: MaxOf) -> Route:
 def _slope(law: MaxOf) -> Any:
     slopes = [sympy.diff(mean, sympy.Symbol("e", real=True)) for mean in law.means]
     return min(slopes) if all(slope.is_number for slope in slopes) else sympy.Integer(0)
+
+
+def _below(n: Any, other: Any) -> Any:
+    """log Φ(n) φ(other), less -min(0, n)²/2 - min(0, other)²/2 and the constant: what is left is small where both are far below."""
+    zero, below = sympy.Integer(0), sympy.Min(0, n)
+    log_cdf = sympy.Piecewise((LogMills(below), n < zero), (LogNormCdf(sympy.Max(0, n)), True), evaluate=False)
+    return log_cdf - sympy.Max(0, other) ** 2 / 2
 
 
 def _log_phi(n: Any) -> Any:

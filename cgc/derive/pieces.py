@@ -219,9 +219,9 @@ def _numeric_roots(function: Any, near: bool = False) -> list[Any]:
     with mp.workdps(45):
         for k in changes:
             root = mpmath.findroot(lambda y: evaluate(tree, y=y), (mp.mpf(grid[k]), mp.mpf(grid[k + 1])), solver="anderson", tol=1e-80)
-            near = Fraction(str(mpmath.nstr(root, 40))).limit_denominator(1000)
-            exact = abs(mp.mpf(near.numerator) / near.denominator - root) < mp.mpf(10) ** -35
-            found.append(sympy.Rational(near.numerator, near.denominator) if exact else sympy.Rational(mpmath.nstr(root, 40)))
+            simple = Fraction(str(mpmath.nstr(root, 40))).limit_denominator(1000)
+            exact = abs(mp.mpf(simple.numerator) / simple.denominator - root) < mp.mpf(10) ** -35
+            found.append(sympy.Rational(simple.numerator, simple.denominator) if exact else sympy.Rational(mpmath.nstr(root, 40)))
     return found
 
 

@@ -14,6 +14,10 @@ _LARGEST = 88.0
 
 def saturated(scalar: Scalar) -> Scalar:
     """``scalar`` with bounded exponentials where an argument can be too large, and then a bounded result."""
+    if isinstance(scalar, Op) and scalar.name == "where":
+        # what is too large in one case says nothing about the other
+        condition, taken, other = scalar.args
+        return Op("where", (condition, saturated(taken), saturated(other)))
     exponents: dict[Scalar, None] = {}
     result = _bounded(scalar, exponents)
     floored = any(isinstance(node, Op) and node.name == "floored" for node in walk(scalar))

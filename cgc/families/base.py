@@ -1,16 +1,11 @@
-"""What a family file defines, and the registry of those that there are: every module beside this one, and plug-ins."""
+"""What a family file defines."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from functools import cache
-from importlib.metadata import entry_points
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
-import cgc.families
 from cgc.families.forms import Law
 from cgc.formula.activations import ACTIVATIONS
 from cgc.formula.fields import mistake
@@ -49,17 +44,3 @@ class Family(BaseModel):
     def example(cls) -> dict[str, object]:
         """Field values for ``cgc families``, beyond the defaults."""
         return {}
-
-
-@cache
-def registry() -> dict[str, type[Family]]:
-    """Every family by its ``kind``, in alphabetical order: the modules of this package and the entry points ``cgc.families``."""
-    found: dict[str, type[Family]] = {}
-    modules = [importlib.import_module(f"cgc.families.{m.name}") for m in pkgutil.iter_modules(cgc.families.__path__)]
-    modules += [point.load() for point in sorted(entry_points(group="cgc.families"), key=lambda point: point.name)]
-    for module in modules:
-        for member in vars(module).values():
-            if isinstance(member, type) and issubclass(member, Family) and member is not Family:
-                (kind,) = get_args(member.model_fields["kind"].annotation)
-                found[kind] = member
-    return dict(sorted(found.items()))

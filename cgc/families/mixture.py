@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, ValidationInfo, WithJsonSchema, model_validator
 
-from cgc.families.base import Family, registry
+from cgc.families.base import Family
+from cgc.families.registry import registry, trouble
 from cgc.families.forms import Indicators, Mixture
 from cgc.formula.fields import FormulaOfEnergy, kind_of, mistake
 from cgc.source.suggest import nearest
@@ -17,7 +18,7 @@ def _family(value: Any, info: ValidationInfo) -> Family:
     kind = value["kind"]
     if kind not in registry():
         close = nearest(kind, registry())
-        raise mistake("CG304", f"unknown kind `{kind}`", help=f"did you mean `{close}`?" if close else "")
+        raise mistake("CG304", f"unknown kind `{kind}`", help=f"did you mean `{close}`?" if close else trouble())
     try:
         return registry()[kind].model_validate(value, context=info.context)
     except ValidationError as error:

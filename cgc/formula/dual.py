@@ -16,14 +16,17 @@ from cgc.formula.numeric import _MP, value
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, walk
 
 
-def _as_it_is(number: Any) -> Any:
+Rounding = Callable[[Any, str], Any]
+
+
+def _as_it_is(number: Any, operation: str) -> Any:
     return number
 
 
-def dual(scalar: Scalar, at: str, rounded: Callable[[Any], Any] = _as_it_is, /, **variables: Any) -> tuple[Any, Any]:
+def dual(scalar: Scalar, at: str, rounded: Rounding = _as_it_is, /, **variables: Any) -> tuple[Any, Any]:
     """The value and its derivative with respect to the variable ``at``, at mpmath's current precision.
 
-    ``rounded`` is applied to the result of every operation. Parts that are one object are computed once.
+    ``rounded`` is applied to the result of every operation, of which it gets the name. Parts that are one object are computed once.
     """
     return _dual(scalar, at, rounded, variables, {})
 
@@ -31,14 +34,14 @@ def dual(scalar: Scalar, at: str, rounded: Callable[[Any], Any] = _as_it_is, /, 
 Pair = tuple[Any, Any]
 
 
-def _dual(scalar: Scalar, at: str, rounded: Callable[[Any], Any], variables: dict[str, Any], known: dict[int, Pair]) -> Pair:
+def _dual(scalar: Scalar, at: str, rounded: Rounding, variables: dict[str, Any], known: dict[int, Pair]) -> Pair:
     found = known.get(id(scalar))
     if found is None:
         found = known[id(scalar)] = _compute(scalar, at, rounded, variables, known)
     return found
 
 
-def _compute(scalar: Scalar, at: str, rounded: Callable[[Any], Any], variables: dict[str, Any], known: dict[int, Pair]) -> Pair:
+def _compute(scalar: Scalar, at: str, rounded: Rounding, variables: dict[str, Any], known: dict[int, Pair]) -> Pair:
     if isinstance(scalar, Const):
         return value(scalar), mp.zero
     if isinstance(scalar, Var):
@@ -51,7 +54,7 @@ def _compute(scalar: Scalar, at: str, rounded: Callable[[Any], Any], variables: 
     return _applied(scalar, [_dual(argument, at, rounded, variables, known) for argument in scalar.args], rounded)
 
 
-def _applied(scalar: Op, pairs: list[Pair], rounded: Callable[[Any], Any]) -> Pair:
+def _applied(scalar: Op, pairs: list[Pair], rounded: Rounding) -> Pair:
     if scalar.name in ("max", "min"):
         (a, da), (b, db) = pairs
         # a bound passes the derivative of what lies on it, as torch.clamp does
@@ -60,7 +63,7 @@ def _applied(scalar: Op, pairs: list[Pair], rounded: Callable[[Any], Any]) -> Pa
         return (a, da) if first else (b, db)
     values = [v for v, _ in pairs]
     try:
-        result = rounded(_MP[scalar.name](*values))
+        result = rounded(_MP[scalar.name](*values), scalar.name)
     except ZeroDivisionError:
         if rounded is _as_it_is or scalar.name != "div":
             raise
@@ -69,10 +72,11 @@ def _applied(scalar: Op, pairs: list[Pair], rounded: Callable[[Any], Any]) -> Pa
     if not any(d != 0 for d in slopes):
         return result, mp.zero
     partials = _PARTIALS[scalar.name](result, *values)
-    return result, rounded(sum((rounded(p) * d for p, d in zip(partials, slopes, strict=True) if d != 0), mp.zero))
+    terms = (rounded(p, scalar.name) * d for p, d in zip(partials, slopes, strict=True) if d != 0)
+    return result, rounded(sum(terms, mp.zero), "add")
 
 
-def _over(scalar: Over, at: str, rounded: Callable[[Any], Any], variables: dict[str, Any]) -> tuple[Any, Any]:
+def _over(scalar: Over, at: str, rounded: Rounding, variables: dict[str, Any]) -> tuple[Any, Any]:
     scalar, outside = hoisted(scalar)
     pairs = {name: dual(node, at, rounded, **variables) for name, node in outside}
     names = [name for name, _ in scalar.columns]
@@ -105,7 +109,7 @@ def _over(scalar: Over, at: str, rounded: Callable[[Any], Any], variables: dict[
     return spread, change
 
 
-def _within(scalar: Scalar, at: str, rounded: Callable[[Any], Any], variables: dict[str, Any], pairs: dict[str, Pair]) -> Pair:
+def _within(scalar: Scalar, at: str, rounded: Rounding, variables: dict[str, Any], pairs: dict[str, Pair]) -> Pair:
     """Value and derivative where some variables, hoisted out of the reduction, have a derivative of their own."""
     if isinstance(scalar, Var) and scalar.name in pairs:
         return pairs[scalar.name]

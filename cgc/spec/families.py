@@ -8,7 +8,7 @@ from typing import Annotated, Any, Union
 
 from pydantic import Field
 
-from cgc.families.base import registry
+from cgc.families.registry import registry
 from cgc.formula.parse import FormulaError
 from cgc.source.text import Span
 from cgc.source.tree import Entry, Node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cgc.families.base import registry
+from cgc.families.registry import registry, trouble
 from cgc.formula.fields import kind_of
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.suggest import nearest
@@ -43,7 +43,7 @@ def _of_kind(node: Node) -> Node:
     if word not in registry():
         close = nearest(word, registry())
         help = f"did you mean `{close}`?" if close else "kinds: " + ", ".join(registry())
-        raise SpecError(Diagnostic("CG303", f"unknown kind `{word}`", node.span, help=help))
+        raise SpecError(Diagnostic("CG303", f"unknown kind `{word}`", node.span, why=trouble(), help=help))
     return Node(node.span, entries={"kind": Entry(node.span, node)})
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from cgc.families.registry import registry, trouble
 from cgc.formula.fields import kind_of
 from cgc.source.diagnostics import Diagnostic
 from cgc.source.suggest import nearest
@@ -134,7 +135,10 @@ def _diagnostic(kind: Any, node: Node, where: str, place: Span, slip: Any) -> Di
         case "union_tag_invalid":
             found = value.get("kind") or value
             kinds = re.findall(r"'([^']*)'", context["expected_tags"])
-            return Diagnostic("CG303", f"unknown kind `{context['tag']}`", found.span, help=suggestion(context["tag"], kinds, "kinds"))
+            why = trouble() if kinds == list(registry()) else ""
+            return Diagnostic(
+                "CG303", f"unknown kind `{context['tag']}`", found.span, why=why, help=suggestion(context["tag"], kinds, "kinds")
+            )
         case "union_tag_not_found":
             wanted = tags_at(kind, loc)
             tag = value.get("kind")

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from cgc.derive.derivation import Derivation
 from cgc.derive.derive import derive
-from cgc.families.base import registry
+from cgc.families.registry import registry
 from cgc.targets.torch.blocks import with_needs
 from cgc.targets.torch.nodes import law_class
 

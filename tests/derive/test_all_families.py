@@ -14,7 +14,7 @@ from mpmath import mp
 from cgc.derive.derivation import Derivation, Labels
 from cgc.derive.derive import derive
 from cgc.derived import Derived, draw_feature
-from cgc.families.base import registry
+from cgc.families.registry import registry
 from cgc.formula.numeric import array, value
 from cgc.spec.single import read_single
 

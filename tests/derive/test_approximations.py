@@ -506,7 +506,7 @@ def test_a_family_that_is_wrong_otherwise_is_told_so() -> None:
 PROGRAM = """
 from cgc.derive.closest import closest, fit
 from cgc.derive.derive import derive
-from cgc.families.base import registry
+from cgc.families.registry import registry
 law = registry()["noise"].model_validate(dict(kind="noise", base="logistic", value="sign(y)"), context={"params": {}}).law()
 print(closest(derive(law).expectation))
 print(fit(dict(kind="rectified_gaussian"), "std", "softplus"))

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from cgc.derive.derivation import Refusal
 from cgc.derive.scale import scale_of
-from cgc.families.base import registry
+from cgc.families.registry import registry
 
 RECTIFIED = {"kind": "rectified_gaussian", "std": "tanh(e)"}
 
@@ -154,7 +154,7 @@ def test_any_finite_family(statistic: str, measure: str, support: list[float], e
 
 PROGRAM = """
 from cgc.derive.derive import derive
-from cgc.families.base import registry
+from cgc.families.registry import registry
 for kind, fields in (
     ("rectified_gaussian", dict(std="tanh(e)", leak="0.1", emit="leaky_relu")),
     ("noise", dict(base="normal", value="Piecewise((1, y < 0 - 1), (y*y, y < 2), (max(3, abs(y) - 1), True))", scale="softplus(e) + 1")),

@@ -16,7 +16,7 @@ import yaml
 from packages import SPECS, Package, arrays, emit
 from test_random_specs import inputs_of, moments_agree_with_the_interpreter, parts
 
-from cgc.families.base import registry
+from cgc.families.registry import registry
 from cgc.program.interpret import interpret, interpret_moments
 from cgc.source.diagnostics import SpecError
 

@@ -9,7 +9,8 @@ import sympy
 from pydantic import ValidationError
 
 from cgc.derive.derive import derive
-from cgc.families.base import Family, registry
+from cgc.families.base import Family
+from cgc.families.registry import registry
 from cgc.families.forms import FiniteExponential, Indicators, Noise, Y
 
 

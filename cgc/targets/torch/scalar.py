@@ -99,7 +99,10 @@ class _Printer:
         if name in ("max", "min"):
             return self.extremum(name, *args), _ATOM
         if name == "where":
-            return f"torch.where({', '.join(self.show(argument) for argument in args)})", _ATOM
+            condition, taken, other = args
+            # of two numbers torch would make a tensor of the default dtype
+            shown = self.full(taken) if constant(other) is not None else self.show(taken)
+            return f"torch.where({self.show(condition)}, {shown}, {self.show(other)})", _ATOM
         if name == "softplus":
             # torch switches to the identity at 20, which costs float64 its last digits
             return f"F.softplus({self.show(args[0])}, threshold=40)", _ATOM
@@ -337,9 +340,17 @@ def _size(scalar: Scalar) -> int:
     return sum(1 for _ in walk(scalar))
 
 
+_EXACT = {"max", "min", "neg", "abs", "sign", "where", "lt", "le", "gt", "ge", "eq", "and", "or", "true", "infinity", "round"}
+# functions of the emitted module that call one function of torch
+_ONCE = {"tanh", "sigmoid"}
+
+
 def _rounds(scalar: Scalar) -> int:
-    """How many operations round."""
-    exact = {"max", "min", "neg", "abs", "sign", "where", "lt", "le", "gt", "ge", "eq", "and", "or", "true", "infinity", "round"}
-    return sum(
-        1 for node in walk(scalar) if isinstance(node, Over) or (isinstance(node, Op) and node.name not in exact and constant(node) is None)
-    )
+    """How many operations round; functions and tables of the emitted module count as several."""
+    total = 0
+    for node in walk(scalar):
+        if isinstance(node, Over) or (isinstance(node, Op) and node.name in HELPERS and node.name not in _ONCE):
+            total += 2
+        elif isinstance(node, Op) and node.name not in _EXACT and constant(node) is None:
+            total += 1
+    return total
