@@ -3,9 +3,9 @@
     python benchmarks/formula_accuracy.py [--check] [FAMILY ...]
 
 An error counts relative to |f| + |e f'| (for likelihoods also |x ∂f/∂x|), the size of f and of what a rounding of its arguments does to
-it; below 1e-30 everything counts as 0. Likelihoods are measured where they are below 1e30: there is a least scale, 1e-18. Energies run from -9000 to 9000, with both sides of 0 down to 1e-30. bfloat16 must be float32
-rounded once: its column says how many results are not. Writes results/formula_accuracy.json and prints the table; ``--check`` writes
-nothing and exits with 1 if the contract is broken.
+it; below 1e-30 everything counts as 0. Likelihoods are measured where they are below 1e30: there is a least scale, 1e-18. Energies run
+from -9000 to 9000, with both sides of 0 down to 1e-30. bfloat16 must be float32 rounded once: its column says how many results are not.
+Writes results/formula_accuracy.json and prints the table; ``--check`` writes nothing and exits with 1 if the contract is broken.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from cgc.derive.approximate import TIE, Top, Unbounded, approximate, height, top
 from cgc.derive.derivation import Approximation, Refusal
 from cgc.derive.derive import _route
 from cgc.derive.routes import Moment
-from cgc.families.registry import registry
 from cgc.families.forms import Indicators, Law
+from cgc.families.registry import registry
 from cgc.formula.activations import ACTIVATIONS, activation
 from cgc.formula.freeze import freeze
 from cgc.formula.numeric import value

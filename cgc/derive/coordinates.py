@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -37,7 +38,7 @@ class Coordinate:
 
     def mp(self, t: Any) -> tuple[Any, Any]:
         """x and x' at mpmath's precision."""
-        a, b = (None if end.is_infinite else mpmath.mpf(sympy.N(end, mpmath.mp.dps + 5)) for end in (self.support.low, self.support.high))
+        a, b = (_digits(end, mpmath.mp.dps + 5) for end in (self.support.low, self.support.high))
         if a is None and b is None:
             return mpmath.sinh(t), mpmath.cosh(t)
         if b is None:
@@ -46,6 +47,11 @@ class Coordinate:
             return b - mpmath.exp(-t), mpmath.exp(-t)
         share = 1 / (1 + mpmath.exp(-t))
         return a + (b - a) * share, (b - a) * share / (1 + mpmath.exp(t))
+
+
+@cache
+def _digits(end: Any, digits: int) -> Any:
+    return None if end.is_infinite else mpmath.mpf(sympy.N(end, digits))
 
 
 def coordinate(support: Support) -> Coordinate:

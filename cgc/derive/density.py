@@ -10,7 +10,6 @@ import functools
 from typing import Any
 
 import mpmath
-import sympy
 from mpmath import mp
 
 from cgc.derive.convergence import diverges
@@ -25,7 +24,7 @@ from cgc.families.forms import Density, E, Support, X
 from cgc.formula.freeze import freeze
 from cgc.formula.numeric import value
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, bind
-from cgc.formula.text import latex, text
+from cgc.formula.text import latex, prose, text
 
 _ENERGIES = ("-20.3", "-3.1", "0.3", "3.2", "20.7")
 
@@ -112,12 +111,12 @@ def _closed(law: Density, kernel: Kernel, written: str, steps: list[Step]) -> Ro
     name, variance_name = ("E[X | e]", "Var[X | e]") if law.feature == X else ("E[T(X) | e]", "Var[T(X) | e]")
     mean, variance, log_density = (stable_tanh(form) for form in (kernel.mean, kernel.variance, kernel.log_density))
     steps += [
-        Step(f"normalisation: {kernel.name}", kernel.integral, rf"\text{{{kernel.name}}}"),
+        Step(f"normalisation: {kernel.name}", kernel.integral, kernel.integral_latex),
         step("log-partition", kernel.log_partition, "eq. 2", "log Z(e)"),
         step("expectation of the feature", mean, "eq. 9", name),
         step("variance", variance, "", variance_name),
         step("log-likelihood", log_density, "", "log p(x | e)"),
-        Step("sampling rule", f"X = {kernel.drawn}", rf"\text{{{kernel.drawn}}}"),
+        Step("sampling rule", f"X = {kernel.drawn}", f"X = {prose(kernel.drawn)}"),
     ]
     mean_tree, variance_tree = freeze(mean), freeze(variance)
     log_tree: Scalar = kernel.log_tree or freeze(log_density)
@@ -185,27 +184,33 @@ def _tabulated(law: Density, written: str, steps: list[Step]) -> Route:
     integral = f"{sign} {text(law.feature)}·exp({text(law.log_density)}) / Z(e)"
     over_x = r"\sum_x" if whole else r"\int"
     drawn_integral = rf"\frac{{1}}{{Z(e)}}{over_x} \left({latex(law.feature)}\right)\exp\left({latex(law.log_density)}\right)"
+    away = rf"\left({latex(law.feature)} - \mathbb{{E}}\right)^2"
+    drawn_spread = rf"\frac{{1}}{{Z(e)}}{over_x} {away}\exp\left({latex(law.log_density)}\right)"
     spread = integral.replace(text(law.feature), f"({text(law.feature)} - E)^2", 1)
     steps += [
-        Step("no closed form is known: a numerical rule", rule, rf"\text{{{rule}}}"),
+        Step("no closed form is known: a numerical rule", rule, prose(rule)),
         Step(
             "normalisation by the rule",
             f"Z(e) = {sign} exp({text(law.log_density)})",
-            rf"Z(e) = \int \exp({latex(law.log_density)})",
+            rf"Z(e) = {over_x} \exp\left({latex(law.log_density)}\right)",
             "eq. 2",
         ),
         Step(
             "expectation of the feature by the rule", f"E[T(X) | e] = {integral}", rf"\mathbb{{E}}[T(X) \mid e] = {drawn_integral}", "eq. 9"
         ),
-        Step("variance by the rule", f"Var[T(X) | e] = {spread}", r"\operatorname{Var}[T(X) \mid e]"),
-        step("log-likelihood", law.log_density - sympy.Function("logZ")(E), "", "log p(x | e)"),
+        Step("variance by the rule", f"Var[T(X) | e] = {spread}", rf"\operatorname{{Var}}[T(X) \mid e] = {drawn_spread}"),
+        Step(
+            "log-likelihood",
+            f"log p(x | e) = {text(law.log_density)} - log Z(e)",
+            rf"\log p(x \mid e) = {latex(law.log_density)} - \log Z(e)",
+        ),
     ]
     # the density at x itself, with the energies that the rule holds for
     log_likelihood = _on_support(law.support, Op("sub", (bind(log_density, "e", clamped), log_partition)))
     drawn = "a row of the table by its weight" if whole else "the inverse of the table's distribution function"
-    steps.append(Step("sampling rule", f"X = {drawn}", rf"\text{{{drawn}}}"))
+    steps.append(Step("sampling rule", f"X = {drawn}", f"X = {prose(drawn)}"))
     return Route(
-        written, tuple(steps), Moment(integral, drawn_integral, (mean,), None), Moment(spread, r"\operatorname{Var}", (variance,), None),
+        written, tuple(steps), Moment(integral, drawn_integral, (mean,), None), Moment(spread, drawn_spread, (variance,), None),
         Draw(over("pick" if whole else "inverse", Var("x")), False), drawn, log_likelihood,
         f"{text(law.log_density)} - log Z(e)", statistic=None if law.feature == X else law.feature,
         mode=over("heaviest", Var("x")) if whole else None, method=f"{rule}, for energies from {table.low:g} to {table.high:g}",

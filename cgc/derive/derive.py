@@ -15,7 +15,7 @@ from cgc.derive.gated import derive_gated
 from cgc.derive.guard import Guarded, guarded
 from cgc.derive.labels import derive_labels
 from cgc.derive.maximum import derive_maximum
-from cgc.derive.measure import ENOUGH, Truth, energies, points
+from cgc.derive.measure import ENOUGH, Truth, energies, error, points
 from cgc.derive.mixture import derive_mixture
 from cgc.derive.moments import energy_moments
 from cgc.derive.noise import derive_noise
@@ -24,7 +24,7 @@ from cgc.derive.saturate import saturated
 from cgc.derive.slope import derivative
 from cgc.families.forms import Density, FiniteExponential, Gated, Indicators, Law, MaxOf, Mixture, Noise, Support
 from cgc.formula.freeze import freeze
-from cgc.formula.scalar import Over, Scalar, bind, walk
+from cgc.formula.scalar import Over, Scalar, bind, shared, walk
 
 
 @lru_cache(maxsize=256)
@@ -53,7 +53,9 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
     if slope is not None:
         steps.append(Step("derivative", f"E'[X | e] = {slope.text}", rf"\frac{{d}}{{de}}\mathbb{{E}}[X \mid e] = {slope.latex}"))
     if numeric is not None:
-        steps.append(Step("measured error of the rule", f"{numeric.error:.2g} at e = {numeric.at:g}", f"{numeric.error:.2g}"))
+        steps.append(
+            Step("measured error of the rule", f"{numeric.error:.2g} at e = {numeric.at:g}", f"{numeric.error:.2g}, e = {numeric.at:g}")
+        )
     return Derivation(
         law=law,
         density=route.density,
@@ -116,18 +118,23 @@ def _settle(moment: Moment, route: Route) -> Guarded:
     if any(isinstance(node, Over) and len(node.columns[0][1]) > 16 for node in walk(moment.candidates[0])):
         grid = grid[::4]
     known = points(moment.exact, grid)
-    best: Guarded | None = None
+    measured: list[tuple[Scalar, list[float]]] = []
     for candidate in moment.candidates:
-        if best is not None and _table(candidate):
-            # nothing in it cancels, but it costs more to compute: only where every formula loses its digits
-            return best if best.error <= ENOUGH else Guarded(candidate, (), 0.0)
-        found = guarded(candidate, moment.exact, known)
-        if found.error <= ENOUGH and not found.series:
+        if measured and _table(candidate):
+            break
+        errors = [error(shared(candidate), point) for point in known]
+        if max(errors) <= ENOUGH:
+            return Guarded(candidate, (), max(errors))
+        measured.append((candidate, errors))
+    for candidate, errors in measured:
+        found = guarded(candidate, moment.exact, known, errors, wholly=True)
+        if found is not None:
             return found
-        if best is None or (best.error > ENOUGH and found.error < best.error):
-            best = found
-    assert best is not None
-    return best
+    if _table(moment.candidates[-1]):
+        # nothing in it cancels, but it costs more to compute: only where every formula loses its digits
+        return Guarded(moment.candidates[-1], (), 0.0)
+    left = [guarded(candidate, moment.exact, known, errors, wholly=False) for candidate, errors in measured]
+    return min((found for found in left if found is not None), key=lambda found: found.error)
 
 
 def _table(candidate: Scalar) -> bool:
@@ -139,5 +146,6 @@ def _guards(what: str, found: Guarded) -> list[Step]:
     for series in found.series:
         low, high = (float(end) for end in (series.low, series.high))
         words = f"guarded series of the {what}: a polynomial of degree {series.degree} for {low:.4g} < e < {high:.4g}"
-        steps.append(Step(words, f"Σ c_k (e - {float(series.centre):g})^k", rf"\sum_k c_k (e - {float(series.centre):g})^k"))
+        power = "e^k" if series.centre == 0 else f"(e - {float(series.centre):g})^k"
+        steps.append(Step(words, f"Σ c_k {power}", rf"\sum_k c_k {power}"))
     return steps

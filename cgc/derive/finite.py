@@ -18,7 +18,7 @@ from cgc.formula.numeric import array
 from cgc.formula.parse import approximate
 from cgc.formula.primitives import LogisticPdf, LogSigmoid, LogSumExp, Sigmoid, Softplus
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, walk
-from cgc.formula.text import latex, text
+from cgc.formula.text import latex, prose, text
 
 # beyond this, energies times features keep no digit that tells states apart
 _LARGEST = 1e12
@@ -106,7 +106,7 @@ class _Finite:
         name = "Var[X | e]" if self.statistic == X else "Var[T(X) | e]"
         self.steps.append(step("variance", variance, "", name))
         self.steps.append(step("log-likelihood", log_likelihood, "eq. 3" if len(self.support) == 2 else "eq. 2", "log p(x | e)"))
-        self.steps.append(Step("sampling rule", f"X = {drawn}", rf"\text{{{drawn}}}"))
+        self.steps.append(Step("sampling rule", f"X = {drawn}", f"X = {prose(drawn)}"))
         states = tuple(_const(state) for state in self.support)
         mean_tree, variance_tree = freeze(mean), freeze(variance)
         return Route(

@@ -30,12 +30,17 @@ def derive_gated(law: Gated) -> Route:
     state = 1 if law.open else 0
     written = f"X = ({text(law.value)})·1[B = {state}], B ~ Bernoulli({text(law.prob)})"
     steps = [
-        Step("the node: a value that a gate lets pass", written, latex(law.value) + rf"\cdot 1[B = {state}]", "eq. 12-13"),
+        Step("the node: a value that a gate lets pass", written, rf"X = {latex(law.value)}\cdot 1[B = {state}]", "eq. 12-13"),
         step(f"the gate is open, B = {state}, with probability", passes, "", "p"),
         step("law of total expectation: value·p + 0·(1 - p)", mean, "eq. 9", "E[X | e]"),
         step("rewrite complement: 1 - p without cancellation", blocks, "", "1 - p"),
         step("law of total variance: value²·p·(1 - p)", variance, "", "Var[X | e]"),
-        step("sampling rule: the value, or 0", law.value, "eq. 12", "X"),
+        Step(
+            "sampling rule: the value, or 0",
+            f"X = ({text(law.value)})·B, B ~ Bernoulli({text(passes)})",
+            rf"X = \left({latex(law.value)}\right) B, B \sim \operatorname{{Bernoulli}}\left({latex(passes)}\right)",
+            "eq. 12",
+        ),
     ]
     draw = Op("draw_bernoulli", (freeze(passes),))
     mean_tree, variance_tree = freeze(mean), freeze(variance)

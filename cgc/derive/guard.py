@@ -22,6 +22,8 @@ _E = Var("e")
 _NODES = 32
 _HIGHEST = 26
 _PARTS = 6
+# what loses its digits over more than this does not do so because of one energy
+_WIDEST = 12
 
 
 @dataclass(frozen=True)
@@ -43,28 +45,31 @@ class Guarded:
     error: float
 
 
-def guarded(scalar: Scalar, truth: Truth, grid: Sequence[Point]) -> Guarded:
-    """``scalar`` with a series wherever the points of ``grid`` show that it loses its digits."""
+def guarded(scalar: Scalar, truth: Truth, grid: Sequence[Point], errors: Sequence[float], wholly: bool) -> Guarded | None:
+    """``scalar`` with a series wherever the points of ``grid`` show, by their ``errors``, that it loses its digits; None where one is
+    wanted ``wholly``, and somewhere there is no such series."""
     scalar = shared(scalar)
-    errors = [error(scalar, point) for point in grid]
     result, made, left = scalar, [], 0.0
     for first, last in _runs(grid, errors):
-        worst = max(errors[first : last + 1])
-        if first == 0 or last == len(grid) - 1:
-            left = max(left, worst)
-            continue
-        # a point farther out than the first good one, if that can be: next to it digits are few still
-        ends = [(max(first - 2, 0), min(last + 2, len(grid) - 1)), (first - 1, last + 1)]
-        covers = (_cover(_end(grid[low].e), _end(grid[high].e), scalar, truth, _PARTS) for low, high in ends)
-        found = next((cover for cover in covers if cover is not None), None)
+        found = None if first == 0 or last == len(grid) - 1 else _around(first, last, grid, truth)
         if found is None:
-            left = max(left, worst)
+            if wholly:
+                return None
+            left = max(left, *errors[first : last + 1])
             continue
         for series, polynomial in found:
             result = _with(result, series, polynomial)
             made.append(series)
     good = [e for e in errors if e <= ENOUGH]
     return Guarded(result, tuple(made), max([left, *good]))
+
+
+def _around(first: int, last: int, grid: Sequence[Point], truth: Truth) -> list[tuple[Series, Scalar]] | None:
+    if grid[last].e - grid[first].e > _WIDEST:
+        return None
+    # up to a point farther out than the first good one, if that can be: next to it digits are few still
+    wide = _cover(_end(grid[max(first - 2, 0)].e), _end(grid[min(last + 2, len(grid) - 1)].e), truth, 1)
+    return wide or _cover(_end(grid[first - 1].e), _end(grid[last + 1].e), truth, _PARTS)
 
 
 # closer to 0 than this, an absolute error is excused by its size: such points tell nothing
@@ -89,16 +94,16 @@ def _runs(grid: Sequence[Point], errors: Sequence[float]) -> list[tuple[int, int
     return [(a, b) for a, b in runs]
 
 
-def _cover(low: Any, high: Any, scalar: Scalar, truth: Truth, parts: int) -> list[tuple[Series, Scalar]] | None:
+def _cover(low: Any, high: Any, truth: Truth, parts: int) -> list[tuple[Series, Scalar]] | None:
     """Polynomials that together cover an interval; split at 0, where scales have corners, or in the middle."""
     fitted = _fit(low, high, truth)
     if fitted is not None and _holds(fitted[0], fitted[1], truth):
         return [fitted]
-    if parts < 2 or high - low > 40:
+    if parts < 2:
         return None
     middle = mp.zero if low < 0 < high else (low + high) / 2
-    left = _cover(low, middle, scalar, truth, parts // 2)
-    right = None if left is None else _cover(middle, high, scalar, truth, parts // 2)
+    left = _cover(low, middle, truth, parts // 2)
+    right = None if left is None else _cover(middle, high, truth, parts // 2)
     return None if left is None or right is None else [*left, *right]
 
 
@@ -110,10 +115,10 @@ def _fit(low: Any, high: Any, truth: Truth) -> tuple[Series, Scalar] | None:
         waves = _waves()
         nodes = [middle + half * wave for wave in waves[1]]
         try:
-            values = [truth(e)[0] for e in nodes]
+            values = [truth.value(e) for e in nodes]
             edge = centre + (radius if high > centre else -radius) * mp.mpf(10) ** -30
             with mp.workdps(digits_at(edge)):
-                near = truth(edge)[0]
+                near = truth.value(edge)
         except (ArithmeticError, ValueError, TypeError, mpmath.libmp.NoConvergence):
             return None
         size = max(abs(v) for v in values)

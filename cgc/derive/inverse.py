@@ -31,8 +31,8 @@ from cgc.derive.derivation import Derivation, Refusal, Step
 from cgc.derive.derive import derive
 from cgc.derive.pieces import NoPieces, pieces
 from cgc.derive.routes import step
-from cgc.families.registry import registry
 from cgc.families.forms import Base, E, X, Y
+from cgc.families.registry import registry
 from cgc.formula.dual import dual
 from cgc.formula.freeze import freeze
 from cgc.formula.numeric import array, value

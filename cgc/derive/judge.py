@@ -172,7 +172,7 @@ def _interval(law: Density) -> Judge:
         low, high = (scan[k] for k in (max(heavy[0] - 1, 0), min(heavy[-1] + 1, len(scan) - 1)))
         # more panels where the mass is than in the tails
         coarse = {t for t in scan[:: 6 if bounded else 3] if first < t < last}
-        edges = sorted({first, last} | coarse | {low + (high - low) * k / 12 for k in range(13) if high - low < 4})
+        edges = sorted({first, last} | coarse | {low + (high - low) * k / 8 for k in range(9) if high - low < 4})
 
         def integrand(t: Any) -> tuple[Any, Any]:
             w, shown = logs(t, e)
@@ -229,7 +229,7 @@ def _maximum(law: MaxOf) -> Judge:
         (m1, s1), (m2, s2) = ((value(mean, e=e), abs(value(std, e=e))) for mean, std in trees)
         if not (s1 and s2):
             return _one_fixed(m1, s1, m2, s2)
-        edges = sorted({m + s * k for m, s in ((m1, s1), (m2, s2)) for k in (-13, -9, -6, -4, -2, 0, 2, 4, 6, 9, 13)})
+        edges = sorted({m + s * k for m, s in ((m1, s1), (m2, s2)) for k in (-13, -8, -4, -1, 1, 4, 8, 13)})
 
         def integrand(x: Any) -> tuple[Any, Any]:
             n1, n2 = (x - m1) / s1, (x - m2) / s2

@@ -20,18 +20,48 @@ from cgc.formula.numeric import array
 from cgc.formula.scalar import Op, Scalar
 
 _INVERTED = "the inverse distribution function of a uniform number"
+# the integrals and sums that rules know, as text and as LaTeX
+_INTEGRALS = {
+    "complete the square": (
+        "∫ exp(b x - x²/(2v)) dx = √(2πv) exp(b²v/2)",
+        r"\int \exp\left(b x - \tfrac{x^2}{2v}\right) dx = \sqrt{2\pi v}\,\exp\left(\tfrac{b^2 v}{2}\right)",
+    ),
+    "truncated Gaussian integral": (
+        "∫ φ((x - μ)/s)/s dx over x > a = Φ((μ - a)/s)",
+        r"\int_a^\infty \tfrac1s\varphi\left(\tfrac{x-\mu}{s}\right) dx = \Phi\left(\tfrac{\mu-a}{s}\right)",
+    ),
+    "exponential over an interval": (
+        "∫ exp(r x) dx from a to b = (exp(r b) - exp(r a))/r",
+        r"\int_a^b \exp(r x)\,dx = \tfrac1r\left(\exp(r b) - \exp(r a)\right)",
+    ),
+    "Euler's integral": (
+        "∫ x^(k-1) exp(-r x) dx = Γ(k)/r^k",
+        r"\int_0^\infty x^{k-1}\exp(-r x)\,dx = \Gamma(k)\,r^{-k}",
+    ),
+    "Euler's beta integral": (
+        "∫ x^(a-1) (1-x)^(b-1) dx from 0 to 1 = Γ(a)Γ(b)/Γ(a+b)",
+        r"\int_0^1 x^{a-1}(1-x)^{b-1}\,dx = \frac{\Gamma(a)\Gamma(b)}{\Gamma(a+b)}",
+    ),
+    "exponential series": (
+        "Σ λ^x/x! = exp(λ)",
+        r"\sum_x \frac{\lambda^x}{x!} = \exp(\lambda)",
+    ),
+    "binomial series": (
+        "Σ Γ(x + r)/(Γ(r) x!) q^x = (1 - q)^(-r)",
+        r"\sum_x \frac{\Gamma(x+r)}{\Gamma(r)\,x!}\,q^x = (1-q)^{-r}",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """What a rule found: ``name`` and ``integral`` say which, ``log_partition``, ``mean`` and ``variance`` (of the feature) are in e.
+    """What a rule found: ``name`` says which integral, ``log_partition``, ``mean`` and ``variance`` (of the feature) are in e.
 
     ``drawn`` says in words how ``draw`` draws x. ``log_density`` is the normalised log-density. ``energy_terms`` is it without its
     log-partition, where that needs care of its own; ``log_tree`` the order in which it is added up, where that matters.
     """
 
     name: str
-    integral: str
     log_partition: Any
     mean: Any
     variance: Any
@@ -41,6 +71,16 @@ class Kernel:
     log_density: Any
     energy_terms: Any = None
     log_tree: Scalar | None = None
+
+    @property
+    def integral(self) -> str:
+        """The integral in one line of text."""
+        return _INTEGRALS[self.name][0]
+
+    @property
+    def integral_latex(self) -> str:
+        """The same as LaTeX."""
+        return _INTEGRALS[self.name][1]
 
 
 def recognise(law: Density) -> Kernel | None:
@@ -107,7 +147,7 @@ def _gaussian(support: Support, coefficients: dict[Any, Any], feature: Any) -> K
     log_density = -((X - mean) ** 2) / (2 * variance) - sympy.log(2 * sympy.pi * variance) / 2
     log_partition = mean**2 / (2 * variance) + sympy.log(2 * sympy.pi * variance) / 2
     draw = Op("add", (freeze(mean), Op("mul", (freeze(s), Op("draw_normal", ())))))
-    return Kernel("complete the square", "∫ exp(b x - x²/(2v)) dx = √(2πv) exp(b²v/2)", log_partition, mean, variance, draw,
+    return Kernel("complete the square", log_partition, mean, variance, draw,
                   "mean + std·n, n ~ N(0, 1)", True, log_density)  # fmt: skip
 
 
@@ -127,7 +167,7 @@ def _truncated(support: Support, coefficients: dict[Any, Any], feature: Any) -> 
     draw = Op("mul", (freeze(s), Op("draw_truncated_normal", (freeze(z),))))
     draw = draw if low == 0 else Op("add", (draw, freeze(low)))
     return Kernel(
-        "truncated Gaussian integral", "∫ φ((x - μ)/s)/s dx over x > a = Φ((μ - a)/s)", log_partition,
+        "truncated Gaussian integral", log_partition,
         low + s * p.NormExcess(one, z), variance * p.NormExcess(two, z), draw, _INVERTED, True,
         sympy.Piecewise(
             (tail - p.LogMills(sympy.Min(0, z)), z < 0),
@@ -151,7 +191,7 @@ def _tilted(support: Support, coefficients: dict[Any, Any], feature: Any) -> Ker
     draw = draw if width == 1 else Op("mul", (freeze(width), draw))
     draw = draw if low == 0 else Op("add", (freeze(low), draw))
     return Kernel(
-        "exponential over an interval", "∫ exp(r x) dx from a to b = (exp(r b) - exp(r a))/r", log_partition, mean, variance, draw,
+        "exponential over an interval", log_partition, mean, variance, draw,
         _INVERTED, True, rate * X - log_partition,
         rate * X,
     )  # fmt: skip
@@ -175,7 +215,7 @@ def _gamma(support: Support, coefficients: dict[Any, Any], feature: Any) -> Kern
     draw = Op("mul", (freeze(1 / rate), noise))
     drawn = "standard exponential noise over the rate" if shape == 1 else "a standard gamma draw over the rate (implicit gradient)"
     log_density = (shape - 1) * sympy.log(X) - rate * X - log_partition
-    return Kernel("Euler's integral", "∫ x^(k-1) exp(-r x) dx = Γ(k)/r^k", log_partition, mean, variance, draw, drawn, True, log_density)
+    return Kernel("Euler's integral", log_partition, mean, variance, draw, drawn, True, log_density)
 
 
 def _beta(support: Support, coefficients: dict[Any, Any], feature: Any) -> Kernel | None:
@@ -191,7 +231,7 @@ def _beta(support: Support, coefficients: dict[Any, Any], feature: Any) -> Kerne
     variance = rewrites.logistic_density(a * b / total**2 / (total + 1))
     draw = Op("draw_beta", (freeze(a), freeze(b)))
     return Kernel(
-        "Euler's beta integral", "∫ x^(a-1) (1-x)^(b-1) dx from 0 to 1 = Γ(a)Γ(b)/Γ(a+b)", log_partition, mean, variance, draw,
+        "Euler's beta integral", log_partition, mean, variance, draw,
         "a beta draw (implicit gradient)", True, (a - 1) * sympy.log(X) + (b - 1) * p.Log1p(-X) - log_partition,
     )  # fmt: skip
 
@@ -203,7 +243,7 @@ def _poisson(support: Support, coefficients: dict[Any, Any], feature: Any) -> Ke
         return None
     rate = sympy.exp(found[0])
     return Kernel(
-        "exponential series", "Σ λ^x/x! = exp(λ)", rate, rate, rate, Op("draw_poisson", (freeze(rate),)), "a Poisson draw", False,
+        "exponential series", rate, rate, rate, Op("draw_poisson", (freeze(rate),)), "a Poisson draw", False,
         found[0] * X - rate - factorial,
     )  # fmt: skip
 
@@ -233,7 +273,7 @@ def _negative_binomial(support: Support, coefficients: dict[Any, Any], feature: 
     rate: Scalar = freeze(odds)
     noise = Op("draw_exponential", ()) if r == 1 else Op("draw_gamma", (freeze(r),))
     return Kernel(
-        "binomial series", "Σ Γ(x + r)/(Γ(r) x!) q^x = (1 - q)^(-r)", normaliser, r * odds, r * odds * (1 + odds),
+        "binomial series", normaliser, r * odds, r * odds * (1 + odds),
         Op("draw_poisson", (Op("mul", (rate, noise)),)), "a Poisson draw whose rate is a gamma draw", False,
         own + log_ratio * X - normaliser,
         # coefficients by themselves first: what they are added to may be small

@@ -70,7 +70,7 @@ def derive_maximum(law: MaxOf) -> Route:
         n1, n2 = (X - m1) / s1, (X - m2) / s2
         log_likelihood = LogSumExp(_log_phi(n1) - sympy.log(s1) + LogNormCdf(n2), _log_phi(n2) - sympy.log(s2) + LogNormCdf(n1))
         steps.append(step("log-likelihood: one is x and the other below", log_likelihood, "", "log p(x | e)"))
-        common = -sympy.Min(0, n1) ** 2 / 2 - sympy.Min(0, n2) ** 2 / 2 - sympy.log(2 * sympy.pi) / 2
+        common = -(sympy.Min(0, n1) ** 2) / 2 - sympy.Min(0, n2) ** 2 / 2 - sympy.log(2 * sympy.pi) / 2
         stable = common + LogSumExp(_below(n2, n1) - sympy.log(s1), _below(n1, n2) - sympy.log(s2))
     steps.append(Step("sampling rule", "draw both, take the larger", r"\max(\mu_1 + s_1 n_1, \mu_2 + s_2 n_2)"))
     draw = Op("max", tuple(_gaussian(m, s) for m, s in ((m1, s1), (m2, s2))))

@@ -7,7 +7,7 @@ relative to |f| + |e f'|, the size of f and of what a rounding of e does to it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,13 +30,32 @@ _TINY = mp.mpf(10) ** -30
 
 
 @dataclass(frozen=True)
+class Truth:
+    """An exact formula of e. Where ``scale``, if there is one, vanishes with its slope, ``certain`` takes its place."""
+
+    formula: Scalar
+    scale: Scalar | None = None
+    certain: Scalar | None = None
+
+    def __call__(self, e: Any) -> tuple[Any, Any]:
+        """Value and slope at mpmath's current precision."""
+        if self.scale is not None and self.certain is not None and dual(self.scale, "e", e=e) == (mp.zero, mp.zero):
+            return dual(self.certain, "e", e=e)
+        return dual(self.formula, "e", e=e)
+
+    def value(self, e: Any) -> Any:
+        """The value alone, for about half of the work."""
+        return self(e)[0] if self.scale is not None else dual(self.formula, "", e=e)[0]
+
+
+@dataclass(frozen=True)
 class Point:
     """An energy with the true value and slope of a formula there."""
 
     e: Any
     value: Any
     slope: Any
-    truth: Callable[[Any], tuple[Any, Any]]
+    truth: Truth
 
     @cached_property
     def curve(self) -> Any:
@@ -46,18 +65,9 @@ class Point:
             return (self.truth(self.e + step)[1] - self.truth(self.e - step)[1]) / (2 * step) if self.e else mp.zero
 
 
-Truth = Callable[[Any], tuple[Any, Any]]
-
-
 def truth_of(scalar: Scalar) -> Truth:
     """Value and slope of an exact formula, as a function of e."""
-
-    tree = shared(scalar)
-
-    def evaluate(e: Any) -> tuple[Any, Any]:
-        return dual(tree, "e", e=e)
-
-    return evaluate
+    return Truth(shared(scalar))
 
 
 def energies(breaks: Sequence[Any] = ()) -> list[Any]:
@@ -89,7 +99,9 @@ def points(truth: Truth, grid: Sequence[Any]) -> list[Point]:
 
 
 # what processors round correctly; of other functions libraries give a neighbour
-_CORRECT = frozenset(("add", "sub", "mul", "div", "neg", "abs", "sign", "sqrt", "power", "floored", "bounded", "polynomial", "round", "pi", "euler"))
+_CORRECT = frozenset(
+    ("add", "sub", "mul", "div", "neg", "abs", "sign", "sqrt", "power", "floored", "bounded", "polynomial", "round", "pi", "euler")
+)
 _ULP = mp.mpf(2) ** -23
 
 

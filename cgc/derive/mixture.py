@@ -47,15 +47,19 @@ def derive_mixture(law: Mixture, derive: Callable[[Law], Derivation]) -> Route:
     )
     within = " + ".join(f"({text(share)})·({part.variance_text})" for share, part in zip(shares, parts, strict=True))
     variance_text = f"{within} + Σ_(j<k) p_j p_k (E_j - E_k)^2"
-    steps = [Step("the node: a mixture", written, rf"\text{{a mixture of {len(parts)} parts}}", "eq. 7")]
+    steps = [Step("the node: a mixture", written, rf"X \sim \sum_k p_k\,p_k(x \mid e), k = 1, \dots, {len(parts)}", "eq. 7")]
     for k, (share, part) in enumerate(zip(shares, parts, strict=True)):
         steps.append(step(f"part {k}: {part.density}; its share", share, "", f"p_{k}"))
         steps.append(Step(f"part {k}: expectation and variance", f"E_{k} = {part.expectation_text}; Var_{k} = {part.variance_text}",
-                          rf"E_{{{k}}} = {part.expectation_latex}"))  # fmt: skip
+                          rf"E_{{{k}}} = {part.expectation_latex}, V_{{{k}}} = {part.variance_latex}"))  # fmt: skip
     steps += [
         Step("law of total expectation", f"E[X | e] = {mean_text}", rf"\mathbb{{E}}[X \mid e] = {mean_latex}", "eq. 9"),
-        Step("law of total variance", f"Var[X | e] = {variance_text}", r"\sum_k p_k V_k + \sum_{j<k} p_j p_k (E_j - E_k)^2"),
-        Step("sampling rule", "draw a part by its share, then from it", r"\text{draw a part, then from it}"),
+        Step(
+            "law of total variance",
+            f"Var[X | e] = {variance_text}",
+            r"\operatorname{Var}[X \mid e] = \sum_k p_k V_k + \sum_{j<k} p_j p_k (E_j - E_k)^2",
+        ),
+        Step("sampling rule", "draw a part by its share, then from it", r"k \sim p, X \sim p_k(x \mid e)"),
     ]
     log_likelihood, missing = _likelihood([freeze(log_of_sigmoid(sympy.log(share))) for share in shares], parts)
     numeric = [part.numeric for part in parts if part.numeric is not None]

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 import sympy
-from mpmath import mp
 
 from cgc.derive.bases import BASES
 from cgc.derive.bases import Noise as Base
@@ -29,11 +28,10 @@ from cgc.derive.rewrites import logistic_density
 from cgc.derive.routes import Moment, NoClosedForm, Route, step
 from cgc.derive.scale import S, Scale, drawn_scale, scale_of
 from cgc.families.forms import E, Noise, Y
-from cgc.formula.dual import dual
 from cgc.formula.freeze import freeze
 from cgc.formula.primitives import NormCdf, NormPdf, NormRamp
 from cgc.formula.scalar import Op, Scalar, Var, bind, shared
-from cgc.formula.text import latex, text
+from cgc.formula.text import latex, text, typeset
 
 _Z = sympy.Symbol("z", real=True)
 _N = sympy.Symbol("n", real=True)
@@ -85,7 +83,7 @@ def derive_noise(law: Noise, closed: bool = True) -> Route:
         written = written.replace("X = Y, Y = ", "X = ")
     latent = Op("add", (Var("e"), _times(freeze(drawn_scale(law, base.symmetric)), base.draw)))
     drawn = Draw(latent, True) if law.value == Y else Draw(freeze(law.value), _pathwise(parts), given=(("y", latent),))
-    steps.append(Step("sampling rule", written, latex(law.value.subs(Y, E + s * _N)), source))
+    steps.append(Step("sampling rule", written, f"X = {latex(law.value.subs(Y, E + s * _N))}, {typeset(base.symbol)}", source))
     return Route(
         written, tuple(steps), mean, variance, drawn, written, frozen,
         "" if log_likelihood is None else text(shown), missing,
@@ -274,15 +272,10 @@ class _NoiseForm:
 
     def _truth(self, regimes: Any, without_noise: Any) -> Truth:
         """The exact formula, and where the scale is 0 what remains."""
-        exact, certain = shared(self.frozen(regimes)), freeze(without_noise.subs(Y, E))
-        scale = freeze(self.scale.formula)
-
-        def evaluate(e: Any) -> tuple[Any, Any]:
-            if self.scale.vanishes_at is not None and dual(scale, "e", e=e) == (mp.zero, mp.zero):
-                return dual(certain, "e", e=e)
-            return dual(exact, "e", e=e)
-
-        return evaluate
+        exact = shared(self.frozen(regimes))
+        if self.scale.vanishes_at is None:
+            return Truth(exact)
+        return Truth(exact, freeze(self.scale.formula), freeze(without_noise.subs(Y, E)))
 
     def _by_home(self, form: Any) -> Any:
         """``form`` of the piece that ``at`` lies in, case by case."""
@@ -411,7 +404,7 @@ def _integral(parts: tuple[Piece, ...], law: Noise, base: Base, s: Any) -> Step:
     return Step(
         "expectation: an integral over the noise" + (", split at these points" if len(parts) > 1 else ""),
         f"E[X | e] = ∫ ({text(integrand)})·{base.density_text} dn",
-        rf"E[X \mid e] = \int \left({latex(integrand)}\right) {base.density_latex}\,dn",
+        rf"\mathbb{{E}}[X \mid e] = \int \left({latex(integrand)}\right) {base.density_latex}\,dn",
         "eq. 9",
     )
 

@@ -11,7 +11,7 @@ import sympy
 from cgc.derive.derivation import Draw, Labels, Step
 from cgc.derive.measure import Truth
 from cgc.formula.scalar import Scalar
-from cgc.formula.text import latex, text
+from cgc.formula.text import latex, text, typeset
 
 
 class NoClosedForm(Exception):
@@ -20,7 +20,7 @@ class NoClosedForm(Exception):
 
 def step(reason: str, formula: Any, source: str = "", name: str = "", name_latex: str = "") -> Step:
     """A step whose formula reads ``name = formula`` (or just the formula)."""
-    left, left_latex = (f"{name} = ", f"{name_latex or name} = ") if name else ("", "")
+    left, left_latex = (f"{name} = ", f"{name_latex or typeset(name)} = ") if name else ("", "")
     return Step(reason, left + text(formula), left_latex + latex(formula), source)
 
 

@@ -5,14 +5,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, ValidationInfo, WithJsonSchema, model_validator
 
 from cgc.families.base import Family
-from cgc.families.registry import registry, trouble
 from cgc.families.forms import Indicators, Mixture
+from cgc.families.registry import registry, trouble
 from cgc.formula.fields import FormulaOfEnergy, kind_of, mistake
 from cgc.source.suggest import nearest
 
 
 def _family(value: Any, info: ValidationInfo) -> Family:
     """A family inside a family: its first mistake is told at the whole of it."""
+    if isinstance(value, str):
+        value = {"kind": value}
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         raise mistake("CG305", f"expected a family, found {kind_of(value)}", help="write `{kind: gaussian, std: 1}`")
     kind = value["kind"]
@@ -34,7 +36,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     weight: FormulaOfEnergy
-    family: Annotated[Any, PlainValidator(_family), WithJsonSchema({"type": "object", "required": ["kind"]})]
+    family: Annotated[Any, PlainValidator(_family), WithJsonSchema({"type": ["object", "string"]})]
 
 
 class MixtureFamily(Family):

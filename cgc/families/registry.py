@@ -1,7 +1,7 @@
 """Which families there are: the modules beside this one, and what other packages add through the entry point group ``cgc.families``.
 
-An entry point names a module with subclasses of :class:`~cgc.families.base.Family`, or one such class. What cannot be loaded is left out and
-remembered: it is told to whoever asks for a kind that is not there.
+An entry point names a module with subclasses of :class:`~cgc.families.base.Family`, or one such class. What cannot be loaded is left
+out and remembered: it is told to whoever asks for a kind that is not there.
 """
 
 from __future__ import annotations
@@ -77,14 +77,13 @@ def _families(source: ModuleType | Any) -> Iterator[type[Family]]:
     """The families of a module, those that it imports aside; or the one that is given."""
     members = [member for member in vars(source).values() if getattr(member, "__module__", "") == source.__name__]
     for member in members if isinstance(source, ModuleType) else [source]:
-        if isinstance(member, type) and issubclass(member, Family):
-            if member is not Family:
-                yield member
+        if isinstance(member, type) and issubclass(member, Family) and member is not Family:
+            yield member
 
 
 def _kind(family: type[Family]) -> str:
     field = family.model_fields.get("kind")
     words = get_args(field.annotation) if field is not None else ()
     if len(words) != 1 or not isinstance(words[0], str):
-        raise TypeError(f"`{family.__name__}` must declare `kind: Literal[\"…\"]` with one word")
+        raise TypeError(f'`{family.__name__}` must declare `kind: Literal["…"]` with one word')
     return words[0]

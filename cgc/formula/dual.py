@@ -15,7 +15,6 @@ from cgc.formula import special
 from cgc.formula.numeric import _MP, value
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, walk
 
-
 Rounding = Callable[[Any, str], Any]
 
 

@@ -61,6 +61,18 @@ def _mp_exp(x: Any) -> Any:
     return mp.zero if x < -(10**9) else mp.inf if x > 10**9 else mpmath.exp(x)
 
 
+def _mp_expm1(x: Any) -> Any:
+    return mpmath.expm1(x) if abs(x) < 1 else _mp_exp(x) - 1
+
+
+def _mp_sinh(x: Any) -> Any:
+    return mpmath.sinh(x) if abs(x) < 1 else (_mp_exp(x) - _mp_exp(-x)) / 2
+
+
+def _mp_cosh(x: Any) -> Any:
+    return (_mp_exp(x) + _mp_exp(-x)) / 2
+
+
 _MP: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b, "neg": lambda a: -a,
     "power": lambda a, b: a**b, "sqrt": mpmath.sqrt, "exp": _mp_exp, "log": mpmath.log, "abs": abs, "sign": mpmath.sign,
@@ -71,11 +83,11 @@ _MP: dict[str, Callable[..., Any]] = {
     "softplus": _mp_softplus, "norm_pdf": _mp_npdf,
     "norm_cdf": _mp_ncdf, "log_norm_cdf": _mp_log_ncdf, "logsumexp": _mp_logsumexp, "log1p_sum_exp": _mp_log1p_sum_exp,
     "norm_ramp": lambda z: special.mp_norm_moment(1, z), "norm_moment": special.mp_norm_moment, "norm_excess": special.mp_norm_excess,
-    "logistic_moment": special.mp_logistic_moment, "inverse_expm1": lambda u: 1 / mpmath.expm1(u),
+    "logistic_moment": special.mp_logistic_moment, "inverse_expm1": lambda u: 1 / _mp_expm1(u),
     "inverse_sinh2": special.mp_inverse_sinh2, "gumbel_ramp": special.mp_gumbel_ramp, "gumbel_fall": special.mp_gumbel_fall,
     "log_gumbel_upper": special.mp_log_gumbel_upper, "exponential_fall": special.mp_exponential_fall, "lgamma": mpmath.loggamma,
-    "polygamma": lambda n, x: mpmath.psi(int(n), x), "polynomial": special.mp_polynomial, "expm1": mpmath.expm1, "log1p": mpmath.log1p,
-    "sinh": mpmath.sinh, "cosh": mpmath.cosh, "asinh": mpmath.asinh, "euler": lambda: +mp.euler, "round": mpmath.nint,
+    "polygamma": lambda n, x: mpmath.psi(int(n), x), "polynomial": special.mp_polynomial, "expm1": _mp_expm1, "log1p": mpmath.log1p,
+    "sinh": _mp_sinh, "cosh": _mp_cosh, "asinh": mpmath.asinh, "euler": lambda: +mp.euler, "round": mpmath.nint,
     "bounded": lambda x, *exponents: x, "bounded_exp": _mp_exp, "floored": lambda x: max(x, mp.mpf(10) ** -18),
     "log1mexp": special.mp_log1mexp, "log_mills": special.mp_log_mills,
     "log_norm_interval": _mp_interval(mpmath.ncdf), "log_logistic_interval": _mp_interval(_mp_sigmoid),
@@ -270,8 +282,11 @@ def _truncated_normal(generator: np.random.Generator, shape: tuple[int, ...], z:
     t = np.maximum(-z, 0.0)
     v = np.where(z < 0, -2 * log_u / (t + np.sqrt(t * t - 2 * log_u)), np.maximum(z, 0.0))
     for _ in range(12):
-        slope = np.exp(special.npdf_log(z - v) - special.log_ndtr(z - v))
-        v = np.maximum(v + (special.log_ndtr(z - v) - goal) / np.maximum(slope, 1e-300), 0.0)
+        reached = special.log_ndtr(z - v)
+        slope = np.exp(special.npdf_log(z - v) - reached)
+        before, v = v, np.maximum(v + (reached - goal) / np.maximum(slope, 1e-300), 0.0)
+        if np.all(np.abs(v - before) <= 1e-13 * (1 + v)):
+            break
     return v
 
 

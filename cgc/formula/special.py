@@ -36,7 +36,8 @@ def mp_norm_moment(k: Any, z: Any) -> Any:
     k = int(k)
     if z < -(10**5):  # exp(-z²/2) is nothing that a float could hold
         return mp.zero
-    with _more(2 * max(k, 2) * _size(z)):
+    # each order costs the digits of z twice, where z is far below 0
+    with mp.workprec(mp.prec + 30 + int(2 * max(k, 2) * _size(z))):
         return _norm_moments(max(k, 2), mp.mpf(z), mp.prec)[k]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sympy
@@ -73,6 +74,9 @@ class _Text(StrPrinter):  # type: ignore[misc]
 
 
 class _Latex(LatexPrinter):  # type: ignore[misc]
+    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
+        return typeset(expr.name).strip() if not expr.name.isascii() else str(super()._print_Symbol(expr, style))
+
     def _print_Function(self, expr: Any, exp: Any = None) -> str:
         name = type(expr).__name__
         if name not in _NAMES:
@@ -118,6 +122,43 @@ def _plain(expression: Any) -> Any:
     for kind in (sympy.Max, sympy.Min, sympy.exp):
         expression = expression.replace(kind, sympy.Function(kind.__name__, real=True))
     return expression
+
+
+# what is written as text in the left sides of steps and in sampling rules
+_TYPESET = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"(?<![A-Za-z\\])E(?=[\['])", r"\\mathbb{E}"),
+        (r"(?<![A-Za-z\\])E (?=max)", r"\\mathbb{E}\\, "),
+        (r"\b(Var|Cov)(?=[\[_])", r"\\operatorname{\1}"),
+        (r"\b(Bernoulli|Logistic|Laplace|Uniform|Gumbel|Exponential|value|ramp|softmax)(?=\()", r"\\operatorname{\1}"),
+        (r"\bN(?=\()", r"\\mathcal{N}"),
+        (r"\b(log|max|min|exp|tanh|sin|cos)\b", r"\\\1"),
+        (r"(?<=[A-Za-z])([0-9])", r"_\1"),
+        (r"∫ ?", r"\\int "),
+        (r"·", r"\\cdot "),
+        (r" ~ ", r" \\sim "),
+        (r" \| ", r" \\mid "),
+        ("θ", r"\\theta "),
+        ("α", r"\\alpha "),
+        ("Φ", r"\\Phi "),
+        ("φ", r"\\varphi "),
+        ("σ", r"\\sigma "),
+    )
+)
+
+
+def typeset(line: str) -> str:
+    """LaTeX for a short line of text such as ``Var[X | e]`` or ``n ~ N(0, 1), Y``."""
+    for pattern, replacement in _TYPESET:
+        line = pattern.sub(replacement, line)
+    return line
+
+
+def prose(line: str) -> str:
+    """A sentence as LaTeX; formulas in it are words with a sign that is no letter of English."""
+    inside = re.sub(r"\S*[^\x00-\x7f]\S*", lambda found: f"${typeset(found.group())}$", line)
+    return rf"\text{{{inside}}}"
 
 
 def text(expression: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from cgc.derive.derivation import Derivation
+from cgc.derive.derivation import Derivation, Numeric
 from cgc.program.ir import Layer
 from cgc.program.parameters import learned_size, parameters
 from cgc.source.render import as_data as diagnostics_data
@@ -44,6 +44,12 @@ def _layer(layer: Layer) -> dict[str, Any]:
     }
 
 
+def _numeric(rule: Numeric) -> dict[str, Any]:
+    """A rule that stands in for a closed form, with its measured error and the energies that it holds for (None: all)."""
+    low, high = (end if math.isfinite(end) else None for end in (rule.low, rule.high))
+    return {"rule": rule.rule, "max_relative_error": rule.error, "at": rule.at, "low": low, "high": high}
+
+
 def law_data(law: Derivation) -> dict[str, Any]:
     """One derivation."""
     near = law.approximation
@@ -51,6 +57,10 @@ def law_data(law: Derivation) -> dict[str, Any]:
         "density": law.density,
         "expectation": law.expectation_text,
         "expectation_latex": law.expectation_latex,
+        "variance": law.variance_text,
+        "variance_latex": law.variance_latex,
+        "derivative": law.derivative_text or None,
+        "derivative_latex": law.derivative_latex or None,
         "computed": None
         if near is None
         else {
@@ -62,6 +72,8 @@ def law_data(law: Derivation) -> dict[str, Any]:
         "sampling": law.sampling_text,
         "reparameterised": not law.discrete,
         "log_likelihood": law.log_likelihood_text or None,
+        "no_likelihood": law.no_likelihood or None,
         "checked": {"against": law.check.against, "points": law.check.points, "max_relative_difference": law.check.max_difference},
+        "numeric": None if law.numeric is None else _numeric(law.numeric),
         "steps": [{"reason": s.reason, "formula": s.text, "latex": s.latex, "source": s.source} for s in law.steps],
     }

@@ -117,7 +117,7 @@ def _contribution(c: Contribution) -> str:
         words.append(f"fixed weight {p.fixed:g}")
     if c.gate is not None:
         law = f"Bernoulli({c.gate.keep_prob:g})" if c.gate.kind == "bernoulli" else f"N(1, {c.gate.std:g}^2)"
-        words.append(f"gate D ~ {law} (eq. 12-13): drawn in training, its mean in evaluation")
+        words.append(f"gate D ~ {law} (eq. 12-13): drawn in training; in evaluation its mean, under moments its variance too")
     return "; ".join(words)
 
 

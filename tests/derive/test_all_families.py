@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import mpmath
 import numpy as np
@@ -12,14 +13,11 @@ from laws import emitted
 from mpmath import mp
 
 from cgc.derive.derivation import Derivation, Labels
-from cgc.derive.derive import derive
+from cgc.derive.limit import derive_within
 from cgc.derived import Derived, draw_feature
 from cgc.families.registry import registry
 from cgc.formula.numeric import array, value
 from cgc.spec.single import read_single
-
-# minutes, not seconds
-pytestmark = pytest.mark.slow
 
 LISTED = {
     "binary": "{kind: binary, values: [-1, 3]}",
@@ -77,7 +75,7 @@ ALL = LISTED | OTHERS
 
 def law(name: str) -> Derivation:
     found = read_single(ALL[name])
-    return derive(found.law, None)
+    return derive_within(found.law, None)
 
 
 def many(found: Derivation, most: int) -> int:
@@ -201,6 +199,16 @@ def test_emitted_draws_and_moments_agree_with_the_formulas(name: str) -> None:
 
 def method_value(found: Derivation, e: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(np.array(array(found.expectation, e=e.numpy())))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_latex_of_steps_is_latex(name: str) -> None:
+    for step in law(name).steps:
+        assert step.latex and step.latex.isascii(), step
+        plain = re.sub(r"\\(text|operatorname|mathbb|mathcal)\{[^{}]*\}", "", step.latex)
+        assert plain.count("{") == plain.count("}") and plain.count(r"\left") == plain.count(r"\right"), step
+        # no word outside a command, and no blank that LaTeX would not break at
+        assert not re.search(r"(?<![A-Za-z\\])[A-Za-z]{3,}", re.sub(r"\\[A-Za-z]+(\{cases\})?", " ", plain)) and "~" not in plain, step
 
 
 def test_python_face() -> None:

@@ -13,8 +13,8 @@ from cgc.derive import cache, limit
 from cgc.derive.codec import decode, encode
 from cgc.derive.derivation import Refusal
 from cgc.derive.derive import derive
-from cgc.families.registry import registry
 from cgc.families.forms import Law, Noise
+from cgc.families.registry import registry
 
 
 def law(kind: str, **fields: Any) -> Law:

@@ -18,8 +18,8 @@ from mpmath import mp
 
 from cgc.derive.derivation import Refusal
 from cgc.derive.inverse import Inverse, _flow, _number_of, _spell, invert
-from cgc.families.registry import registry
 from cgc.families.forms import E, Y
+from cgc.families.registry import registry
 from cgc.formula.parse import parse
 from cgc.formula.primitives import GumbelRamp
 

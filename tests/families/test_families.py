@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from cgc.derive.derive import derive
 from cgc.families.base import Family
-from cgc.families.registry import registry
 from cgc.families.forms import FiniteExponential, Indicators, Noise, Y
+from cgc.families.registry import registry
 
 
 def family(params: dict[str, float] | None = None, **fields: Any) -> Family:

@@ -101,8 +101,8 @@ class _Printer:
         if name == "where":
             condition, taken, other = args
             # of two numbers torch would make a tensor of the default dtype
-            shown = self.full(taken) if constant(other) is not None else self.show(taken)
-            return f"torch.where({self.show(condition)}, {shown}, {self.show(other)})", _ATOM
+            first = self.full(taken) if constant(other) is not None else self.show(taken)
+            return f"torch.where({self.show(condition)}, {first}, {self.show(other)})", _ATOM
         if name == "softplus":
             # torch switches to the identity at 20, which costs float64 its last digits
             return f"F.softplus({self.show(args[0])}, threshold=40)", _ATOM
