@@ -27,9 +27,6 @@ from cgc.formula.freeze import freeze
 from cgc.formula.numeric import array, value
 from cgc.formula.primitives import Softplus
 
-# minutes, not seconds
-pytestmark = pytest.mark.slow
-
 Function = Callable[[Any], Any]
 
 # 200,000 points: the bulk evenly, then farther and farther out

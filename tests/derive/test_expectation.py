@@ -44,7 +44,7 @@ def test_binary_nodes_give_tanh_and_sigmoid() -> None:
     assert derivation("binary", values=[0, 1]).expectation_text == "σ(e)"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.tuples(st.integers(-50, 50), st.integers(-50, 50)).filter(lambda v: v[0] != v[1]), st.sampled_from([1, 4, 10]))
 def test_any_two_states_give_equation_6(pair: tuple[int, int], divisor: int) -> None:
     a, b = (mpmath.mpf(number) / divisor for number in pair)
@@ -124,7 +124,7 @@ def test_an_error_that_is_only_approached_is_not_missed() -> None:
     assert falling is not None and falling.max_error == pytest.approx(1, abs=0.1)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.sampled_from(["relu", "softplus", "silu", "gelu", "leaky_relu"]), st.floats(0.2, 3), st.integers(-20, 20))
 def test_no_energy_has_a_larger_error_than_stated(name: str, std: float, tilt: int) -> None:
     law = derivation("rectified_gaussian", std=f"{std!r} + {tilt}/100*tanh(e)" if std > 0.4 else repr(std), emit=name)
@@ -167,7 +167,7 @@ def test_the_order_of_states_does_not_matter() -> None:
     assert derivation("binary", values=[1, 0]).expectation == derivation("binary", values=[0, 1]).expectation
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(st.integers(-9, 9), min_size=2, max_size=5, unique=True),
     st.integers(-5, 5),
@@ -180,7 +180,7 @@ def test_states_that_are_shifted_and_scaled(support: list[int], shift: int, fact
     assert at(moved, e) == pytest.approx(shift + factor * at(states(*support), factor * e), rel=1e-12, abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.integers(-6, 6), min_size=2, max_size=6, unique=True), st.floats(-3, 3), st.sampled_from(["x", "x**2 + x", "x*x*x"]))
 def test_a_finite_family_is_its_sum(support: list[int], e: float, statistic: str) -> None:
     features = [{"x": x, "x**2 + x": x * x + x, "x*x*x": x**3}[statistic] for x in support]
@@ -193,7 +193,7 @@ def test_a_finite_family_is_its_sum(support: list[int], e: float, statistic: str
         assert abs(value(law.expectation, e=mpmath.mpf(e)) - wanted) <= 1e-30 * max(abs(t) for t in features)
 
 
-@settings(max_examples=7, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=4, unique=True), st.data(), st.sampled_from(["normal", "logistic"]))
 def test_piecewise_linear_values_are_their_integral(cuts: list[int], data: st.DataObject, base: str) -> None:
     """Any piecewise linear value, jumps included, against quadrature between its break points."""
