@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from cgc.derive.approximate import TIE, Top, Unbounded, approximate, height, tops, zero
 from cgc.derive.derivation import Approximation, Refusal
-from cgc.derive.derive import _route
+from cgc.derive.derive import route_of
 from cgc.derive.routes import Moment
 from cgc.families.forms import Indicators, Law
 from cgc.families.registry import registry
@@ -165,7 +165,7 @@ class _Curve:
 
     def derived(self, number: Fraction) -> Pair:
         """Expectation and activation for a value of the number. Raises Refusal."""
-        route = _route(self.law(number), True)
+        route = route_of(self.law(number), True)
         return _formula(route.mean), freeze(activation(self.to, route.slope))
 
     def follows(self, pattern: Callable[[Any], Pair], numbers: Sequence[Fraction]) -> bool:

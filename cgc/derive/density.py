@@ -7,6 +7,7 @@ closed forms; elsewhere a table of weighted points takes their place.
 from __future__ import annotations
 
 import functools
+from fractions import Fraction
 from typing import Any
 
 import mpmath
@@ -23,7 +24,7 @@ from cgc.derive.table import MOST_ROWS, tabulate
 from cgc.families.forms import Density, E, Support, X
 from cgc.formula.freeze import freeze
 from cgc.formula.numeric import value
-from cgc.formula.scalar import Const, Op, Over, Scalar, Var, bind
+from cgc.formula.scalar import Const, Op, Over, Scalar, Var, bind, const
 from cgc.formula.text import latex, prose, text
 
 _ENERGIES = ("-20.3", "-3.1", "0.3", "3.2", "20.7")
@@ -130,8 +131,16 @@ def _closed(law: Density, kernel: Kernel, written: str, steps: list[Step]) -> Ro
         written, tuple(steps), Moment(text(mean), latex(mean), (mean_tree,), truth_of(mean_tree), mean),
         Moment(text(variance), latex(variance), (variance_tree,), truth_of(variance_tree), variance),
         Draw(kernel.draw, kernel.pathwise), kernel.drawn, _on_support(law.support, log_tree), text(log_density), parts=parts,
-        statistic=None if law.feature == X else law.feature,
+        statistic=None if law.feature == X else law.feature, mode=_mode(kernel),
     )  # fmt: skip
+
+
+def _mode(kernel: Kernel) -> Scalar | None:
+    """The most probable whole number: the next one after probabilities have stopped rising."""
+    if kernel.level is None:
+        return None
+    after = Op("round", (Op("add", (freeze(kernel.level), const(Fraction(1, 2)))),))
+    return Op("max", (const(0), after))
 
 
 def _on_support(support: Any, log_density: Scalar) -> Scalar:
@@ -167,7 +176,7 @@ def _tabulated(law: Density, written: str, steps: list[Step]) -> Route:
         )  # fmt: skip
     assert isinstance(law.support, Support)
     log_density, feature = freeze(law.log_density), freeze(law.feature)
-    clamped = Op("min", (_number(table.high), Op("max", (_number(table.low), Var("e")))))
+    clamped = Op("min", (const(table.high), Op("max", (const(table.low), Var("e")))))
     columns: list[tuple[str, tuple[Const, ...]]] = [("x", column(table.points))]
     weight = bind(log_density, "e", Var("e"))
     if table.log_weights.any():
@@ -216,7 +225,3 @@ def _tabulated(law: Density, written: str, steps: list[Step]) -> Route:
         mode=over("heaviest", Var("x")) if whole else None, method=f"{rule}, for energies from {table.low:g} to {table.high:g}",
         limits=(table.low, table.high),
     )  # fmt: skip
-
-
-def _number(number: float) -> Const:
-    return column([number])[0]

@@ -33,7 +33,7 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
 
     With ``closed`` false (``route: quadrature`` in a spec) numerical rules take the place of closed forms. Raises Refusal.
     """
-    route = _route(law, closed)
+    route = route_of(law, closed)
     if isinstance(law, Indicators):
         mean, variance = (Guarded(moment.candidates[0], (), 0.0) for moment in (route.mean, route.variance))
         if emit:
@@ -86,11 +86,11 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
 
 def exact_moments(law: Law) -> tuple[Truth, Truth] | None:
     """Expectation and variance as functions of e to mpmath's precision, each with its slope; None where numerical rules stand for them."""
-    route = _route(law, True)
+    route = route_of(law, True)
     return None if route.mean.exact is None or route.variance.exact is None else (route.mean.exact, route.variance.exact)
 
 
-def _route(law: Law, closed: bool) -> Route:
+def route_of(law: Law, closed: bool) -> Route:
     match law:
         case FiniteExponential():
             return derive_finite(law)

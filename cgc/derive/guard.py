@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -16,7 +15,7 @@ import mpmath
 from mpmath import mp
 
 from cgc.derive.measure import DIGITS, ENOUGH, Point, Truth, digits_at, error, points
-from cgc.formula.scalar import Const, Op, Scalar, Var, bind, const, shared
+from cgc.formula.scalar import Op, Scalar, Var, bind, const, shared
 
 _E = Var("e")
 _NODES = 32
@@ -172,18 +171,13 @@ def _monomials(chebyshev: list[Any], shift: Any, half: Any) -> list[Any]:
     return total
 
 
-def _number(value: Any) -> Const:
-    # as floats print it: 17 digits, no zeros of the conversion
-    return Const(Fraction(repr(float(value))))
-
-
 def _written(coefficients: list[Any], centre: Any, order: int) -> Scalar:
     size = max(abs(c) for c in coefficients)
     even = all(abs(c) < size * mp.mpf(10) ** -40 for c in coefficients[1::2])
-    distance: Scalar = _E if centre == 0 else Op("sub", (_E, _number(centre)))
+    distance: Scalar = _E if centre == 0 else Op("sub", (_E, const(float(centre))))
     kept = coefficients[::2] if even and len(coefficients) > 1 else coefficients
     variable = Op("mul", (distance, distance)) if even and len(coefficients) > 1 else distance
-    value: Scalar = Op("polynomial", (variable, *(_number(c) for c in kept))) if len(kept) > 1 else _number(kept[0])
+    value: Scalar = Op("polynomial", (variable, *(const(float(c)) for c in kept))) if len(kept) > 1 else const(float(kept[0]))
     for _ in range(order):
         value = Op("mul", (distance, value))
     return value
@@ -201,7 +195,7 @@ def _holds(series: Series, polynomial: Scalar, truth: Truth) -> bool:
 
 def _with(scalar: Scalar, series: Series, polynomial: Scalar) -> Scalar:
     """The polynomial inside the interval, the formula outside; neither sees energies of the other."""
-    low, high = _number(series.low), _number(series.high)
+    low, high = const(float(series.low)), const(float(series.high))
     if series.low == -series.high:
         inside: Scalar = Op("lt", (Op("abs", (_E,)), high))
     else:

@@ -58,7 +58,8 @@ class Kernel:
     """What a rule found: ``name`` says which integral, ``log_partition``, ``mean`` and ``variance`` (of the feature) are in e.
 
     ``drawn`` says in words how ``draw`` draws x. ``log_density`` is the normalised log-density. ``energy_terms`` is it without its
-    log-partition, where that needs care of its own; ``log_tree`` the order in which it is added up, where that matters.
+    log-partition, where that needs care of its own; ``log_tree`` the order in which it is added up, where that matters. ``level`` is the
+    number x at which x and x + 1 have the same probability, for whole numbers whose probabilities rise up to it.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Kernel:
     log_density: Any
     energy_terms: Any = None
     log_tree: Scalar | None = None
+    level: Any = None
 
     @property
     def integral(self) -> str:
@@ -244,7 +246,7 @@ def _poisson(support: Support, coefficients: dict[Any, Any], feature: Any) -> Ke
     rate = sympy.exp(found[0])
     return Kernel(
         "exponential series", rate, rate, rate, Op("draw_poisson", (freeze(rate),)), "a Poisson draw", False,
-        found[0] * X - rate - factorial,
+        found[0] * X - rate - factorial, level=rate - 1,
     )  # fmt: skip
 
 
@@ -278,4 +280,6 @@ def _negative_binomial(support: Support, coefficients: dict[Any, Any], feature: 
         own + log_ratio * X - normaliser,
         # coefficients by themselves first: what they are added to may be small
         log_tree=Op("add", (freeze(own - constant), freeze(log_ratio * X + r * log_rest))),
+        # q (x + r) = x + 1
+        level=(r - 1) * odds - 1,
     )  # fmt: skip

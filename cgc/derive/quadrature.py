@@ -33,7 +33,7 @@ def gauss(nodes: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def column(values: Any) -> tuple[Const, ...]:
     """Floats as constants that read back exactly."""
-    return tuple(Const(Fraction(repr(float(value)))) for value in values)
+    return tuple(const(float(value)) for value in values)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class NoiseRule:
 
     def _total(self, integrand: Callable[[Piece], Scalar | None]) -> Scalar:
         total: Scalar | None = None
-        low, high = (const(Fraction(repr(end))) for end in self.base.reach)
+        low, high = (const(end) for end in self.base.reach)
         segments = [low, *(const(Fraction(int(b))) for b in self.base.breaks), high]
         for formula, group in _alike(_refined(self.parts), integrand):
             for start, stop in itertools.pairwise(segments):

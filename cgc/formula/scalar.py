@@ -90,9 +90,9 @@ ARITY: dict[str, int | None] = {
 }  # fmt: skip
 
 
-def const(value: int | Fraction) -> Const:
-    """The constant ``value``."""
-    return Const(Fraction(value))
+def const(value: int | Fraction | float) -> Const:
+    """The constant ``value``; a float is what it is written as, and reads back exactly."""
+    return Const(Fraction(repr(value)) if isinstance(value, float) else Fraction(value))
 
 
 def variables(scalar: Scalar) -> tuple[str, ...]:

@@ -197,6 +197,18 @@ def test_emitted_draws_and_moments_agree_with_the_formulas(name: str) -> None:
     assert (error <= 6 * spread / math.sqrt(x.shape[1]) + 1e-9).all()
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if name not in ("gelu", "silu", "mish", "closed gate")])
+def test_the_mode_is_the_most_probable_state(name: str) -> None:
+    found = law(name)
+    if found.measure != "states" or found.log_likelihood is None or found.statistic is not None:
+        pytest.skip("a density")
+    node, e = emitted(found), torch.linspace(-3.1, 3.7, 23, dtype=torch.float64)
+    drawn = draw_feature(found, np.repeat(e.numpy(), 4000), np.random.default_rng(3))
+    states = torch.as_tensor(np.unique(drawn))
+    everywhere = node.log_prob(states[:, None].expand(-1, len(e)).contiguous(), e.expand(len(states), -1).contiguous())
+    assert torch.equal(node.log_prob(node.mode(e), e), everywhere.max(0).values)
+
+
 def method_value(found: Derivation, e: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(np.array(array(found.expectation, e=e.numpy())))
 

@@ -141,8 +141,7 @@ class _Law:
             lines += [*printed.lines[:-1], printed.lines[-1].replace("return ", f"{name} = ", 1)]
         value = print_function(sampling.value, (), sampling.given[-1][0] if sampling.given else "e", self.tables, plain=True)
         self.helpers.update(value.helpers)
-        *before, last = value.lines
-        return Function(signature, (*lines, *before, f"{last}.to(e.dtype)" if _among_numbers(sampling.value) else last))
+        return Function(signature, (*lines, *value.lines))
 
     def mode(self) -> Function:
         """The most probable state."""
@@ -150,17 +149,7 @@ class _Law:
             return Function(
                 "mode(self, e: Tensor) -> Tensor", ("return self.expectation(e)",), ("For a continuous node, its expectation.",)
             )
-        written = self.method("mode(self, e: Tensor) -> Tensor", self.law.mode)
-        *before, last = written.body
-        # a choice between two numbers has no dtype of its own
-        return replace(written, body=(*before, f"{last}.to(e.dtype)" if last.startswith("return torch.where(") else last), decorator="")
-
-
-def _among_numbers(scalar: Scalar) -> bool:
-    """Whether a formula chooses among numbers, which have no dtype of their own."""
-    if not isinstance(scalar, Op) or scalar.name != "where":
-        return False
-    return all(constant(branch) is not None or _among_numbers(branch) for branch in scalar.args[1:])
+        return replace(self.method("mode(self, e: Tensor) -> Tensor", self.law.mode), decorator="")
 
 
 def _averages(mean: Scalar) -> bool:

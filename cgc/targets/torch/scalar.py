@@ -213,7 +213,8 @@ class _Printer:
         number = constant(scalar)
         if number is None:
             return self.show(scalar)
-        return f"torch.zeros_like({self.tensor})" if number == 0 else f"torch.full_like({self.tensor}, {number_text(number)})"
+        named = {0.0: "torch.zeros_like({})", 1.0: "torch.ones_like({})"}
+        return named[number].format(self.tensor) if number in named else f"torch.full_like({self.tensor}, {number_text(number)})"
 
     def extremum(self, name: str, left: Scalar, right: Scalar) -> str:
         if constant(right) is not None:
