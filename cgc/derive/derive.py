@@ -17,6 +17,7 @@ from cgc.derive.labels import derive_labels
 from cgc.derive.maximum import derive_maximum
 from cgc.derive.measure import ENOUGH, Truth, energies, error, points
 from cgc.derive.mixture import derive_mixture
+from cgc.derive.mode import most_probable
 from cgc.derive.moments import energy_moments
 from cgc.derive.noise import derive_noise
 from cgc.derive.routes import Moment, Route
@@ -76,7 +77,7 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
         log_likelihood_text=route.log_likelihood_text,
         no_likelihood=route.no_likelihood,
         statistic=None if route.statistic is None else freeze(route.statistic),
-        mode=route.mode,
+        mode=route.mode or most_probable(log_likelihood),
         check=checked,
         numeric=numeric,
         moments=None if isinstance(law, Indicators) else energy_moments(law, route, mean.scalar, variance.scalar),
