@@ -69,6 +69,9 @@ class _Text(StrPrinter):  # type: ignore[misc]
         last = [f"{self._print(v)} otherwise" for v, c in expr.args if c is sympy.true]
         return "{" + "; ".join(cases + last) + "}"
 
+    def _print_Relational(self, expr: Any) -> str:
+        return str(super()._print_Relational(_read(expr)))
+
     def _print_Equality(self, expr: Any) -> str:
         return f"{self._print(expr.lhs)} = {self._print(expr.rhs)}"
 
@@ -83,6 +86,9 @@ class _Latex(LatexPrinter):  # type: ignore[misc]
             return str(super()._print_Function(expr, exp))
         body = rf"{_NAMES[name][1]}\left({', '.join(self._print(argument) for argument in expr.args)}\right)"
         return rf"\left({body}\right)^{{{exp}}}" if exp is not None else body
+
+    def _print_Relational(self, expr: Any) -> str:
+        return str(super()._print_Relational(_read(expr)))
 
     def _power(self, body: str, exp: Any) -> str:
         return rf"\left({body}\right)^{{{exp}}}" if exp is not None else body
@@ -109,6 +115,11 @@ class _Latex(LatexPrinter):  # type: ignore[misc]
 
     def _print_InverseSinh2(self, expr: Any, exp: Any = None) -> str:
         return self._power(rf"\frac{{1}}{{4\sinh^2\left({self._print(expr.args[0] / 2)}\right)}}", exp)
+
+
+def _read(relation: Any) -> Any:
+    """With the number on the right, as people read it."""
+    return relation.reversed if relation.lhs.is_number and not relation.rhs.is_number else relation
 
 
 def _decimals(expression: Any) -> Any:
