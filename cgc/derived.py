@@ -14,6 +14,7 @@ from cgc.derive.derivation import Derivation, Draw, Labels, Refusal
 from cgc.derive.inverse import Inverse
 from cgc.derive.limit import derive_within
 from cgc.derive.stage import refused
+from cgc.families.registry import registry
 from cgc.formula.numeric import array, draw
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.text import Source
@@ -167,9 +168,14 @@ def fit_text(family: str, field: str, to: str, params: Mapping[str, int | float]
     if not isinstance(content, dict):
         read_single(family, params)
         raise AssertionError("a family is a mapping")
-    declared = read_single({**content, field: content.get(field, 1)}, params)
+    model = registry().get(str(content.get("kind")))
+    if model is None or field in model.model_fields:
+        content, names = {**content, field: content.get(field, 1)}, dict(params)
+    else:  # a name in its formulas
+        names = {**params, field: params.get(field, 1)}
+    declared = read_single(content, names)
     try:
-        return fit({**content, field: content.get(field, 1)}, field, to)
+        return fit(content, field, to, params)
     except Refusal as refusal:
         raise SpecError(refused(refusal, declared)) from None
 

@@ -247,7 +247,7 @@ class Gumbel(Noise):
     def exponential(self, rate: Any) -> tuple[Any, str] | None:
         if not rate.is_number:
             return None
-        return (sympy.gamma(1 - rate), "") if rate < 1 else (sympy.oo, "infinity")
+        return (sympy.exp(sympy.loggamma(1 - rate)), "") if rate < 1 else (sympy.oo, "infinity")
 
 
 class Exponential(Noise):

@@ -113,6 +113,9 @@ def _noise(law: Noise) -> Judge:
     if law.value.has(sympy.Function) or law.value.has(sympy.exp):
         cuts += [mp.mpf(k) for k in (-10, -4, -1, 0, 1, 4, 10)]
     low, high = base.reach
+    # beside a value that grows as fast as most of the tail falls, the tail counts far out
+    far = law.value.has(sympy.exp) and law.base not in ("normal", "uniform")
+    low, high = (end if not far or abs(end) < 50 else 40 * end for end in (low, high))
 
     def moments(e: Any) -> Moments:
         s = abs(value(scale, e=e))
@@ -123,7 +126,7 @@ def _noise(law: Noise) -> Judge:
         corners = [(cut - (0 if moving else e)) / s for cut in found] + [mp.mpf(b) for b in base.breaks]
         inner = [mpmath.asinh(n) for n in corners if low < n < high]
         first, last = mpmath.asinh(low), mpmath.asinh(high)
-        count = 6 if law.base == "normal" else 8
+        count = 6 if law.base == "normal" else 14 if far else 8
         fixed = [first + (last - first) * k / count for k in range(count + 1)]
 
         def integrand(v: Any) -> tuple[Any, Any]:
