@@ -114,7 +114,8 @@ def _noise(law: Noise) -> Judge:
         cuts += [mp.mpf(k) for k in (-10, -4, -1, 0, 1, 4, 10)]
     low, high = base.reach
     # beside a value that grows as fast as most of the tail falls, the tail counts far out
-    far = law.value.has(sympy.exp) and law.base not in ("normal", "uniform")
+    growing = law.value.has(sympy.exp)
+    far = growing and law.base not in ("normal", "uniform")
     low, high = (end if not far or abs(end) < 50 else 40 * end for end in (low, high))
 
     def moments(e: Any) -> Moments:
@@ -124,20 +125,43 @@ def _noise(law: Noise) -> Judge:
         found = _kinks_at(law, e) if wandering else cuts
         # in v = asinh(n) tails are as easy as the middle; panels end where the value or the density has a corner
         corners = [(cut - (0 if moving else e)) / s for cut in found] + [mp.mpf(b) for b in base.breaks]
-        inner = [mpmath.asinh(n) for n in corners if low < n < high]
-        first, last = mpmath.asinh(low), mpmath.asinh(high)
+        signed = s if base.symmetric else value(scale, e=e)
+
+        def at(n: Any) -> Any:
+            return value(node, y=e + signed * n, e=e)
+
+        start, stop, fixed = low, high, []
+        if growing and law.base == "normal":
+            start, stop = _heavy(log_density, at)
+            fixed = [mpmath.asinh(start + 4 * k) for k in range(1, int((stop - start) / 4))]
+        inner = [mpmath.asinh(n) for n in corners if start < n < stop]
+        first, last = mpmath.asinh(start), mpmath.asinh(stop)
         count = 6 if law.base == "normal" else 14 if far else 8
-        fixed = [first + (last - first) * k / count for k in range(count + 1)]
+        fixed += [first + (last - first) * k / count for k in range(count + 1)]
 
         def integrand(v: Any) -> tuple[Any, Any]:
             n = mpmath.sinh(v)
-            return mpmath.exp(value(log_density, n=n)) * mpmath.cosh(v), value(
-                node, y=e + (s if base.symmetric else value(scale, e=e)) * n, e=e
-            )
+            return mpmath.exp(value(log_density, n=n)) * mpmath.cosh(v), at(n)
 
         return _weighted(_panels(sorted({*fixed, *inner}), integrand))
 
     return moments
+
+
+def _heavy(log_density: Scalar, at: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Noises between which all of the density lies, of the density times the value, and of that times the value again."""
+    found: list[tuple[Any, tuple[Any, ...]]] = []
+    for k in range(-80, 81, 2):
+        n = mp.mpf(k)
+        try:
+            size = mpmath.log(abs(at(n)) + mp.mpf(10) ** -300)
+        except (ArithmeticError, ValueError):
+            continue
+        if mpmath.isfinite(size):
+            found.append((n, tuple(value(log_density, n=n) + power * size for power in range(3))))
+    top = [max(logs[power] for _, logs in found) for power in range(3)]
+    heavy = [n for n, logs in found if any(w > t - 70 for w, t in zip(logs, top, strict=True))]
+    return heavy[0] - 2, heavy[-1] + 2
 
 
 def _kinks_at(law: Noise, e: Any) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -121,6 +121,16 @@ def inside(piece: Piece) -> Any:
     if piece.low is -sympy.oo:
         return piece.high - 1
     return piece.low + 1 if piece.high is sympy.oo else (piece.low + piece.high) / 2
+
+
+def _points(piece: Piece) -> Iterator[Any]:
+    """A few points of the open interval of ``piece``."""
+    yield inside(piece)
+    if piece.low.is_infinite or piece.high.is_infinite:
+        for step in (sympy.Rational(1, 3), sympy.Rational(7, 5)):
+            yield inside(piece) + (step if piece.high.is_infinite else -step)
+    else:
+        yield piece.low + _INSIDE * (piece.high - piece.low)
 
 
 def _split(value: Any) -> list[Piece]:
@@ -248,8 +258,10 @@ def _choose(left: list[Piece], right: list[Piece], better: Callable[[Any, Any], 
             result.append(Piece(low, high, p))
             continue
         for part in _at_roots([Piece(low, high, sympy.expand(p - q))]):
-            point = inside(part)
-            result.append(Piece(part.low, part.high, p if better(_sign_at(p - q, point), 0) else q))
+            # where the two only touch, a point beside it tells
+            signs = (_sign_at(p - q, point) for point in _points(part))
+            sign = next((sign for sign in signs if sign != 0), sympy.Integer(0))
+            result.append(Piece(part.low, part.high, p if better(sign, 0) else q))
     return _merge(result)
 
 

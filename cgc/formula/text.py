@@ -58,6 +58,9 @@ class _Text(StrPrinter):  # type: ignore[misc]
     def _print_polygamma(self, expr: Any) -> str:
         return f"ψ{'′' * int(expr.args[0])}({self._print(expr.args[1])})"
 
+    def _print_Exp1(self, expr: Any) -> str:
+        return "exp(1)"  # E is the expectation
+
     def _print_Abs(self, expr: Any) -> str:
         return f"|{self._print(expr.args[0])}|"
 
@@ -132,7 +135,7 @@ def _plain(expression: Any) -> Any:
     """With max, min and exp as names without meaning: sympy's printer would simplify their arguments, and ask what they are at 0."""
     for kind in (sympy.Max, sympy.Min, sympy.exp):
         expression = expression.replace(kind, sympy.Function(kind.__name__, real=True))
-    return expression
+    return expression.xreplace({sympy.E: sympy.Function("exp", real=True)(sympy.Integer(1))})
 
 
 # what is written as text in the left sides of steps and in sampling rules
