@@ -14,9 +14,12 @@ from cgc.derive.derivation import Derivation, Draw, Labels, Refusal
 from cgc.derive.inverse import Inverse
 from cgc.derive.limit import derive_within
 from cgc.derive.stage import refused
+from cgc.families.forms import FiniteExponential
 from cgc.families.registry import registry
+from cgc.formula.activations import ACTIVATIONS
 from cgc.formula.numeric import array, draw
 from cgc.source.diagnostics import Diagnostic, SpecError
+from cgc.source.suggest import nearest
 from cgc.source.text import Source
 from cgc.source.yaml import parse
 from cgc.spec.single import read_single
@@ -51,7 +54,10 @@ class Derived:
             raise ValueError("labels have a vector of energies: take the logarithm of `expectation`")
         x, e = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(e, np.float64))
         with np.errstate(all="ignore"):
-            return np.array(np.broadcast_to(array(self.law.log_likelihood, x=x, e=e), e.shape))
+            found = np.array(np.broadcast_to(array(self.law.log_likelihood, x=x, e=e), e.shape))
+        if isinstance(self.law.law, FiniteExponential):
+            found[~np.isin(x, [float(state) for state in self.law.law.support])] = -np.inf
+        return found
 
     def sample(self, e: Any, n: int = 1, seed: int = 0) -> Array:
         """n draws of T(X) at each energy, (n, *e.shape); the same for the same seed.
@@ -130,6 +136,10 @@ def derive(
     if activation is not None:
         return invert_text(activation)
     assert family is not None
+    if emit is not None and emit not in ACTIVATIONS:
+        close = nearest(emit, ACTIVATIONS)
+        help = f"did you mean `{close}`?" if close else "known: " + ", ".join(ACTIVATIONS)
+        raise SpecError(Diagnostic("CG304", f"unknown activation `{emit}`", help=help))
     found = read_single(family, params)
     try:
         return Derived(found.kind, derive_within(found.law, emit or found.emit, found.closed))

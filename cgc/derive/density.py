@@ -7,6 +7,7 @@ closed forms; elsewhere a table of weighted points takes their place.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +19,7 @@ from cgc.derive.derivation import Draw, Refusal, Step
 from cgc.derive.kernels import Kernel, recognise
 from cgc.derive.measure import truth_of
 from cgc.derive.quadrature import column
-from cgc.derive.rewrites import stable_tanh
+from cgc.derive.rewrites import log_of_exponentials, stable_tanh
 from cgc.derive.routes import Moment, Route, step
 from cgc.derive.table import MOST_ROWS, tabulate
 from cgc.families.forms import Density, E, Support, X
@@ -167,6 +168,7 @@ def _on_support(support: Any, log_density: Scalar) -> Scalar:
 
 
 def _tabulated(law: Density, written: str, steps: list[Step]) -> Route:
+    law = replace(law, log_density=log_of_exponentials(law.log_density))
     table = tabulate(law)
     if table is None:
         raise Refusal(

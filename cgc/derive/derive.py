@@ -51,12 +51,17 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
     approximation = approximate(emit, mean.scalar, route.slope, route.limits) if emit else None
     slope = derivative(route.mean.expression)
     steps = [*route.steps, *_guards("expectation", mean), *_guards("variance", variance)]
+    for what, moment, found in (("expectation", route.mean, mean), ("variance", route.variance, variance)):
+        if moment.exact is not None and _table(found.scalar) and not _table(moment.candidates[0]):
+            steps.append(Step(f"{what} computed by quadrature: as floats compute it, the formula loses its digits", "Q", "Q"))
     if slope is not None:
         steps.append(Step("derivative", f"E'[X | e] = {slope.text}", rf"\frac{{d}}{{de}}\mathbb{{E}}[X \mid e] = {slope.latex}"))
     if numeric is not None:
-        steps.append(
-            Step("measured error of the rule", f"{numeric.error:.2g} at e = {numeric.at:g}", f"{numeric.error:.2g}, e = {numeric.at:g}")
-        )
+        size, at = f"{numeric.error:.2g}", f"e = {numeric.at:g}"
+        steps.append(Step(f"measured error of the rule: the largest at {checked.points} energies", f"{size}, at {at}", f"{size}, {at}"))
+        if not (math.isinf(numeric.low) and math.isinf(numeric.high)):
+            between = f"{numeric.low:g} <= e <= {numeric.high:g}"
+            steps.append(Step("energies that the rule holds for; those beyond are taken as these", between, between.replace("<=", r"\le")))
     return Derivation(
         law=law,
         density=route.density,

@@ -23,6 +23,7 @@ _HIGHEST = 26
 _PARTS = 6
 # what loses its digits over more than this does not do so because of one energy
 _WIDEST = 12
+_LARGEST = mp.mpf(10) ** 25
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,12 @@ def _fit(low: Any, high: Any, truth: Truth) -> tuple[Series, Scalar] | None:
         )
         if degree is None:
             return None
-        kept = [c / radius**k if abs(c) > size * mp.mpf(10) ** -19 else mp.zero for k, c in enumerate(powers[: degree + 1])]
-    return Series(low, high, centre, degree + order), _written(kept, centre, order)
+        kept = [c if abs(c) > size * mp.mpf(10) ** -19 else mp.zero for c in powers[: degree + 1]]
+        # in powers of the plain distance, unless coefficients would outgrow floats
+        plain = [c / radius**k for k, c in enumerate(kept)]
+        if all(abs(c) < _LARGEST for c in plain):
+            return Series(low, high, centre, degree + order), _written(plain, centre, order, mp.one)
+    return Series(low, high, centre, degree + order), _written(kept, centre, order, radius)
 
 
 @cache
@@ -171,12 +176,14 @@ def _monomials(chebyshev: list[Any], shift: Any, half: Any) -> list[Any]:
     return total
 
 
-def _written(coefficients: list[Any], centre: Any, order: int) -> Scalar:
+def _written(coefficients: list[Any], centre: Any, order: int, unit: Any) -> Scalar:
+    """Σ c_k (d / unit)^k · d^order for the distance d from the centre."""
     size = max(abs(c) for c in coefficients)
     even = all(abs(c) < size * mp.mpf(10) ** -40 for c in coefficients[1::2])
     distance: Scalar = _E if centre == 0 else Op("sub", (_E, const(float(centre))))
     kept = coefficients[::2] if even and len(coefficients) > 1 else coefficients
-    variable = Op("mul", (distance, distance)) if even and len(coefficients) > 1 else distance
+    step: Scalar = distance if unit == 1 else Op("mul", (distance, const(float(1 / unit))))
+    variable = Op("mul", (step, step)) if even and len(coefficients) > 1 else step
     value: Scalar = Op("polynomial", (variable, *(const(float(c)) for c in kept))) if len(kept) > 1 else const(float(kept[0]))
     for _ in range(order):
         value = Op("mul", (distance, value))

@@ -151,7 +151,7 @@ def _noise(law: Noise) -> Judge:
 def _heavy(log_density: Scalar, at: Callable[[Any], Any]) -> tuple[Any, Any]:
     """Noises between which all of the density lies, of the density times the value, and of that times the value again."""
     found: list[tuple[Any, tuple[Any, ...]]] = []
-    for k in range(-80, 81, 2):
+    for k in range(-120, 121, 2):
         n = mp.mpf(k)
         try:
             size = mpmath.log(abs(at(n)) + mp.mpf(10) ** -300)

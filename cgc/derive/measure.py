@@ -100,7 +100,7 @@ def points(truth: Truth, grid: Sequence[Any]) -> list[Point]:
 
 # what processors round correctly; of other functions libraries give a neighbour
 _CORRECT = frozenset(
-    ("add", "sub", "mul", "div", "neg", "abs", "sign", "sqrt", "power", "floored", "bounded", "polynomial", "round", "pi", "euler")
+    ("add", "sub", "mul", "div", "neg", "abs", "sign", "sqrt", "power", "floored", "bounded", "polynomial", "round", "pi", "euler", "const")
 )
 _ULP = mp.mpf(2) ** -23
 

@@ -16,7 +16,7 @@ from cgc.derive.derivation import Derivation, Draw, Refusal, Step
 from cgc.derive.measure import Truth, truth_of
 from cgc.derive.rewrites import log_of_sigmoid, logistic_halves, stable_tanh
 from cgc.derive.routes import Moment, Route, step
-from cgc.families.forms import Law, Mixture
+from cgc.families.forms import FiniteExponential, Law, Mixture
 from cgc.formula.freeze import freeze
 from cgc.formula.numeric import array
 from cgc.formula.scalar import Op, Scalar, Var, bind
@@ -107,7 +107,7 @@ def _likelihood(log_shares: list[Scalar], parts: list[Derivation]) -> tuple[Scal
     kinds = {part.measure for part in parts}
     if len(kinds) > 1 or "mixed" in kinds:
         return None, "its parts mix probabilities of single states with densities"
-    logs = [Op("add", (log_share, part.log_likelihood)) for log_share, part in zip(log_shares, parts, strict=True) if part.log_likelihood]
+    logs = [Op("add", (log_share, _on_states(part))) for log_share, part in zip(log_shares, parts, strict=True)]
     return (logs[0] if len(logs) == 1 else Op("logsumexp", tuple(logs))), ""
 
 
@@ -130,3 +130,14 @@ def _draw(shares: list[Scalar], parts: list[Derivation]) -> Draw:
         coin = Op("draw_bernoulli", (Op("min", (freeze(sympy.Integer(1)), Op("div", (share, left)))),))
         result = Op("where", (Op("eq", (coin, freeze(sympy.Integer(1)))), drawn, result))
     return Draw(result, False, given=tuple(given))
+
+
+def _on_states(part: Derivation) -> Scalar:
+    """A log-likelihood that is minus infinity where a part has no state; that of two states is written for these alone."""
+    assert part.log_likelihood is not None
+    if not isinstance(part.law, FiniteExponential):
+        return part.log_likelihood
+    result: Scalar = Op("neg", (Op("infinity", ()),))
+    for state in part.law.support:
+        result = Op("where", (Op("eq", (Var("x"), freeze(state))), part.log_likelihood, result))
+    return result

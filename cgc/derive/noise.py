@@ -45,9 +45,9 @@ def derive_noise(law: Noise, closed: bool = True) -> Route:
     scale = scale_of(law)
     source = "eq. 10" if law.base == "normal" else "eq. 7"
     start = step("the node", law.value, source, "X = value(Y), value(y)")
+    refuse_undefined(law)
     if scale.zero:
         return _certain(law, start)
-    refuse_undefined(law)
     try:
         at, parts = E, pieces(law.value)
     except NoPieces:
@@ -198,6 +198,7 @@ class _NoiseForm:
         base, s = self.base, self.s
         regimes = self._by_home(self._mean_at)
         candidates = [self.frozen(form, floored=True) for form in [*self._single(), regimes][:_MOST_CANDIDATES]]
+        candidates += [self.rule.expectation()] if len(self.parts) > 1 else []
         written = self._written_mean()
         if len(self.parts) > 1:
             steps.append(step("as a polynomial and ramps at the break points", self._ramps(), "", "value(y)"))

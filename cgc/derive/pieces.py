@@ -228,11 +228,23 @@ def _numeric_roots(function: Any, near: bool = False) -> list[Any]:
     found = []
     with mp.workdps(45):
         for k in changes:
-            root = mpmath.findroot(lambda y: evaluate(tree, y=y), (mp.mpf(grid[k]), mp.mpf(grid[k + 1])), solver="anderson", tol=1e-80)
+            root = _root(lambda y: evaluate(tree, y=y), mp.mpf(grid[k]), mp.mpf(grid[k + 1]))
             simple = Fraction(str(mpmath.nstr(root, 40))).limit_denominator(1000)
             exact = abs(mp.mpf(simple.numerator) / simple.denominator - root) < mp.mpf(10) ** -35
             found.append(sympy.Rational(simple.numerator, simple.denominator) if exact else sympy.Rational(mpmath.nstr(root, 40)))
     return found
+
+
+def _root(function: Callable[[Any], Any], low: Any, high: Any) -> Any:
+    """The root between two points of different signs; where a function is flat around it, bisection still comes near."""
+    try:
+        return mpmath.findroot(function, (low, high), solver="anderson", tol=1e-80)
+    except (ValueError, ZeroDivisionError):
+        rising = function(low) < 0
+        for _ in range(160):
+            middle = (low + high) / 2
+            low, high = (middle, high) if (function(middle) < 0) == rising else (low, middle)
+        return (low + high) / 2
 
 
 def _at_roots(function: list[Piece]) -> list[Piece]:

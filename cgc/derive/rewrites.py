@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from cgc.formula.primitives import InverseExpm1, LogisticPdf, LogSigmoid, NormCdf, Sigmoid, Softplus, Tanh
+from cgc.formula.primitives import InverseExpm1, LogisticPdf, LogSigmoid, LogSumExp, NormCdf, Sigmoid, Softplus, Tanh
 
 
 def logistic_to_tanh(low: Any, high: Any, log_odds: Any) -> Any:
@@ -53,6 +53,40 @@ def logistic_density(expression: Any) -> Any:
         return sympy.Mul(*factors)
 
     return expression.replace(lambda node: node.is_Mul, join)
+
+
+def log_of_exponentials(expression: Any) -> Any:
+    """log(f·exp(u)) = log f + u, log(1/f) = -log f, log(1 + exp u) = softplus(u), log Σ c exp(u) = logsumexp(log c + u)."""
+    return expression.replace(sympy.log, _log)
+
+
+def _log(inside: Any) -> Any:
+    total, rest = sympy.Integer(0), sympy.Integer(1)
+    for factor in sympy.Mul.make_args(inside):
+        base, power = factor.as_base_exp() if not isinstance(factor, sympy.exp) else (factor, sympy.Integer(1))
+        log = _log_of_positive(base)
+        if log is None:
+            rest *= factor
+        else:
+            total += power * log
+    return total + (sympy.log(rest, evaluate=False) if rest != 1 else 0)
+
+
+def _log_of_positive(base: Any) -> Any | None:
+    """log of an exponential, or of a sum of such with positive coefficients; None for anything else."""
+    if isinstance(base, sympy.exp):
+        return base.args[0]
+    if not base.is_Add or not base.has(sympy.exp):
+        return None
+    terms = []
+    for term in base.args:
+        coefficient, exponential = term.as_independent(sympy.exp, as_Add=False)
+        if not (coefficient.is_number and coefficient.is_positive and (exponential == 1 or isinstance(exponential, sympy.exp))):
+            return None
+        terms.append(sympy.log(coefficient) + (exponential.args[0] if exponential != 1 else 0))
+    if len(terms) == 2 and 0 in terms:
+        return Softplus(next(term for term in terms if term != 0))
+    return LogSumExp(*terms)
 
 
 def stable_tanh(expression: Any) -> Any:

@@ -42,7 +42,7 @@ def _dual(scalar: Scalar, at: str, rounded: Rounding, variables: dict[str, Any],
 
 def _compute(scalar: Scalar, at: str, rounded: Rounding, variables: dict[str, Any], known: dict[int, Pair]) -> Pair:
     if isinstance(scalar, Const):
-        return value(scalar), mp.zero
+        return rounded(value(scalar), "const"), mp.zero
     if isinstance(scalar, Var):
         return variables[scalar.name], mp.one if scalar.name == at else mp.zero
     if isinstance(scalar, Over):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,8 @@ def expectation_lines(law: Derivation) -> list[str]:
         lines.append(row("computed", f"{near.name}: {near.text}"))
         exact = "equal to the exact form" if near.max_error == 0 else f"off by at most {near.max_error:.6g}, at {near.where}"
         lines.append(row("", exact))
+    if law.numeric is not None and not (math.isinf(law.numeric.low) and math.isinf(law.numeric.high)):
+        lines.append(row("", f"by {law.numeric.rule}; energies beyond are taken as these"))
     check = law.check
     lines.append(row("checked", f"against {check.against} at {check.points} points: relative difference {check.max_difference:.1e}"))
     return lines

@@ -193,7 +193,7 @@ def test_an_order_of_the_support_is_kept_for_draws() -> None:
         ("logistic", "1", "exp(y**2)", "CG508"),
         ("normal", "2", "exp(y)", ""),
         ("normal", "1", "exp(y**2/2)", "CG508"),
-        ("normal", "1", "exp(y**2/9)", ""),
+        ("normal", "1", "exp(y**2/20)", ""),
         ("normal", "1", "exp(y**3)", "CG508"),
         ("logistic", "2", "min(1, exp(y))", ""),
     ],

@@ -24,6 +24,14 @@ CASES: dict[str, tuple[Any, Any]] = {
     "complement of sigmoid": (1 - p.Sigmoid(E / 2), rewrites.complement(p.Sigmoid(E / 2))),
     "complement of Phi": (1 - p.NormCdf(E + 1), rewrites.complement(p.NormCdf(E + 1))),
     "complement of tanh": (1 - sympy.tanh(p.Softplus(E)), rewrites.complement(sympy.tanh(p.Softplus(E)))),
+    "log_of_exponentials": (
+        sympy.log(sympy.exp(-(E**2)) / (1 + sympy.exp(E))),
+        rewrites.log_of_exponentials(sympy.log(sympy.exp(-(E**2)) / (1 + sympy.exp(E)))),
+    ),
+    "log_of_exponentials, of a sum": (
+        sympy.log(2 + 3 * sympy.exp(E) + sympy.exp(-2 * E)),
+        rewrites.log_of_exponentials(sympy.log(2 + 3 * sympy.exp(E) + sympy.exp(-2 * E))),
+    ),
     "stable_tanh": (E * sympy.tanh(E + 1), rewrites.stable_tanh(E * sympy.tanh(E + 1))),
     "logistic_density": (E * p.Sigmoid(E) * p.Sigmoid(-E), rewrites.logistic_density(E * p.Sigmoid(E) * p.Sigmoid(-E))),
     "logistic_halves": (

@@ -49,7 +49,7 @@ _DRAWS = {
 @dataclass
 class _Printer:
     """``names`` are parts that have a name already; ``lines`` come before the expression that is written; ``tables`` are columns.
-    ``plain``: torch's own functions do where their derivative is of no interest."""
+    ``plain``: torch's own functions do where their derivative is of no interest. ``whole`` is all that is printed."""
 
     names: dict[Scalar, str]
     tensor: str
@@ -57,6 +57,7 @@ class _Printer:
     lines: list[str] = field(default_factory=list)
     plain: bool = False
     tables: dict[tuple[Scalar, ...], str] = field(default_factory=dict)
+    whole: Scalar | None = None
 
     def show(self, scalar: Scalar, place: int = _LOOSE) -> str:
         text, binding = self.write(scalar)
@@ -97,7 +98,7 @@ class _Printer:
                 else (f"{self.show(args[0], _ATOM)}**{number_text(exponent)}", _POWER)
             )
         if name in ("max", "min"):
-            return self.extremum(name, *args), _ATOM
+            return self.extremum(name, args[0], args[1], relu=self.plain or op == self.whole), _ATOM
         if name == "where":
             condition, taken, other = args
             # of two numbers torch would make a tensor of the default dtype
@@ -216,7 +217,8 @@ class _Printer:
         named = {0.0: "torch.zeros_like({})", 1.0: "torch.ones_like({})"}
         return named[number].format(self.tensor) if number in named else f"torch.full_like({self.tensor}, {number_text(number)})"
 
-    def extremum(self, name: str, left: Scalar, right: Scalar) -> str:
+    def extremum(self, name: str, left: Scalar, right: Scalar, relu: bool) -> str:
+        """A bound passes the derivative of what lies on it, so that cases that meet there agree; a rectifier on its own is torch's."""
         if constant(right) is not None:
             left, right = right, left
         bound = constant(left)
@@ -229,7 +231,7 @@ class _Printer:
                 low, high = (bound, other[0]) if name == "max" else (other[0], bound)
                 if low <= high:
                     return f"torch.clamp({self.show(inner[0])}, {number_text(low)}, {number_text(high)})"
-        if name == "max" and bound == 0:
+        if name == "max" and bound == 0 and relu:
             return f"torch.relu({self.show(right)})"
         side = "min" if name == "max" else "max"
         return f"torch.clamp({self.show(right)}, {side}={number_text(bound)})"
@@ -288,7 +290,7 @@ def print_function(
     """A function body for ``scalar``. ``names`` are subexpressions that get a line of their own where they occur; so do those that
     occur repeatedly. ``tensor`` is the variable that gives constants their shape. ``plain``: its derivative is of no interest.
     """
-    printer = _Printer({}, tensor, plain=plain, tables={} if tables is None else tables)
+    printer = _Printer({}, tensor, plain=plain, tables={} if tables is None else tables, whole=scalar)
     counts = Counter(walk(scalar))
     for part, name in dict(names).items():
         if counts[part] and part != scalar:
@@ -302,7 +304,7 @@ def print_function(
 
 def print_expression(scalar: Scalar, tensor: str = "e") -> Printed:
     """``scalar`` as one expression, in the last of ``lines``."""
-    printer = _Printer({}, tensor)
+    printer = _Printer({}, tensor, whole=scalar)
     text = printer.show(scalar)
     return Printed((*printer.lines, text), tuple(sorted(printer.helpers)), _columns(printer), _rounds(scalar) > 1)
 
