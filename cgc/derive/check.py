@@ -34,11 +34,14 @@ def check(law: Law, expectation: Scalar, variance: Scalar, route: Route) -> Chec
         energies = [_float(e) for e in _energies(law, route)]
         means, spreads = _values(expectation, energies), _values(variance, energies)
         for e, mean_found, spread_found in zip(energies, means, spreads, strict=True):
-            mean, spread = truth(e)
+            mean, spread, absolute = truth(e)
             # where there is no variance, what a quadrature says of it means nothing
             size = abs(mean) if mpmath.isinf(spread_found) else max(abs(mean), mpmath.sqrt(spread))
-            for found, wanted, unit in ((mean_found, mean, size), (spread_found, spread, size**2)):
-                difference = _difference(found, wanted, unit)
+            # a moment that is much smaller than what is averaged has no more digits than the quadrature
+            least = mp.mpf(10) ** -10 * max(1, size), mp.mpf(10) ** -10 * max(1, size**2)
+            pairs = ((mean_found, mean, max(least[0], mp.mpf(10) ** -6 * absolute)), (spread_found, spread, least[1]))
+            for found, wanted, floor in pairs:
+                difference = _difference(found, wanted, floor)
                 if difference > worst:
                     worst, where = difference, float(e)
     if route.method:
@@ -83,11 +86,10 @@ def _values(formula: Scalar, energies: list[Any]) -> list[Any]:
         return [value(formula, e=e) for e in energies]
 
 
-def _difference(found: Any, wanted: Any, unit: Any) -> Any:
+def _difference(found: Any, wanted: Any, floor: Any) -> Any:
     if mpmath.isinf(wanted) or mpmath.isinf(found):
         return mp.zero
-    # a moment that is much smaller than what is averaged has no more digits than the quadrature
-    return abs(found - wanted) / max(abs(wanted), mp.mpf(10) ** -10 * max(1, unit))
+    return abs(found - wanted) / max(abs(wanted), floor)
 
 
 def _against(law: Law) -> str:

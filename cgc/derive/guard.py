@@ -96,6 +96,8 @@ def _runs(grid: Sequence[Point], errors: Sequence[float]) -> list[tuple[int, int
 
 def _cover(low: Any, high: Any, truth: Truth, parts: int) -> list[tuple[Series, Scalar]] | None:
     """Polynomials that together cover an interval; split at 0, where scales have corners, or in the middle."""
+    if not low < high:
+        return None
     fitted = _fit(low, high, truth)
     if fitted is not None and _holds(fitted[0], fitted[1], truth):
         return [fitted]

@@ -25,7 +25,8 @@ from cgc.formula.freeze import freeze
 from cgc.formula.numeric import value
 from cgc.formula.scalar import Scalar
 
-Moments = tuple[Any, Any]
+# mean and variance, and the mean of the absolute value, which says how far the mean cancels
+Moments = tuple[Any, Any, Any]
 Judge = Callable[[Any], Moments]
 _NODES = 20
 _HALVINGS = 3
@@ -60,11 +61,12 @@ def _exp(expression: Any) -> Any:
 
 
 def _weighted(rows: Iterable[tuple[Any, Any]]) -> Moments:
-    """Mean and variance of weighted values."""
+    """The moments of weighted values."""
     kept = [(w, t) for w, t in rows if w]
     total = mpmath.fsum(w for w, _ in kept)
     mean = mpmath.fsum(w * t for w, t in kept) / total
-    return mean, mpmath.fsum(w * (t - mean) ** 2 for w, t in kept) / total
+    variance = mpmath.fsum(w * (t - mean) ** 2 for w, t in kept) / total
+    return mean, variance, mpmath.fsum(w * abs(t) for w, t in kept) / total
 
 
 def _states(rows: list[tuple[Any, Any]], support: tuple[Any, ...]) -> Judge:
@@ -123,7 +125,8 @@ def _noise(law: Noise) -> Judge:
     def moments(e: Any) -> Moments:
         s = abs(value(scale, e=e))
         if s == 0:
-            return value(node, y=e, e=e), mp.zero
+            certain = value(node, y=e, e=e)
+            return certain, mp.zero, abs(certain)
         found = _kinks_at(law, e) if wandering else cuts
         # in v = asinh(n) tails are as easy as the middle; panels end where the value or the density has a corner
         corners = [(cut - (0 if moving else e)) / s for cut in found] + [mp.mpf(b) for b in base.breaks]
@@ -305,8 +308,8 @@ def _mixture(law: Mixture) -> Judge:
         shares = [value(weight, e=e) for weight in weights]
         total = mpmath.fsum(shares)
         found = [part(e) for part in parts]
-        mean = mpmath.fsum(p * m for p, (m, _) in zip(shares, found, strict=True)) / total
-        second = mpmath.fsum(p * (v + (m - mean) ** 2) for p, (m, v) in zip(shares, found, strict=True)) / total
-        return mean, second
+        mean = mpmath.fsum(p * m for p, (m, _, _) in zip(shares, found, strict=True)) / total
+        second = mpmath.fsum(p * (v + (m - mean) ** 2) for p, (m, v, _) in zip(shares, found, strict=True)) / total
+        return mean, second, mpmath.fsum(p * size for p, (_, _, size) in zip(shares, found, strict=True)) / total
 
     return moments
