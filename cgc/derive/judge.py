@@ -146,7 +146,7 @@ def _noise(law: Noise) -> Judge:
             bound, panels = (mp.mpf(230), 48) if far else (mp.mpf(46), 16)
             start, stop = max(start, -bound), min(stop, bound)
             fixed += [mpmath.asinh(start + (stop - start) * k / panels) for k in range(panels + 1)]
-            inner = [v for v in inner if fixed[0] < v < fixed[-1]]
+            inner = [v for v in inner if mpmath.asinh(start) < v < mpmath.asinh(stop)]
         else:
             fixed += [first + (last - first) * k / count for k in range(count + 1)]
 

@@ -271,7 +271,7 @@ def number_text(value: float) -> str:
 
 @dataclass(frozen=True)
 class Printed:
-    """Lines of code that compute a scalar, the last one a ``return`` (or an expression); the passages that they need, and the columns
+    """Lines of code that compute a scalar, the last one a ``return``; the passages that they need, and the columns
     of tables that they read as attributes. ``wide``: more than one rounding, so that half precision has to be widened."""
 
     lines: tuple[str, ...]
@@ -300,13 +300,6 @@ def print_function(
             printer.names[part] = printer.line("u", printer.show(part))
     last = f"return {printer.full(scalar)}"
     return Printed((*printer.lines, last), tuple(sorted(printer.helpers)), _columns(printer), _rounds(scalar) > 1)
-
-
-def print_expression(scalar: Scalar, tensor: str = "e") -> Printed:
-    """``scalar`` as one expression, in the last of ``lines``."""
-    printer = _Printer({}, tensor, whole=scalar)
-    text = printer.show(scalar)
-    return Printed((*printer.lines, text), tuple(sorted(printer.helpers)), _columns(printer), _rounds(scalar) > 1)
 
 
 def _columns(printer: _Printer) -> tuple[tuple[str, tuple[Scalar, ...]], ...]:
