@@ -17,6 +17,7 @@ from cgc.graph.report import StatementVerdict as StatementVerdict
 from cgc.graph.report import failure
 from cgc.graph.sample import MAX_NODES, TooManyNodes
 from cgc.graph.separation import Property
+from cgc.graph.sharing import read_sharing, share
 from cgc.graph.statement import Statement, parse
 from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, names_one_twice, without
 from cgc.graph.template import template, with_gates
@@ -68,6 +69,8 @@ def analyze(spec: Spec) -> Graph:
             statements.append(parse(written.text, written.span))
         except SpecError as error:
             findings += error.diagnostics
+    shared, wrong = read_sharing(spec.sharing)
+    findings += wrong
     names = Names(with_gates(parts))
     bound: list[tuple[Statement, tuple[Instance, ...]]] = []
     for statement in statements if parts else ():
@@ -89,7 +92,7 @@ def analyze(spec: Spec) -> Graph:
             findings.append(_failed(statement, error))
     if findings:
         raise SpecError(*findings)
-    parts = tuple(left.values())
+    parts = tuple(share(left, shared, names, timed).values())
     everything = with_gates(parts)
     verdicts = []
     for one in applied:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from cgc.graph import predicate
-from cgc.graph.parts import Axes, Part, child_axes, parent_axes
+from cgc.graph.geometry import Axes
+from cgc.graph.parts import Part, child_axes, parent_axes
 from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, compare, conjunction
 from cgc.graph.statement import Keyword, Selector, Slice, Statement, Term, selector_text, time_text
 from cgc.source.diagnostics import Diagnostic, SpecError
@@ -67,7 +68,7 @@ def bind(statement: Statement, names: Names, timed: bool) -> tuple[Instance, ...
     for an index of the condition that a pair of terms lacks, CG415 for an index out of range, CG417 for numbers that may grow too large.
     """
     terms = [term for term in (*statement.left, *statement.right, *statement.given) if isinstance(term, Term)]
-    findings = [finding for term in terms for finding in _term_errors(term, names, timed)]
+    findings = [finding for term in terms for finding in term_errors(term, names, timed)]
     if findings:
         raise SpecError(*findings)
     stacks = {stack: names.layers[stack] for term in terms if (stack := names.stack(term.name)) is not None}
@@ -166,7 +167,7 @@ def _bound(value: Expression | None, extent: int) -> Expression | None:
     return Constant(min(extent, value.value if value.value >= 0 else max(0, extent + value.value)))
 
 
-def _term_errors(term: Term, names: Names, timed: bool) -> Iterator[Diagnostic]:
+def term_errors(term: Term, names: Names, timed: bool) -> Iterator[Diagnostic]:
     part = names.known(term.name)
     if part is None:
         yield _unknown(term, names)

@@ -9,12 +9,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from cgc.graph.predicate import Index, Predicate, Truth, compare, conjunction
+from cgc.graph.geometry import Axes, Geometry
+from cgc.graph.predicate import Expression, Index, Predicate, Truth, compare, conjunction
+from cgc.graph.recognise import Classes, Kind
 from cgc.spec.model import Edge
-
-Kind = Literal["dense", "masked", "elementwise", "identity", "absent"]
-Axes = tuple[tuple[str, int], ...]
-"""Names and extents of indices."""
 
 
 def child_axes(extents: tuple[int, ...]) -> Axes:
@@ -39,9 +37,13 @@ class Structure:
     - ``elementwise``: exactly those with equal indices, with one weight per node;
     - ``identity``: the same with a fixed weight;
     - ``absent``: none;
-    - ``masked``: those that satisfy ``predicate``, which is None otherwise. It may leave out indices: it broadcasts. On an edge written
-      as elementwise or identity it implies equal indices.
+    - ``grouped``: those in the same of several equal blocks; ``local``: those within windows; ``convolution``: the same, with weights that
+      are shared wherever offset and maps are equal; ``average``: the same, with one fixed weight. ``geometry`` tells which;
+    - ``masked``: those that satisfy ``predicate``; ``tied``: the same, with weights that are shared in another way. ``causal`` says of
+      masked ones that every node reads the parents up to some place.
 
+    ``predicate`` is None where the kind says it all. It may leave out indices: it broadcasts. On an edge written as elementwise or
+    identity it implies equal indices. ``keys`` are what pairs with equal weights have in common (None: no weights are shared).
     ``pairs`` is how many there are, ``child_index`` and ``parent_index`` what the indices are called and how far they run.
     """
 
@@ -50,6 +52,9 @@ class Structure:
     child_index: Axes
     parent_index: Axes
     predicate: Predicate | None = None
+    geometry: Geometry | None = None
+    keys: tuple[Expression, ...] | None = None
+    causal: bool = False
 
     @property
     def joined(self) -> Predicate:
@@ -82,7 +87,8 @@ class Part:
     """One chain component of the template: a component of the spec, or one layer of a stack.
 
     ``layer`` is None without a stack. ``extents`` is the shape of its nodes. ``role`` ``gate`` is for dropout nodes, which occur in
-    statements and in the factorisation only; a ``constant`` part is the same at all times.
+    statements and in the factorisation only; a ``constant`` part is the same at all times. ``bias`` tells which nodes share one (None:
+    every node has its own).
     """
 
     name: str
@@ -94,6 +100,7 @@ class Part:
     at: Literal["all", "last"] = "all"
     independent: bool = False
     constant: bool = False
+    bias: Classes | None = None
 
     @property
     def size(self) -> int:

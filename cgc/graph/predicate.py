@@ -320,6 +320,11 @@ def tensor_text(predicate: Predicate) -> str:
             return "(" + f" {'&' if kind == 'and' else '|'} ".join(tensor_text(part) for part in parts) + ")"
 
 
+def tensor_expression(expression: Expression) -> str:
+    """The same for an expression."""
+    return _expression(expression, _tensor_function)[0]
+
+
 def _expression(node: Expression, call: Callable[[str, list[str]], str]) -> tuple[str, int]:
     """Text and how tightly it binds."""
     match node:

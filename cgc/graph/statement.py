@@ -98,15 +98,15 @@ def parse(text: str, span: Span) -> Statement:
     Raises SpecError: CG410 for its form, CG413 for a time, CG414 for index names that no term of LEFT or RIGHT has, CG416 and CG417
     for its condition.
     """
-    return _StatementReader(text, span, FORM).statement()
+    return StatementReader(text, span, FORM).statement()
 
 
-class _StatementReader(ExpressionReader):
+class StatementReader(ExpressionReader):
     def statement(self) -> Statement:
-        left = self._terms()
+        left = self.terms()
         if not self.take("⟂"):
             self.unexpected("`⟂`")
-        right = self._terms()
+        right = self.terms()
         given: tuple[Term | Keyword, ...] = ()
         if self.take("|"):
             items = [self._given()]
@@ -118,21 +118,21 @@ class _StatementReader(ExpressionReader):
         condition = self.condition() if where else Truth(True)
         if self.next.kind != "end":
             self.unexpected("the end" if where else "`where` or the end" if given else "`|`, `where` or the end")
-        if unbound := list(self._unbound(index_names((*left, *right)), start)):
+        if unbound := list(self.unbound(index_names((*left, *right)), start)):
             raise SpecError(*unbound)
         return Statement(left, right, given, condition, self.span, self.place(start) if where else self.span)
 
-    def _terms(self) -> tuple[Term, ...]:
-        terms = [self._term()]
+    def terms(self) -> tuple[Term, ...]:
+        terms = [self.term()]
         while self.take(","):
-            terms.append(self._term())
+            terms.append(self.term())
         return tuple(terms)
 
     def _given(self) -> Term | Keyword:
         word = self.take("parents", "boundary")
-        return cast(Keyword, word.text) if word else self._term()
+        return cast(Keyword, word.text) if word else self.term()
 
-    def _term(self) -> Term:
+    def term(self) -> Term:
         name = self.next
         if name.kind != "name" or name.text in RESERVED:
             self.unexpected("the name of a component")
@@ -186,8 +186,8 @@ class _StatementReader(ExpressionReader):
         help = f"give it a name and say what it is: `{name}` here, and `where {name} == {predicate.text(index)}` at the end"
         self.fail_from(start, "CG410", "an index is a name, an integer, `:` or a slice", help)
 
-    def _unbound(self, bound: tuple[str, ...], where: int) -> Iterator[Diagnostic]:
-        """One Diagnostic, at its first use, for every name that is no index of LEFT or RIGHT. The condition starts at ``where``."""
+    def unbound(self, bound: tuple[str, ...], where: int, sides: str = "neither LEFT nor RIGHT") -> Iterator[Diagnostic]:
+        """One Diagnostic, at its first use, for every name that is no index of these terms. The condition starts at ``where``."""
         first: dict[str, Token] = {}
         for use in self.uses:
             if use.text not in bound and (use.text != "t" or use.offset >= where):
@@ -204,4 +204,4 @@ class _StatementReader(ExpressionReader):
                 help = "write `:` for all its values"
             else:
                 help = f"their indices are {', '.join(f'`{b}`' for b in bound)}" if bound else f"name one there, as in `h[{name}]`"
-            yield Diagnostic("CG414", f"`{name}` is an index of neither LEFT nor RIGHT", span, help=help)
+            yield Diagnostic("CG414", f"`{name}` is an index of {sides}", span, help=help)

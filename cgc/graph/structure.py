@@ -16,10 +16,13 @@ import numpy as np
 
 from cgc.graph import predicate
 from cgc.graph.binding import Instance, named_pairs
-from cgc.graph.parts import Axes, Kind, Part, PartEdge, Structure, child_axes, parent_axes
-from cgc.graph.predicate import Index, Integers, Predicate, Truths, conjunction, negate
+from cgc.graph.geometry import Axes
+from cgc.graph.parts import Part, PartEdge, Structure, child_axes, parent_axes
+from cgc.graph.predicate import Expression, Index, Integers, Predicate, Truths, conjunction, negate
+from cgc.graph.recognise import Pattern, one_key, recognise, take_apart
 
 MAX_PAIRS = 2**28
+MAX_TIED = 2**24
 _BLOCK = 2**20
 
 
@@ -63,7 +66,7 @@ def first_named(instance: Instance) -> tuple[int, ...] | None:
 
 
 def names_one_twice(instance: Instance) -> bool:
-    """Whether some pair that the instance names is a node with itself. Raises ZeroDivisionError."""
+    """Whether some pair that the instance names is a node with itself. Raises TooManyPairs, ZeroDivisionError."""
     for left, right in product(instance.left, instance.right):
         if left.part.name == right.part.name and left.time == right.time:
             axes = child_axes(left.part.extents)
@@ -75,24 +78,63 @@ def names_one_twice(instance: Instance) -> bool:
 
 def _remove(edge: PartEdge, named: Sequence[Predicate]) -> Structure:
     """The structure of an edge without the named pairs."""
+    return structured(edge, conjunction(edge.structure.joined, *(negate(pairs) for pairs in named)), edge.structure.keys)
+
+
+def structured(edge: PartEdge, joined: Predicate, keys: tuple[Expression, ...] | None) -> Structure:
+    """What an edge is once only the pairs that satisfy ``joined`` are left, with equal weights where ``keys`` are equal.
+
+    Raises TooManyPairs, ZeroDivisionError.
+    """
     before = edge.structure
     children, parents = before.child_index, before.parent_index
-    left = conjunction(before.joined, *(negate(pairs) for pairs in named))
-    if edge.edge.kind == "dense":
-        pairs, diagonal = _survey(left, children, parents)
-        everything = math.prod(n for _, n in children + parents)
-        kind: Kind = "dense" if pairs == everything else "absent" if not pairs else "elementwise" if diagonal else "masked"
-    else:
+    if edge.edge.kind in ("elementwise", "identity") and keys is None:
         same = {j: Index(i) for (i, _), (j, _) in zip(children, parents, strict=True)}
-        pairs, _ = _survey(predicate.substitute(left, same), children, ())
-        everything = math.prod(n for _, n in children)
-        kind = edge.edge.kind if pairs == everything else "masked" if pairs else "absent"
-    return replace(before, kind=kind, pairs=pairs, predicate=left if kind == "masked" else None)
+        pairs, _ = _survey(predicate.substitute(joined, same), children, ())
+        pattern = Pattern(edge.edge.kind if pairs == math.prod(n for _, n in children) else "masked" if pairs else "absent")
+    else:
+        joined = conjunction(joined, before.equal_indices) if edge.edge.kind == "elementwise" and before.predicate is None else joined
+        pairs, diagonal = _survey(joined, children, parents)
+        pattern = recognise(joined, keys, children, parents)
+        if pattern.kind == "masked" and take_apart(joined, children, parents).count is None:
+            everything = math.prod(n for _, n in children + parents)
+            pattern = Pattern("dense" if pairs == everything else "absent" if not pairs else "elementwise" if diagonal else "masked")
+    if pairs == before.pairs and keys == before.keys:
+        return before
+    if pattern.kind == "tied":
+        _check_key(joined, keys or (), children, parents)
+    if edge.edge.kind == "avg_pool" and pattern.kind != "absent":
+        pattern = Pattern("masked")
+    predicate_needed = pattern.kind not in ("dense", "elementwise", "identity", "absent")
+    return replace(
+        before,
+        kind=pattern.kind,
+        pairs=pairs,
+        predicate=joined if predicate_needed else None,
+        geometry=pattern.geometry,
+        keys=keys,
+        causal=pattern.causal,
+    )
+
+
+def _check_key(joined: Predicate, keys: tuple[Expression, ...], children: Axes, parents: Axes) -> None:
+    """Raises TooManyPairs where weights that are shared in a way of their own could not be told apart pair by pair."""
+    if math.prod(n for _, n in children + parents) > MAX_TIED:
+        raise TooManyPairs
+    key, _ = one_key(joined, keys, children, parents)
+    if predicate.largest(key, dict(children + parents)) > predicate.LARGEST:
+        raise TooManyPairs
 
 
 @lru_cache(maxsize=256)
 def _survey(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, bool]:
-    """How many pairs satisfy the predicate, and whether those are exactly the ones with equal indices, one for every node."""
+    """How many pairs satisfy the predicate, and whether those are exactly the ones with equal indices, one for every node.
+
+    Pairs are looked at one by one only where the predicate cannot be taken apart; only then the second answer is needed.
+    """
+    known = take_apart(pairs, children, parents).count
+    if known is not None:
+        return known, False
     count = 0
     diagonal = [n for _, n in children] == [n for _, n in parents]
     for rows, columns, mask in _blocks(pairs, children, parents):
@@ -103,7 +145,10 @@ def _survey(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, bool]
 
 @lru_cache(maxsize=256)
 def _first(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, ...] | None:
-    """The indices, child's then parent's, of the first pair that satisfies the predicate. All pairs are evaluated."""
+    """The indices, child's then parent's, of the first pair that satisfies the predicate."""
+    found = take_apart(pairs, children, parents)
+    if found.count == 0 or found.first is not None:
+        return None if found.first is None else tuple(found.first[name] for name, _ in (*children, *parents))
     first: tuple[int, ...] | None = None
     for rows, columns, mask in _blocks(pairs, children, parents):
         if first is None and mask.any():

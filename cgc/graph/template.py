@@ -6,12 +6,16 @@ and lines join inputs only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
+from cgc.graph.filters import KINDS, Misfit, filtered
 from cgc.graph.parts import Part, PartEdge, Structure, child_axes, parent_axes
+from cgc.graph.predicate import Index
+from cgc.graph.recognise import Classes, classes
 from cgc.source.diagnostics import Diagnostic, InternalCompilerError, Label, SpecError
 from cgc.spec.model import Component, Edge, Spec
 
@@ -55,8 +59,19 @@ def _layers(spec: Spec, component: Component) -> Iterator[Part]:
     for layer, name in enumerate(component.layer_names):
         edges = tuple(_edge(spec, component, edge, name, below) for edge in component.parents)
         number = layer if component.stacked else None
-        yield Part(name, component.name, number, component.role, component.nodes, edges, component.at, component.independent)
+        bias = _bias(component, edges)
+        yield Part(name, component.name, number, component.role, component.nodes, edges, component.at, component.independent, bias=bias)
         below = name
+
+
+def _bias(component: Component, edges: Sequence[PartEdge]) -> Classes | None:
+    """Nodes that windows of their parents make alike share a bias: one for every map."""
+    places = [len(edge.structure.geometry.windows) for edge in edges if edge.structure.geometry is not None]
+    axes = child_axes(component.nodes)
+    if not places or len(axes) < max(places):
+        return None
+    found = classes(tuple(Index(name) for name, _ in axes[: len(axes) - max(places)]), axes)
+    return None if found is None or found.count == component.size else found
 
 
 def _edge(spec: Spec, component: Component, edge: Edge, name: str, below: str | None) -> PartEdge:
@@ -67,8 +82,16 @@ def _edge(spec: Spec, component: Component, edge: Edge, name: str, below: str | 
         source = name
     elif below is not None and edge.parent == _stack_input(component):
         source, parent = below, component
-    pairs = component.size * parent.size if edge.kind == "dense" else component.size
-    return PartEdge(source, edge.lag, edge, Structure(edge.kind, pairs, child_axes(component.nodes), parent_axes(parent.nodes)))
+    return PartEdge(source, edge.lag, edge, _structure(edge, component.nodes, parent.nodes))
+
+
+def _structure(edge: Edge, child: tuple[int, ...], parent: tuple[int, ...]) -> Structure:
+    """The structure of an edge as written; what does not fit (``_parent_errors`` tells) is dense."""
+    if edge.kind in ("dense", "elementwise", "identity"):
+        pairs = math.prod(child) * (math.prod(parent) if edge.kind == "dense" else 1)
+        return Structure(edge.kind, pairs, child_axes(child), parent_axes(parent))
+    found = filtered(edge, child, parent)
+    return Structure("dense", 0, child_axes(child), parent_axes(parent)) if isinstance(found, Misfit) else found
 
 
 def _stack_input(component: Component) -> str:
@@ -87,7 +110,14 @@ def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
         for link in part.edges:
             edge, source = link.edge, parts[link.source]
             child, parent = spec.component(part.component), spec.component(source.component)
-            if edge.kind != "dense" and source.extents != part.extents and (id(edge), parent.name) not in seen:
+            if (id(edge), parent.name) in seen:
+                continue
+            if edge.kind in KINDS and isinstance(misfit := filtered(edge, part.extents, source.extents), Misfit):
+                seen[id(edge), parent.name] = None
+                message = f"`{edge.kind}` does not fit between `{parent.name}` and `{child.name}`: {misfit.reason}"
+                labels = tuple(Label(c.nodes_span or c.span, f"`{c.name}` has {_shape(c.nodes)} nodes") for c in (parent, child))
+                yield Diagnostic("CG401", message, edge.span, others=labels, help=misfit.help)
+            if edge.kind in ("elementwise", "identity") and source.extents != part.extents:
                 seen[id(edge), parent.name] = None
                 yield Diagnostic(
                     "CG401",

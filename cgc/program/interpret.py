@@ -7,14 +7,15 @@ a loop after the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from cgc.families.forms import FiniteExponential, Indicators
 from cgc.formula.numeric import array
-from cgc.graph.predicate import evaluate
+from cgc.graph.parts import child_axes
+from cgc.graph.predicate import evaluate, value_of
 from cgc.program.ir import Contribution, Layer, Map, Product, Program, Scan, Stage
 
 Array = np.ndarray[Any, Any]
@@ -151,21 +152,27 @@ class _Run:
         """The part of the energy under batch normalisation, scaled; and the bias."""
         shape = (self.batch, len(steps), layer.energies)
         total = np.zeros(shape) if layer.normalised == "no" else self.batch_norm(layer, self.sum(layer, _normalised(layer), steps), steps)
-        bias = self.parameters[f"{layer.name}.bias"] if layer.bias is True else float(layer.bias)
-        return np.asarray(total + bias, np.float64)
+        return np.asarray(total + self.bias(layer), np.float64)
+
+    def bias(self, layer: Layer) -> Array:
+        """The bias of every energy."""
+        return _spread(layer, self.parameters[f"{layer.name}.bias"]) if layer.bias is True else np.asarray(layer.bias, np.float64)
 
     def batch_norm(self, layer: Layer, a: Array, steps: list[int]) -> Array:
         name = f"{layer.name}.normalize"
         mean, variance = self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"]
         valid = np.ones((self.batch, 1), bool) if layer.last else np.array(steps)[None, :] < self.lengths[:, None]
         rows = a[np.broadcast_to(valid, a.shape[:2])]
-        # of a single row there is no variance
-        if self.training and len(rows) > 1:
-            new = rows.mean(0), rows.var(0, ddof=1)
+        # nodes that share a bias share their statistics
+        samples = [rows[:, _spread(layer, np.arange(layer.biases)) == k].reshape(-1) for k in range(layer.biases)]
+        # of a single value there is no variance
+        if self.training and len(samples[0]) > 1:
+            new = np.array([s.mean() for s in samples]), np.array([s.var(ddof=1) for s in samples])
             self.buffers[f"{name}.running_mean"] = (1 - MOMENTUM) * mean + MOMENTUM * new[0]
             self.buffers[f"{name}.running_var"] = (1 - MOMENTUM) * variance + MOMENTUM * new[1]
-            mean, variance = rows.mean(0), rows.var(0)
-        return np.asarray(self.parameters[f"{name}.weight"] * (a - mean) / np.sqrt(variance + EPSILON), np.float64)
+            mean, variance = new[0], np.array([s.var() for s in samples])
+        mean, variance, scale = (_spread(layer, v) for v in (mean, variance, self.parameters[f"{name}.weight"]))
+        return np.asarray(scale * (a - mean) / np.sqrt(variance + EPSILON), np.float64)
 
     def sum(self, layer: Layer, contributions: tuple[Contribution, ...], steps: list[int]) -> Array:
         total = np.zeros((self.batch, len(steps), layer.energies))
@@ -203,6 +210,12 @@ class _Run:
             case "embedding":
                 assert learned is not None
                 return learned.T
+            case "tied":
+                assert learned is not None
+                return _tied(p, learned)
+            case "grouped" | "convolution" | "local" | "average":
+                weight = np.full(replace(p, fixed=None).weight_shape or (1,), fixed) if learned is None else learned
+                return _on_grid(p, weight)
             case _:
                 full = np.full((p.outputs, p.inputs), fixed) if learned is None else learned
                 return full * _mask(p)
@@ -278,11 +291,12 @@ class _MomentRun(_Run):
         m, v = self.total(layer, _normalised(layer), t)
         if layer.normalised != "no":
             name = f"{layer.name}.normalize"
-            scale = self.parameters[f"{name}.weight"] / np.sqrt(self.buffers[f"{name}.running_var"] + EPSILON)
-            m, v = scale * (m - self.buffers[f"{name}.running_mean"]), scale**2 * v
+            buffers = (self.parameters[f"{name}.weight"], self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"])
+            scale, mean, variance = (_spread(layer, v) for v in buffers)
+            scale = scale / np.sqrt(variance + EPSILON)
+            m, v = scale * (m - mean), scale**2 * v
         plain = self.total(layer, _plain(layer), t)
-        bias = self.parameters[f"{layer.name}.bias"] if layer.bias is True else float(layer.bias)
-        m, v = m + plain[0] + bias, v + plain[1]
+        m, v = m + plain[0] + self.bias(layer), v + plain[1]
         self.energies[layer.name][:, t], self.energy_variances[layer.name][:, t] = m, v
         self.features[layer.name][:, t], self.variances[layer.name][:, t] = self.law(layer, m, v)
 
@@ -331,6 +345,57 @@ def _plain(layer: Layer) -> tuple[Contribution, ...]:
     """All others."""
     covered = _normalised(layer)
     return tuple(c for c in layer.contributions if c not in covered)
+
+
+def _spread(layer: Layer, values: Array) -> Array:
+    """What nodes share, for every energy."""
+    shared = layer.shared
+    if shared is None:
+        return values
+    if shared.block is not None:
+        return np.repeat(values, shared.block)
+    assert shared.key is not None
+    grids = np.ix_(*(np.arange(extent) for extent in layer.nodes))
+    indices = {name: grid for (name, _), grid in zip(child_axes(layer.nodes), grids, strict=True)}
+    key = np.broadcast_to(value_of(shared.key, indices), layer.nodes)
+    return values[np.unique(key, return_inverse=True)[1].reshape(-1)]
+
+
+def _tied(p: Product, weight: Array) -> Array:
+    """Equal weights where the key is equal, in the order of its values."""
+    assert p.key is not None and p.index is not None
+    axes = (*p.index.child, *p.index.parent)
+    grids = np.ix_(*(np.arange(extent) for _, extent in axes))
+    key = np.broadcast_to(value_of(p.key, {name: grid for (name, _), grid in zip(axes, grids, strict=True)}), [n for _, n in axes])
+    mask = _mask(p)
+    full = np.zeros(mask.shape)
+    full[mask > 0] = weight[np.unique(key.reshape(mask.shape)[mask > 0], return_inverse=True)[1]]
+    return full
+
+
+def _on_grid(p: Product, weight: Array) -> Array:
+    """The full matrix, window by window and map by map."""
+    g = p.geometry
+    assert g is not None
+    if not g.windows:
+        full = np.zeros((g.groups, p.outputs // g.groups, g.groups, p.inputs // g.groups))
+        for k in range(g.groups):
+            full[k, :, k] = weight[k]
+        return full.reshape(p.outputs, p.inputs)
+    places, extents = [w.child for w in g.windows], [w.parent for w in g.windows]
+    full = np.zeros((g.child_maps, *places, g.parent_maps, *extents))
+    maps = g.child_maps // g.groups, g.parent_maps // g.groups
+    for place in np.ndindex(*places):
+        for cell in np.ndindex(*g.kernel):
+            at = [w.stride * r + w.dilation * m - w.before for w, r, m in zip(g.windows, place, cell, strict=True)]
+            if not all(0 <= u < n for u, n in zip(at, extents, strict=True)):
+                continue
+            for c, d in np.ndindex(g.child_maps, maps[1]):
+                value = 1 / np.prod(g.kernel)
+                if p.kind != "average":
+                    value = weight[(c, d, *cell)] if p.kind == "convolution" else weight[(c, *place, d, *cell)]
+                full[(c, *place, c // maps[0] * maps[1] + d, *at)] = value
+    return full.reshape(p.outputs, p.inputs)
 
 
 def _mask(p: Product) -> Array:

@@ -13,7 +13,9 @@ from functools import cached_property
 from typing import Literal
 
 from cgc.derive.derivation import Derivation
-from cgc.graph.predicate import Predicate
+from cgc.graph.geometry import Geometry
+from cgc.graph.predicate import Expression, Predicate
+from cgc.graph.recognise import Classes
 from cgc.spec.model import DropoutGate, Inference, Init
 
 
@@ -30,26 +32,52 @@ class Product:
     """How a parent's features enter a child's energies.
 
     ``dense`` and ``masked``: weight (outputs, inputs); ``embedding``: weight (labels, outputs), the features are indicators of one label;
-    ``elementwise``: weight (outputs,); ``identity``: fixed weight 1. ``fixed`` is the weight where it is not learned. ``mask`` holds
-    where a coupling survived; over ``repeats`` × (child nodes, parent nodes) for nodes with several features or energies.
+    ``elementwise``: weight (outputs,); ``identity``: fixed weight 1; ``convolution``: weight (maps, maps of the parent / groups, *kernel);
+    ``local``: weight (maps, *places, maps of the parent / groups, *kernel); ``grouped``: weight (groups, outputs / groups,
+    inputs / groups); ``average``: the mean over windows; ``tied``: weight (``classes``,), equal where ``key`` is. ``fixed`` is the weight
+    where it is not learned. ``geometry`` tells maps, groups and windows; labels of the parent and energies per node count as maps.
+    ``mask`` holds where a coupling survived; over ``repeats`` × (child nodes, parent nodes) for nodes with several features or energies.
     """
 
-    kind: Literal["dense", "masked", "embedding", "elementwise", "identity"]
+    kind: Literal["dense", "masked", "embedding", "elementwise", "identity", "convolution", "local", "grouped", "average", "tied"]
     inputs: int
     outputs: int
     fixed: float | None = None
     init: Init | None = None
     mask: Predicate | None = None
     index: Index | None = None
+    geometry: Geometry | None = None
+    key: Expression | None = None
+    classes: int = 0
+
+    @property
+    def fan_in(self) -> int:
+        """How many features one energy reads."""
+        if self.geometry is None:
+            return self.inputs
+        return self.geometry.fan_in if self.geometry.windows else self.inputs // self.geometry.groups
 
     @property
     def weight_shape(self) -> tuple[int, ...] | None:
         """Shape of the learned weight, None if there is none."""
-        if self.fixed is not None or self.kind == "identity":
+        if self.fixed is not None or self.kind in ("identity", "average"):
             return None
-        if self.kind == "elementwise":
-            return (self.outputs,)
-        return (self.inputs, self.outputs) if self.kind == "embedding" else (self.outputs, self.inputs)
+        g = self.geometry
+        match self.kind:
+            case "elementwise":
+                return (self.outputs,)
+            case "embedding":
+                return (self.inputs, self.outputs)
+            case "tied":
+                return (self.classes,)
+            case "grouped" if g is not None:
+                return (g.groups, self.outputs // g.groups, self.inputs // g.groups)
+            case "convolution" if g is not None:
+                return (g.child_maps, g.parent_maps // g.groups, *g.kernel)
+            case "local" if g is not None:
+                return (g.child_maps, *(window.child for window in g.windows), g.parent_maps // g.groups, *g.kernel)
+            case _:
+                return (self.outputs, self.inputs)
 
 
 @dataclass(frozen=True)
@@ -69,7 +97,7 @@ class Layer:
 
     ``normalised`` tells what batch normalisation covers: nothing, the contributions without lag, or the whole energy. ``last``: the
     component exists at the last valid step only. ``free_energies`` per node are computed, ``labels`` of them are shown where a
-    reference label is added.
+    reference label is added. ``shared``: which nodes have one bias, and are normalised together (None: each its own).
     """
 
     name: str
@@ -85,6 +113,7 @@ class Layer:
     free_energies: int = 1
     labels: int | None = None
     reference_label: int | None = None
+    shared: Classes | None = None
 
     @property
     def size(self) -> int:
@@ -98,6 +127,11 @@ class Layer:
     def energies(self) -> int:
         """Number of energies that contributions add up to: one weight row each."""
         return self.size * self.free_energies
+
+    @property
+    def biases(self) -> int:
+        """Number of biases, and of scales of a normalisation."""
+        return self.energies if self.shared is None else self.shared.count * self.free_energies
 
     @property
     def features(self) -> int:

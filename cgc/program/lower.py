@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from cgc.derive.stage import Derivations
 from cgc.families.forms import Indicators, features, free_energies
 from cgc.graph.analysis import Graph
 from cgc.graph.parts import Part, PartEdge
+from cgc.graph.recognise import one_key
 from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage, layers_of
 from cgc.program.loops import in_steps, reads_itself_alone
 from cgc.program.names import IN_CALLS, IN_LAYERS, IN_MODELS
@@ -71,11 +73,33 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
             if edge.edge.gate is not None and isinstance(spec.family(parent.family).law, Indicators):
                 message = f"a gate on `{parent.name}`, whose nodes are labels, is not supported by this version of cgc"
                 findings.append(Diagnostic("CG602", message, edge.edge.span, help="remove the gate"))
-            if edge.edge.kind != "dense" and any(isinstance(spec.family(c.family).law, Indicators) for c in (parent, child)):
-                message = f"nodes with labels take dense edges only: `{parent.name}` -> `{child.name}` is {edge.edge.kind}"
+            labelled = any(isinstance(spec.family(c.family).law, Indicators) for c in (parent, child))
+            if labelled and not _takes_labels(edge):
+                message = f"nodes with labels take dense edges and convolutions only: `{parent.name}` -> `{child.name}` is {_words(edge)}"
                 findings.append(Diagnostic("CG603", message, edge.edge.span, help="write `dense`"))
+        if part.bias is not None and part.bias.block is None and (child.normalize is not None or _labels(spec, child) is not None):
+            message = (
+                f"biases of `{child.name}` that are shared by nodes that do not follow each other cannot be normalised, or have labels"
+            )
+            findings.append(Diagnostic("CG607", message, child.span, help="share them by the first indices of the nodes"))
     # the layers of a stack repeat an edge, and with it its finding
     return list(dict.fromkeys([*findings, *_left_over(spec, graph), *_taken_names(spec)]))
+
+
+def _takes_labels(edge: PartEdge) -> bool:
+    structure = edge.structure
+    if structure.kind in ("grouped", "local", "masked", "absent"):
+        return edge.edge.kind == "dense"
+    return (
+        structure.kind == "dense"
+        or edge.edge.kind == "dense"
+        or (structure.kind == "convolution" and structure.geometry is not None and structure.geometry.groups == 1)
+    )
+
+
+def _words(edge: PartEdge) -> str:
+    groups = edge.structure.geometry.groups if edge.structure.geometry else 1
+    return f"{edge.edge.kind} in {groups} groups" if groups > 1 and edge.edge.kind != "avg_pool" else edge.edge.kind
 
 
 def _left_over(spec: Spec, graph: Graph) -> list[Diagnostic]:
@@ -172,12 +196,15 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         free_energies=free_energies(form),
         labels=labels,
         reference_label=form.reference_label if isinstance(form, Indicators) else None,
+        shared=part.bias,
     )
 
 
 def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Product:
     structure, written = edge.structure, edge.edge
-    several = (inputs, outputs) != (math.prod(n for _, n in structure.parent_index), math.prod(n for _, n in structure.child_index))
+    # energies per child node, features per parent node
+    times = outputs // math.prod(n for _, n in structure.child_index), inputs // math.prod(n for _, n in structure.parent_index)
+    several = times != (1, 1)
     match structure.kind:
         case "dense" if embedded:
             return Product("embedding", inputs, outputs, init=written.init)
@@ -187,11 +214,32 @@ def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Produ
             return Product("elementwise", inputs, outputs, init=written.init)
         case "elementwise" | "identity" if not several:
             return Product("identity", inputs, outputs, fixed=1.0 if written.weight is None else written.weight)
+        case "convolution" if structure.geometry is not None:
+            maps = structure.geometry.child_maps * times[0], structure.geometry.parent_maps * times[1]
+            geometry = replace(structure.geometry, child_maps=maps[0], parent_maps=maps[1])
+            return Product("convolution", inputs, outputs, fixed=written.weight, init=written.init, geometry=geometry)
+        case "average":
+            return Product("average", inputs, outputs, geometry=structure.geometry)
+        case "grouped" | "local" if not several:
+            return Product(structure.kind, inputs, outputs, fixed=written.weight, init=written.init, geometry=structure.geometry)
+        case "tied":
+            key, classes = one_key(structure.joined, structure.keys or (), structure.child_index, structure.parent_index)
+            index = Index(structure.child_index, structure.parent_index)
+            return Product("tied", inputs, outputs, init=written.init, mask=structure.joined, index=index, key=key, classes=classes)
         case _:
-            fixed = 1.0 if written.kind == "identity" and written.weight is None else written.weight
+            fixed = _fixed(edge)
             # nodes with several features or energies are joined node by node, so that equal indices are a mask too
             index = Index(structure.child_index, structure.parent_index)
             return Product("masked", inputs, outputs, fixed=fixed, init=written.init, mask=structure.joined, index=index)
+
+
+def _fixed(edge: PartEdge) -> float | None:
+    """The weight of a masked edge that is not learned."""
+    if edge.edge.weight is not None:
+        return edge.edge.weight
+    if edge.edge.filter is not None and edge.edge.kind == "avg_pool":
+        return 1 / math.prod(edge.edge.filter.kernel or [n for _, n in edge.structure.parent_index[1:]])
+    return 1.0 if edge.edge.kind == "identity" else None
 
 
 def _stages(graph: Graph, layers: dict[str, Layer]) -> tuple[Stage, ...]:

@@ -27,14 +27,14 @@ def parameters(program: Program) -> tuple[Parameter, ...]:
     found = []
     for layer in program.layers():
         if layer.bias is True:
-            found.append(Parameter(f"{layer.name}.bias", (layer.energies,)))
+            found.append(Parameter(f"{layer.name}.bias", (layer.biases,)))
         for contribution in layer.contributions:
             shape = contribution.product.weight_shape
             if shape is not None:
                 found.append(Parameter(f"{layer.name}.{contribution.name}.weight", shape))
         if layer.normalised != "no":
-            found.append(Parameter(f"{layer.name}.normalize.weight", (layer.energies,)))
-            found += [Parameter(f"{layer.name}.normalize.{name}", (layer.energies,), False) for name in ("running_mean", "running_var")]
+            found.append(Parameter(f"{layer.name}.normalize.weight", (layer.biases,)))
+            found += [Parameter(f"{layer.name}.normalize.{name}", (layer.biases,), False) for name in ("running_mean", "running_var")]
     return tuple(found)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from cgc.program.ir import Layer, Map, Program, Repeat, Scan, Stage, layers_of
+from cgc.graph.geometry import Geometry
+from cgc.program.ir import Layer, Map, Product, Program, Repeat, Scan, Stage, layers_of
 from cgc.program.loops import reads_itself_alone
 
 
@@ -63,10 +64,15 @@ def _chain(run: list[Stage]) -> str | None:
 def _shape(layer: Layer) -> tuple[object, ...]:
     """What must agree: everything but names and the size of what is read."""
     edges = tuple(
-        (c.name, c.lag, c.gate, c.product.kind, c.product.outputs, c.product.fixed, c.product.init, c.product.mask, c.source == layer.name)
+        (c.name, c.lag, c.gate, replace(c.product, inputs=0, index=None, geometry=_windows(c.product)), c.source == layer.name)
         for c in layer.contributions
     )
-    return (edges, layer.nodes, layer.law, layer.bias, layer.normalised, layer.last)
+    return (edges, layer.nodes, layer.law, layer.bias, layer.shared, layer.normalised, layer.last)
+
+
+def _windows(product: Product) -> Geometry | None:
+    """The geometry but for the parent's maps, whose number may differ from layer to layer."""
+    return product.geometry and replace(product.geometry, parent_maps=0)
 
 
 def _closed(run: list[Stage], program: Program) -> bool:

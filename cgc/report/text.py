@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from cgc.derive.derivation import Derivation
 from cgc.families.forms import Indicators
 from cgc.graph.predicate import text as predicate_text
-from cgc.program.ir import Contribution, Input, Layer
+from cgc.graph.stated import stated, stated_biases
+from cgc.program.ir import Contribution, Input, Layer, Product
 from cgc.program.parameters import Parameter, learned_size, parameters
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     lines = [f"{layer.name}  {role}, {_shape(layer.nodes)}, family {layer.law}"]
     lines += [row("density", law.density)]
     lines += [row("parent" if k == 0 else "", _contribution(c)) for k, c in enumerate(layer.contributions)]
+    lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(_stated(model, layer))]
     if layer.normalised != "no":
         what = "the parents without lag; its shift is the bias" if layer.normalised == "inputs" else "the whole energy"
         lines.append(row("energy", f"batch normalisation of {what}"))
@@ -94,6 +96,13 @@ def _layer(model: Model, layer: Layer) -> list[str]:
         lines.append(row("likelihood", f"log p(x | e) = {law.log_likelihood_text}"))
     lines += _weights(model, layer)
     return lines
+
+
+def _stated(model: Model, layer: Layer) -> list[str]:
+    """The statements that the short forms of the layer's edges stand for."""
+    part, timed = model.graph.part(layer.name), model.graph.timed
+    lines = [text for edge in part.edges for text in stated(part, model.graph.part(edge.source), edge, timed)]
+    return [*lines, *stated_biases(part, timed)]
 
 
 def _steps(law: Derivation, elsewhere: str | None, latex: bool) -> list[str]:
@@ -111,6 +120,11 @@ def _contribution(c: Contribution) -> str:
         "embedding": f"dense from labels: a table of {p.inputs} rows",
         "elementwise": f"one weight per node, {p.outputs}",
         "identity": "fixed weight " + (f"{p.fixed:g}" if p.fixed is not None else "1"),
+        "tied": f"{p.inputs} -> {p.outputs}, {p.classes} weights that are shared",
+        "convolution": "convolution, " + _windows(p),
+        "local": "windows with weights of their own, " + _windows(p),
+        "grouped": f"{p.geometry.groups if p.geometry else 1} groups, {p.inputs} -> {p.outputs}",
+        "average": f"mean over windows, {_windows(p)}; fixed weight 1/{math.prod(p.geometry.kernel) if p.geometry else 1}",
         "masked": f"dense, {p.inputs} -> {p.outputs}" + (f", where {predicate_text(p.mask)}" if p.mask is not None else ""),
     }
     words = [f"{c.source}{when}: {kinds[p.kind]}"]
@@ -120,6 +134,20 @@ def _contribution(c: Contribution) -> str:
         law = f"Bernoulli({c.gate.keep_prob:g})" if c.gate.kind == "bernoulli" else f"N(1, {c.gate.std:g}^2)"
         words.append(f"gate D ~ {law} (eq. 12-13): drawn in training; in evaluation its mean, under moments its variance too")
     return "; ".join(words)
+
+
+def _windows(p: Product) -> str:
+    """Maps, kernel, and what differs from the usual."""
+    g = p.geometry
+    if g is None:
+        return ""
+    words = [f"{g.parent_maps} -> {g.child_maps} maps, kernel {' x '.join(str(n) for n in g.kernel)}"]
+    for name, usual in (("stride", 1), ("dilation", 1)):
+        values = [getattr(w, name) for w in g.windows]
+        words += [f"{name} {' x '.join(str(n) for n in dict.fromkeys(values))}"] if any(n != usual for n in values) else []
+    margins = [f"{w.before}" if w.padding is not None else f"{w.before} before and {w.after} after" for w in g.windows]
+    words += [f"padding {' x '.join(dict.fromkeys(margins))}"] if any(m != "0" for m in margins) else []
+    return ", ".join([*words, *([f"{g.groups} groups"] if g.groups > 1 and p.kind != "average" else [])])
 
 
 def expectation_lines(law: Derivation) -> list[str]:

@@ -179,14 +179,18 @@ CODES: dict[str, Code] = {
         "A validation loss is needed", "A plateau schedule and early stopping watch the loss on data kept apart: `validation` in `data`."
     ),
     "CG342": Code("Fields that exclude each other", "A weight that is fixed has no start value."),
+    "CG343": Code(
+        "Numbers of a window",
+        "A window has one number for all its axes, or one for each; a window over everything has no stride and no padding.",
+        "{kind: conv2d, kernel_size: [3, 3, 3]}",
+        "{kind: conv2d, kernel_size: 3}",
+    ),
     "CG390": Code(
         "Not supported by this version",
-        "These parts of the language are not compiled yet: the sections `refine` and `sharing`; modules (`components` and `output`\n"
-        "inside a component), `blocks`, `lines`, `target`; edges `conv1d`, `conv2d`, `avg_pool`; an edge's `prior`; gates with a\n"
-        "`component`; weights that are `same_as` others; normalisations `layer`, `weight`, `group`; families\n"
-        "`density`, `gated`; noise `laplace`, `uniform`, `gumbel`, `exponential`; data `cifar10`, `npz`, `adding`, `tags`, and\n"
-        "`augment`, `flip_prob`, `predict`, `relabel`, `standardize`; `reuse`, `updates`; `uniform` priors; `at: last` on a hidden\n"
-        "component.",
+        "These parts of the language are not compiled yet: the section `refine`; modules (`components` and `output` inside a\n"
+        "component), `blocks`, `lines`, `target`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
+        "normalisations `layer`, `weight`, `group`; data `cifar10`, `npz`, `adding`, `tags`, and `augment`, `flip_prob`, `predict`,\n"
+        "`relabel`, `standardize`; `reuse`, `updates`; `uniform` priors.",
     ),
     # --- CG4xx: the graph
     "CG400": Code(
@@ -207,6 +211,13 @@ CODES: dict[str, Code] = {
         "Deciding it would mean looking at more pairs of nodes, or at more nodes, than this version does.",
     ),
     "CG403": Code("A parent at the last step only", "What exists at the last step only cannot be the parent of what exists at every step."),
+    "CG404": Code(
+        "Nothing to share",
+        "A sharing statement names an edge that is there and has weights that are learned, and is the only one about them. The lag of the\n"
+        "edge is the difference of the two times.",
+        "h[i,t] <- h[j,t]  by j - i",
+        "h[i,t] <- h[j,t-1]  by j - i",
+    ),
     "CG410": Code(
         "Not a statement",
         "A statement reads `LEFT ⟂ RIGHT | GIVEN where CONDITION`; `_||_` may stand for ⟂. A term is `name[index, …]`.",
@@ -232,6 +243,12 @@ CODES: dict[str, Code] = {
         "A statement is about different nodes: none may stand on both sides, or on a side and among what is given.",
         "h[i] ⟂ h[j] | parents",
         "h[i] ⟂ h[j] | parents  where j != i",
+    ),
+    "CG419": Code(
+        "Names of indices in a sharing statement",
+        "`CHILD <- PARENT by KEYS` says that weights are equal where all keys are; every index has a name, and no two the same.",
+        "h[i] <- x[i]  by 0",
+        "h[i] <- x[j]  by j - i",
     ),
     "CG420": Code(
         "The independence does not hold",
@@ -314,7 +331,7 @@ CODES: dict[str, Code] = {
     "CG602": Code("A gate on labels", "This version compiles dropout on nodes with one number only."),
     "CG603": Code(
         "Labels take dense edges",
-        "A node with labels shows one indicator per label, which elementwise edges cannot pair.",
+        "A node with labels shows one indicator per label, which elementwise edges, groups and poolings cannot pair.",
         "{x: identity}",
         "{x: dense}",
     ),
@@ -327,6 +344,12 @@ CODES: dict[str, Code] = {
         "Statements took every pair out of every edge of a component: nothing reaches it, and it would be a constant.",
     ),
     "CG606": Code("No output depends on it", "A hidden component has to reach an output, or none of its weights could be learned."),
+    "CG607": Code(
+        "Biases shared by nodes that do not follow each other",
+        "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do.",
+        "h[c,r]  by r",
+        "h[c,r]  by c",
+    ),
     # --- CG7xx: training
     "CG701": Code("One input and one output", "The data sets hold images with one label each."),
     "CG702": Code("The data have other nodes", "The input has as many nodes as the layout of the data gives at each step."),

@@ -12,9 +12,12 @@ from cgc.source.text import Span
 from cgc.source.tree import Entry, Node
 from cgc.spec import surface
 from cgc.spec.families import read_family, unknown_family
-from cgc.spec.model import Component, DropoutGate, Edge, Family, Init, Normalisation
+from cgc.spec.model import Component, DropoutGate, Edge, Family, Filter, Init, Normalisation
 from cgc.spec.names import bad_name
 from cgc.spec.validate import Reader, misspelt, suggestion, whole
+
+WrittenEdge = surface.Dense | surface.Elementwise | surface.Identity | surface.Conv1d | surface.Conv2d | surface.AveragePool
+_Weighted = (surface.Dense, surface.Elementwise, surface.Conv1d, surface.Conv2d)
 
 # what only makes sense for nodes that are not given, and only for nodes that are
 _NOT_FOR_INPUTS = ("parents", "bias", "at", "stack", "normalize")
@@ -28,7 +31,7 @@ class EdgeDraft:
     parent: str
     place: Span
     node: Node
-    edge: surface.Dense | surface.Elementwise | surface.Identity | None
+    edge: WrittenEdge | None
     name: str
 
 
@@ -211,6 +214,7 @@ def _check_edges(reader: Reader, draft: Draft, drafts: Mapping[str, Draft], time
         names.setdefault(item.name, place)
         _check_time(reader, draft, item, parent, timed)
         _check_weight(reader, item)
+        _check_filter(reader, item)
 
 
 def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, timed: bool) -> None:
@@ -232,7 +236,7 @@ def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, ti
 
 
 def _check_weight(reader: Reader, item: EdgeDraft) -> None:
-    if not isinstance(item.edge, (surface.Dense, surface.Elementwise)) or item.edge.init is None:
+    if not isinstance(item.edge, _Weighted) or item.edge.init is None:
         return
     init = item.edge.init
     if item.edge.weight is not None:
@@ -241,6 +245,25 @@ def _check_weight(reader: Reader, item: EdgeDraft) -> None:
     if isinstance(init, surface.UniformInit) and init.low >= init.high:
         place = item.node.find(("init", "high"))[1].span
         reader.error("CG306", f"`high` is {init.high:g}, not above `low`, {init.low:g}", place, help="exchange them")
+
+
+def _check_filter(reader: Reader, item: EdgeDraft) -> None:
+    """As many numbers as there are axes, or one for all of them."""
+    edge = item.edge
+    if not isinstance(edge, (surface.Conv1d, surface.Conv2d, surface.AveragePool)):
+        return
+    if isinstance(edge, surface.AveragePool) and edge.kernel_size == "all":
+        for name in ("stride", "padding"):
+            if name in (item.node.entries or {}):
+                reader.error("CG343", f"`{name}` has no meaning beside `kernel_size: all`", item.node.find((name,))[0], help="remove it")
+        return
+    names = ["kernel_size", "stride", "padding", *(["dilation"] if edge.kind != "avg_pool" else [])]
+    counts = {name: len(value) for name in names if (value := getattr(edge, name)) is not None and value != "all"}
+    axes = {"conv1d": 1, "conv2d": 2, "avg_pool": max(counts.values())}[edge.kind]
+    for name, count in counts.items():
+        if count not in (1, axes):
+            message = f"`{name}` has {count} numbers, and the windows have {axes} {'axis' if axes == 1 else 'axes'}"
+            reader.error("CG343", message, item.node.find((name,))[1].span, help="write one number, or one for each axis")
 
 
 def _check_stack(reader: Reader, draft: Draft) -> None:
@@ -301,10 +324,32 @@ def build_component(draft: Draft) -> Component:
 def _build_edge(item: EdgeDraft) -> Edge:
     edge = item.edge
     assert edge is not None
-    weighted = edge if isinstance(edge, (surface.Dense, surface.Elementwise)) else None
+    weighted = edge if isinstance(edge, _Weighted) else None
     weight = float(weighted.weight) if weighted and weighted.weight is not None else None
     init = _build_init(weighted.init) if weighted and weighted.init else None
-    return Edge(item.parent, item.name, edge.kind, item.place, edge.lag, weight, init, _build_gate(edge.gate))
+    return Edge(item.parent, item.name, edge.kind, item.place, edge.lag, weight, init, _build_gate(edge.gate), _build_filter(edge))
+
+
+def _build_filter(edge: WrittenEdge) -> Filter | None:
+    match edge:
+        case surface.Conv1d() | surface.Conv2d():
+            axes = 1 if edge.kind == "conv1d" else 2
+            kernel, stride, padding = (_each(numbers, axes) for numbers in (edge.kernel_size, edge.stride, edge.padding))
+            return Filter(kernel, stride, padding, _each(edge.dilation, axes), edge.groups)
+        case surface.AveragePool(kernel_size="all"):
+            return Filter(None, (), (), ())
+        case surface.AveragePool():
+            kernel = tuple(int(n) for n in edge.kernel_size)
+            axes = max(len(numbers) for numbers in (kernel, edge.stride or (), edge.padding))
+            kernel, stride = _each(kernel, axes), _each(edge.stride or kernel, axes)
+            return Filter(kernel, stride, _each(edge.padding, axes), (1,) * axes)
+        case _:
+            return None
+
+
+def _each(numbers: tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """One number for every axis."""
+    return tuple(int(n) for n in numbers) * (axes if len(numbers) == 1 else 1)
 
 
 def _build_init(init: surface.UniformInit | surface.NormalInit | surface.ConstantInit) -> Init:

@@ -40,6 +40,17 @@ class DropoutGate:
 
 
 @dataclass(frozen=True)
+class Filter:
+    """The windows of a convolution or of a pooling, axis by axis; ``kernel`` is None for windows over everything."""
+
+    kernel: tuple[int, ...] | None
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+
+@dataclass(frozen=True)
 class Edge:
     """One bundle of pairwise factors from ``parent`` (as written in the spec) ``lag`` steps before.
 
@@ -48,12 +59,13 @@ class Edge:
 
     parent: str
     name: str
-    kind: Literal["dense", "elementwise", "identity"]
+    kind: Literal["dense", "elementwise", "identity", "conv1d", "conv2d", "avg_pool"]
     span: Span
     lag: int = 0
     weight: float | None = None
     init: Init | None = None
     gate: DropoutGate | None = None
+    filter: Filter | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,7 @@ class Component:
 
 @dataclass(frozen=True)
 class StatementText:
-    """One independence statement as written, not yet parsed (``cgc.graph.statement`` does that)."""
+    """One independence or sharing statement as written, not yet parsed (``cgc.graph`` does that)."""
 
     text: str
     span: Span
@@ -214,6 +226,7 @@ class Spec:
     files: tuple[str, ...]
     resolved: str
     span: Span
+    sharing: tuple[StatementText, ...] = ()
 
     @cached_property
     def _components(self) -> dict[str, Component]:

@@ -42,6 +42,7 @@ def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spe
     steps, timed = _read_time(reader, entries.get("time"))
     drafts = _read_components(reader, document, families, timed)
     statements = _read_statements(reader, entries.get("independence"))
+    sharing = _read_statements(reader, entries.get("sharing"))
     inferences = read_inference(reader, document, drafts)
     train = read_train(reader, entries.get("train"))
     if reader.findings:
@@ -54,6 +55,7 @@ def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spe
         components=tuple(build_component(draft) for draft in drafts.values()),
         steps=steps,
         independence=statements,
+        sharing=sharing,
         train_inference=inferences[0],
         eval_inference=inferences[1],
         train=train,

@@ -205,7 +205,49 @@ class Identity(_Edge):
     kind: Literal["identity"]
 
 
-EdgeField = Annotated[Dense | Elementwise | Identity, Field(discriminator="kind"), Short("kind", ("dense", "elementwise", "identity"))]
+Extent = Annotated[Integer, between(1, 10**6)]
+Extents = Annotated[tuple[Extent, ...], _some(3), OneOrMore()]
+Margins = Annotated[tuple[Annotated[Integer, between(0, 10**6)], ...], _some(3), OneOrMore()]
+
+
+class _Convolution(_Edge):
+    """Nodes that read windows of maps, with weights shared over all places. Numbers are for every axis, or one for each."""
+
+    kernel_size: Extents
+    stride: Extents = (1,)
+    padding: Margins = (0,)
+    dilation: Extents = (1,)
+    groups: Extent = 1
+    weight: Real | None = None
+    init: InitField | None = None
+
+
+class Conv1d(_Convolution):
+    """A convolution along the last axis; an axis before it counts maps."""
+
+    kind: Literal["conv1d"]
+
+
+class Conv2d(_Convolution):
+    """A convolution along the last two axes; an axis before them counts maps."""
+
+    kind: Literal["conv2d"]
+
+
+class AveragePool(_Edge):
+    """The mean over windows, map by map; ``all`` is one window over everything. Padding counts."""
+
+    kind: Literal["avg_pool"]
+    kernel_size: Literal["all"] | Extents
+    stride: Extents | None = None
+    padding: Margins = (0,)
+
+
+EdgeField = Annotated[
+    Dense | Elementwise | Identity | Conv1d | Conv2d | AveragePool,
+    Field(discriminator="kind"),
+    Short("kind", ("dense", "elementwise", "identity")),
+]
 
 
 class BatchNormalisation(Surface):
@@ -353,5 +395,6 @@ class Document(Surface):
     time: Time | None = None
     components: dict[str, Component]
     independence: tuple[StrictStr, ...] = ()
+    sharing: tuple[StrictStr, ...] = ()
     inference: Inference = Inference()
     train: Train | None = None

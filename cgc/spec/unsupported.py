@@ -18,7 +18,6 @@ _DATA = ("train", "data")
 FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
         ("refine",),
-        ("sharing",),
         *((*_COMPONENT, field) for field in ("components", "output", "blocks", "lines", "target")),
         (*_EDGE, "prior"),
         (*_EDGE, "gate", "component"),
@@ -31,7 +30,6 @@ FIELDS: frozenset[tuple[str, ...]] = frozenset(
 
 # words, by the path of their field; a word under ``kind`` also as a short form
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
-    (*_EDGE, "kind"): ("conv1d", "conv2d", "avg_pool"),
     (*_COMPONENT, "normalize", "kind"): ("layer", "weight", "group"),
     (*_DATA, "name"): ("cifar10", "npz", "adding", "tags"),
     ("train", "prior", "kind"): ("uniform",),

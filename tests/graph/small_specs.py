@@ -26,11 +26,14 @@ def part(name: str, nodes: int | tuple[int, ...], *edges: Edge, layers: int | No
     return replace(component, **fields)  # type: ignore[arg-type]
 
 
-def spec(*components: Component, steps: int | None = None, independence: tuple[str, ...] = ()) -> Spec:
-    statements = tuple(StatementText(t, Span(Source("statements", ""), k, 1, len(t))) for k, t in enumerate(independence, 1))
+def spec(*components: Component, steps: int | None = None, independence: tuple[str, ...] = (), sharing: tuple[str, ...] = ()) -> Spec:
+    statements, shared = (
+        tuple(StatementText(t, Span(Source("statements", ""), k, 1, len(t))) for k, t in enumerate(texts, 1))
+        for texts in (independence, sharing)
+    )
     family = Family("node", "noise", Noise("normal", E), None, place("family"))
     mode = Inference()
-    return Spec("small", "", (), (family,), components, steps, statements, mode, mode, None, ("small.yaml",), "", place("spec"))
+    return Spec("small", "", (), (family,), components, steps, statements, mode, mode, None, ("small.yaml",), "", place("spec"), shared)
 
 
 def recurrent(layers: int | None = None, nodes: int = 4, inputs: int = 3, independent: bool = False, statement: str = "") -> Spec:

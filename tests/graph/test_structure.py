@@ -12,6 +12,7 @@ from small_specs import edge, findings, only, part, recurrent, spec
 
 from cgc.graph import predicate, structure
 from cgc.graph.analysis import Graph, analyze
+from cgc.graph.geometry import Geometry
 from cgc.graph.parts import Structure
 from cgc.source.diagnostics import SpecError
 
@@ -34,8 +35,8 @@ def mask(found: Structure) -> np.ndarray:
     [
         ("h[i,t] ⟂ h[j,t-1] | parents where j != i", "elementwise", None),
         ("h[i,t] ⟂ h[j,t-1] | parents where j > i", "masked", "j <= i"),
-        ("h[i,t] ⟂ h[j,t-1] | parents where i // 2 != j // 2", "masked", "i // 2 == j // 2"),
-        ("h[i,t] ⟂ h[j,t-1] | parents where abs(i - j) > 1", "masked", "abs(i - j) <= 1"),
+        ("h[i,t] ⟂ h[j,t-1] | parents where i // 2 != j // 2", "grouped", "i // 2 == j // 2"),
+        ("h[i,t] ⟂ h[j,t-1] | parents where abs(i - j) > 1", "local", "abs(i - j) <= 1"),
         ("h[i,t] ⟂ h[j,t-1] | parents where not (j == i)", "elementwise", None),
         ("h[a,t] ⟂ h[i,t-1] | parents where a != i", "elementwise", None),
         ("h[i,t] ⟂ h[j,t-1] | parents where (i - j) * (i - j) > 0", "elementwise", None),
@@ -89,7 +90,7 @@ def test_elementwise_and_identity_edges_only_lose_pairs() -> None:
 
 def test_equal_indices_need_equal_shapes() -> None:
     graph = analyze(spec(part("x", 3), part("h", 4, edge("x")), independence=("h[i] ⟂ x[j] | parents where i != j",)))
-    assert edges(graph, "h")[0].kind == "masked"
+    assert edges(graph, "h")[0].kind == "local" and edges(graph, "h")[0].pairs == 3
     same = "h[a,b] ⟂ x[c,d] | parents where a != c or b != d"
     graph = analyze(spec(part("x", (2, 3)), part("h", (2, 3), edge("x")), independence=(same,)))
     assert edges(graph, "h")[0].kind == "elementwise" and edges(graph, "h")[0].pairs == 6
@@ -117,7 +118,7 @@ def random_condition(rng: random.Random, i: str, j: str) -> str:
 def test_masks_against_explicit_pairs() -> None:
     rng = random.Random(5)
     kinds: set[str] = set()
-    for _ in range(150):
+    for _ in range(300):
         shapes = [tuple(rng.randrange(1, 5) for _ in range(rng.choice((1, 1, 2)))) for _ in range(2)]
         names = [[f"{letter}{axis}" for axis in range(len(shape))] for letter, shape in zip("ab", shapes, strict=True)]
         x, h = part("x", shapes[0]), part("h", shapes[1], edge("x"))
@@ -136,9 +137,27 @@ def test_masks_against_explicit_pairs() -> None:
             assert found.kind == "absent"
         else:
             equal = shapes[0] == shapes[1] and np.array_equal(flat, np.eye(len(flat), dtype=bool))
-            assert found.kind == ("elementwise" if equal else "masked")
+            assert (found.kind == "elementwise") == equal and found.kind not in ("dense", "absent")
+        if found.geometry is not None:
+            assert np.array_equal(joined(found.geometry).reshape(flat.shape), flat)
         kinds.add(found.kind)
-    assert kinds == {"dense", "absent", "elementwise", "masked"}
+    assert kinds >= {"dense", "absent", "elementwise", "masked", "local"}
+
+
+def joined(geometry: Geometry) -> np.ndarray:
+    """The pairs of a geometry, window by window: (maps, *places, maps, *extents)."""
+    places, extents = ([getattr(w, name) for w in geometry.windows] for name in ("child", "parent"))
+    found = np.zeros((geometry.child_maps, *places, geometry.parent_maps, *extents), bool)
+    sizes = geometry.child_maps // geometry.groups, geometry.parent_maps // geometry.groups
+    for c, d in product(range(geometry.child_maps), range(geometry.parent_maps)):
+        if c // sizes[0] != d // sizes[1]:
+            continue
+        for place in product(*map(range, places)):
+            for cell in product(*map(range, geometry.kernel)):
+                at = [w.stride * r + w.dilation * m - w.before for w, r, m in zip(geometry.windows, place, cell, strict=True)]
+                if all(0 <= u < n for u, n in zip(at, extents, strict=True)):
+                    found[(c, *place, d, *at)] = True
+    return found
 
 
 def test_large_masks_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +171,7 @@ def test_large_masks_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_too_many_pairs() -> None:
-    big = spec(part("x", 2**15), part("h", 2**15, edge("x")), independence=("h[i] ⟂ x[j] | parents where i != j",))
+    big = spec(part("x", 2**15), part("h", 2**15, edge("x")), independence=("h[i] ⟂ x[j] | parents where i * j % 7 == 3",))
     with pytest.raises(SpecError) as error:
         analyze(big)
     assert findings(error.value) == [("CG402", "this statement is about more than 268 435 456 pairs of nodes")]

@@ -19,10 +19,12 @@ PARTS = (
     "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf",
     "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
-    "over_energies", "mixed_likelihood", "softened", "masked", "batch_norm", "one_hot", "last", "shifted", "keep",
+    "over_energies", "mixed_likelihood", "softened", "masked", "tied", "grouped", "conv1d", "conv2d", "conv3d", "local", "padded",
+    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "one_hot", "last", "shifted", "keep",
 )  # fmt: skip
 INFERENCE = (
-    "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "shift", "normalised", "given", "soft_clamp",
+    "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
+    "normalised_maps", "given", "soft_clamp",
     "states", "labels", "bernoulli_gate", "gaussian_gate", "gated",
 )  # fmt: skip
 _NEEDS = {
@@ -30,10 +32,13 @@ _NEEDS = {
     "normal_excess": ("normal_ratios",), "log_mills": ("normal_ratios", "normal_excess"), "log_normal_interval": ("log_normal_cdf",),
     "log_logistic_interval": ("log1mexp",),
 }  # fmt: skip
+# of two passages of the same name the first is left out where the second, which can do more, is needed
+_INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps"}
 # names that fixed passages define
 _PASSAGES = (
     "NormalRamp", "Tanh", "Sigmoid", "LogisticPdf", "NormalMoment", "NormalExcess", "LogisticMoment", "ALTERNATING", "POWERS",
     "InverseSinh2", "InverseExpm1", "GumbelRamp", "GumbelFall", "LogGumbelUpper", "ExponentialFall", "LogNormalCdf", "LogMills", "Log1mExp",
+    "BatchNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "AvgPool1d", "AvgPool2d",
 )  # fmt: skip
 
 
@@ -53,7 +58,21 @@ class Blocks:
         self.moments = program.eval.method == "moments"
         self.past = depth(program)
         self.last = {layer.name for layer in program.layers() if layer.last}
-        self.taken = {"Model", "Inference", "Tensor", "BatchNorm", "Elementwise", "Masked", "Outputs", "State", "NamedTuple", *_PASSAGES}
+        self.taken = {
+            "Model",
+            "Inference",
+            "Tensor",
+            "BatchNorm",
+            "Elementwise",
+            "Masked",
+            "Tied",
+            "Grouped",
+            "Local",
+            "Outputs",
+            "State",
+            "NamedTuple",
+            *_PASSAGES,
+        }
         self.taken |= {"F", "nn", "torch", "math"}
         components = dict.fromkeys([*(item.name for item in program.inputs), *(layer.component for layer in program.layers())])
         self.taken |= {*components, *(c.name for layer in program.layers() for c in layer.contributions)}
@@ -83,7 +102,7 @@ class Blocks:
     def parts(self, order: tuple[str, ...]) -> tuple[str, ...]:
         """The fixed passages of ``order`` that the classes written so far need."""
         needed = {*self.needed, *with_needs(self.needed)}
-        return tuple(part for part in order if part in needed)
+        return tuple(part for part in order if part in needed and _INSTEAD.get(part) not in needed)
 
     def settings(self) -> tuple[str, ...]:
         """The fields of the class Inference."""
@@ -160,11 +179,20 @@ class Blocks:
         terms = []
         for c in layer.contributions:
             when = (f"[t-{c.lag}]" if c.lag else "[t]") if time else (f"[T-{c.lag}]" if c.lag else "[T]") if self.timed else ""
-            weight = {"elementwise": f"{c.name}.weight * ", "identity": "" if c.product.fixed in (None, 1) else f"{c.product.fixed:g} "}
-            gate = f"D_{c.name} * " if c.gate else ""
-            source = c.name
-            factor = weight.get(c.product.kind, "W " if len(layer.contributions) == 1 else f"W_{c.name} ")
-            terms.append((f"{factor}{gate}{source}{when}", c.lag))
+            weight = "W" if len(layer.contributions) == 1 else f"W_{c.name}"
+            value = f"{'D_' + c.name + ' * ' if c.gate else ''}{c.name}{when}"
+            match c.product.kind:
+                case "elementwise":
+                    term = f"{c.name}.weight * {value}"
+                case "identity":
+                    term = value if c.product.fixed in (None, 1) else f"{c.product.fixed:g} {value}"
+                case "convolution":
+                    term = f"{weight} ⋆ {value}"
+                case "average":
+                    term = f"mean({value})"
+                case _:
+                    term = f"{weight} {value}"
+            terms.append((term, c.lag))
         bias = ["b"] if layer.bias is True else [number_text(float(layer.bias))] if layer.bias else []
         match layer.normalised:
             case "no":

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cgc.graph.predicate import names, tensor_text
+from cgc.graph.geometry import Axes
+from cgc.graph.parts import child_axes
+from cgc.graph.predicate import Truth, names, tensor_expression, tensor_text
 from cgc.program.ir import Contribution, Layer, Product
 from cgc.program.loops import before, in_steps, inside, normalised_in_steps, outside, reads_itself_alone
 from cgc.spec.model import Init
 from cgc.targets.torch.code import Class, Function, wrapped
+from cgc.targets.torch.grids import made_on_grid
 from cgc.targets.torch.names import distinct
 from cgc.targets.torch.scalar import number_text
 from cgc.targets.torch.terms import MomentTerms, Terms
@@ -50,9 +54,10 @@ def layer_class(
         init += _modules(contribution, contribution.name in sized, parts)
     init += _bias(layer, sized)
     if layer.normalised != "no":
-        parts.add("batch_norm")
-        init.append(f"self.normalize = BatchNorm({layer.energies})")
-    arguments = ", ".join(str(c.product.inputs) for c in layer.contributions if c.name in sized)
+        parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
+        each = "" if layer.shared is None else f", {layer.shared.block}"
+        init.append(f"self.normalize = BatchNorm({layer.biases}{each})")
+    arguments = ", ".join(str(_size(c)) for c in layer.contributions if c.name in sized)
     signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
     masked = timed and layer.normalised != "no" and not layer.last
     if not group:
@@ -62,7 +67,9 @@ def layer_class(
     else:
         methods = [*([_drive(terms, group, masked)] if before(layer, group) else []), _step(terms, group, masked, law, drawn)]
     methods = [method.fitted() for method in methods] if moments else methods
-    definition = Class(name, "nn.Module", wrapped(doc), (), (Function(f"__init__({signature}) -> None", tuple(init)), *methods))
+    if len(init) > 1:
+        methods = [Function(f"__init__({signature}) -> None", tuple(init)), *methods]
+    definition = Class(name, "nn.Module", wrapped(doc), (), tuple(methods))
     return LayerCode(definition, arguments, tuple(sorted(parts)))
 
 
@@ -76,16 +83,34 @@ def _sized(layer: Layer) -> tuple[str, ...]:
     """Names of the contributions whose input size is an argument: in a stack it differs from layer to layer."""
     if layer.index is None:
         return ()
-    return tuple(c.name for c in layer.contributions if c.product.kind in ("dense", "embedding") and c.product.fixed is None and not c.lag)
+    sized = ("dense", "embedding", "convolution")
+    return tuple(c.name for c in layer.contributions if c.product.kind in sized and c.product.fixed is None and not c.lag)
+
+
+def _size(c: Contribution) -> int:
+    """The size of what is read as the module takes it: features, or maps."""
+    geometry = c.product.geometry
+    return c.product.inputs if geometry is None else geometry.parent_maps
 
 
 def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
     lines = []
     p = c.product
-    inputs = c.name if sized else str(p.inputs)
+    inputs = c.name if sized else str(_size(c))
     match p.kind:
         case "identity":
             pass
+        case "grouped" | "convolution" | "local" | "average":
+            made, needed = made_on_grid(p, inputs)
+            parts.update(needed)
+            if made is not None:
+                lines.append(f"self.{c.name} = {made}")
+        case "tied":
+            parts.add("tied")
+            assert p.key is not None
+            mask, repeats = _mask(p)
+            key = f"({tensor_expression(p.key)}).expand(mask.shape)" if names(p.key) else "torch.zeros(mask.shape, dtype=torch.long)"
+            lines += [*mask, f"key = {key}", f"self.{c.name} = Tied(key, mask{repeats})"]
         case _ if p.fixed is not None or p.kind == "masked":
             parts.add("masked")
             lines += _masked(c)
@@ -120,7 +145,7 @@ def _mask(p: Product) -> tuple[list[str], str]:
     for axes, extra in ((p.index.child, "[:, None]"), (p.index.parent, "")):
         total = math.prod(extent for _, extent in axes)
         sizes.append(total)
-        used = [name for name, _ in axes if name in names(p.mask)]
+        used = [name for name, _ in axes if name in (*names(p.mask), *(names(p.key) if p.key is not None else ()))]
         if len(axes) == 1 and used:
             lines.append(f"{axes[0][0]} = torch.arange({total}){extra}")
         elif used:
@@ -130,7 +155,8 @@ def _mask(p: Product) -> tuple[list[str], str]:
                 stride //= extent
                 if name in used:
                     lines.append(f"{name} = {flat} // {stride} % {extent}")
-    lines.append(f"mask = {tensor_text(p.mask)}.expand({sizes[0]}, {sizes[1]})")
+    everywhere = f"torch.ones({sizes[0]}, {sizes[1]}, dtype=torch.bool)"
+    lines.append(f"mask = {everywhere if p.mask == Truth(True) else f'{tensor_text(p.mask)}.expand({sizes[0]}, {sizes[1]})'}")
     rows, columns = p.outputs // sizes[0], p.inputs // sizes[1]
     return lines, f".repeat({rows}, {columns})" if (rows, columns) != (1, 1) else ""
 
@@ -148,14 +174,39 @@ def _init(init: Init) -> str:
 def _bias(layer: Layer, sized: tuple[str, ...]) -> list[str]:
     if layer.bias is not True:
         return []
+    lines = []
+    if layer.shared is not None and layer.shared.key is not None:
+        own = child_axes(layer.nodes)
+        lines = [f"{name} = torch.arange({layer.size}){place}" for name, place in _flat(own, names(layer.shared.key))]
+        lines.append(f"same = torch.unique({tensor_expression(layer.shared.key)}, return_inverse=True)[1]")
+        lines.append('self.register_buffer("same", same, persistent=False)  # which nodes share a bias')
+    return [*lines, *_start(layer, sized)]
+
+
+def _flat(axes: Axes, used: Sequence[str]) -> list[tuple[str, str]]:
+    """Indices by name, and how they come from a flat number of a node."""
+    stride = math.prod(extent for _, extent in axes)
+    found = []
+    for name, extent in axes:
+        stride //= extent
+        if name in used:
+            found.append((name, "" if len(axes) == 1 else f" // {stride} % {extent}"))
+    return found
+
+
+def _start(layer: Layer, sized: tuple[str, ...]) -> list[str]:
+    """Biases as they start."""
     if layer.normalised != "no":
-        return [f"self.bias = nn.Parameter(torch.zeros({layer.energies}))"]
+        return [f"self.bias = nn.Parameter(torch.zeros({layer.biases}))"]
     # the start values of nn.Linear's bias, for the first product without lag
     first = next((c for c in layer.contributions if not c.lag and c.product.weight_shape is not None), None)
     if first is None or first.product.kind == "elementwise":
-        return [f"self.bias = nn.Parameter(torch.zeros({layer.energies}))"]
-    bound = f"{first.name}**-0.5" if first.name in sized else f"{first.product.inputs}**-0.5"
-    return [f"self.bias = nn.Parameter(torch.empty({layer.energies}).uniform_(-({bound}), {bound}))"]
+        return [f"self.bias = nn.Parameter(torch.zeros({layer.biases}))"]
+    fan_in = str(first.product.fan_in)
+    if first.name in sized:
+        cells = math.prod(first.product.geometry.kernel) if first.product.geometry else 1
+        fan_in = first.name if cells == 1 else f"({cells} * {first.name})"
+    return [f"self.bias = nn.Parameter(torch.empty({layer.biases}).uniform_(-({fan_in}**-0.5), {fan_in}**-0.5))"]
 
 
 def _finish(terms: Terms, energy: str, law: str, drawn: bool) -> tuple[str, ...]:

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import math
+
 from cgc.program.ir import Contribution, Layer
 from cgc.spec.model import DropoutGate
+from cgc.targets.torch.grids import around, averages_whole
 from cgc.targets.torch.scalar import number_text
 
 
@@ -32,10 +35,13 @@ class Terms:
 
     def product(self, c: Contribution, value: str) -> str:
         """Features times the weights of an edge."""
-        return f"self.{c.name}({value})"
+        places = averages_whole(c.product)
+        return f"self.{c.name}({value})" if places is None else f"mean_over({value}, {places})"
 
     def linear(self, c: Contribution, value: str) -> str:
-        """The same for a dense edge, and the bias."""
+        """The same for a dense edge or a convolution, and the bias."""
+        if c.product.kind == "convolution":
+            return f"self.{c.name}({value}, self.bias)"
         return f"F.linear({value}, self.{c.name}.weight, self.bias)"
 
     def shifted(self, terms: list[str], first: bool = False) -> str:
@@ -56,8 +62,15 @@ class Terms:
         """The bias, if there is one."""
         layer = self.layer
         if layer.bias is True:
-            return ["self.bias"]
+            return [self.biases()]
         return [] if layer.bias is False or layer.bias == 0 else [number_text(float(layer.bias))]
+
+    def biases(self) -> str:
+        """The biases of all energies."""
+        shared = self.layer.shared
+        if shared is None:
+            return "self.bias"
+        return "self.bias[self.same]" if shared.block is None else f"self.bias.repeat_interleave({shared.block})"
 
     def gate(self, gate: DropoutGate, value: str) -> str:
         """The dropout nodes' factor for the features ``value``, at all steps where they are shared."""
@@ -70,20 +83,34 @@ class Terms:
 
     def term(self, c: Contribution, value: str, factor: str | None = None) -> str:
         """One contribution as an expression of the parent's features ``value``."""
-        value = self.behind(c, value, factor)
+        value = self.padded(c, self.behind(c, value, factor))
         if c.product.kind != "identity":
             return self.product(c, value)
         scale = 1 if c.product.fixed is None else c.product.fixed
         return value if scale == 1 else self.scaled(value, scale)
 
+    def padded(self, c: Contribution, value: str) -> str:
+        """Features with the margins that windows reach into, where the module does not add them."""
+        margins = around(c.product)
+        return value if margins is None else f"padded({value}, {margins})"
+
+    def folds(self, c: Contribution) -> bool:
+        """Whether the product adds the bias by itself."""
+        p, shared = c.product, self.layer.shared
+        if p.fixed is not None or self.layer.bias is not True:
+            return False
+        if p.kind == "convolution" and p.geometry is not None and shared is not None:
+            return shared.block == p.outputs // p.geometry.child_maps
+        return p.kind == "dense" and shared is None
+
     def sum(self, contributions: tuple[Contribution, ...], values: dict[str, str], bias: bool) -> str:
         """The sum of contributions, with the bias folded into the first dense product where that is possible."""
         first = contributions[0] if contributions else None
-        fold = bias and self.layer.bias is True and first is not None and first.product.kind == "dense" and first.product.fixed is None
+        fold = bias and first is not None and self.folds(first)
         terms = []
         for c in contributions:
             value = values[c.name]
-            terms.append(self.linear(c, self.behind(c, value)) if c is first and fold else self.term(c, value))
+            terms.append(self.linear(c, self.padded(c, self.behind(c, value))) if c is first and fold else self.term(c, value))
         text = self.shifted(terms) if bias and not fold else " + ".join(terms)
         return text.replace("+ -", "- ")
 
@@ -122,6 +149,15 @@ class MomentTerms(Terms):
     def product(self, c: Contribution, value: str) -> str:
         weight = f"self.{c.name}.weight"
         match c.product.kind:
+            case "average":
+                self.parts.add("averaged")
+                places = averages_whole(c.product)
+                assert c.product.geometry is not None
+                mean = f"self.{c.name}" if places is None else f"lambda x: mean_over(x, {places})"
+                return f"how.averaged({mean}, {value}, {math.prod(c.product.geometry.kernel)})"
+            case "convolution" | "local" | "grouped" | "tied":
+                self.parts.add("through")
+                return f"how.through(self.{c.name}, {value})"
             case "embedding":
                 method = "lookup"
             case "elementwise":
@@ -132,6 +168,9 @@ class MomentTerms(Terms):
                 method, weight = "linear", f"{weight} * self.{c.name}.mask"
         self.parts.add(method)
         return f"how.{method}({value}, {weight})"
+
+    def folds(self, c: Contribution) -> bool:
+        return c.product.kind == "dense" and super().folds(c)
 
     def linear(self, c: Contribution, value: str) -> str:
         self.parts.add("linear")
@@ -149,5 +188,5 @@ class MomentTerms(Terms):
         return f"how.determined({law}, {energies})"
 
     def batch_norm(self, arguments: str) -> str:
-        self.parts.add("normalised")
+        self.parts.add("normalised" if self.layer.shared is None else "normalised_maps")
         return f"how.normalised(self.normalize, {arguments})"
