@@ -72,6 +72,27 @@ def recognise(condition: Predicate, keys: tuple[Expression, ...] | None, childre
     return Pattern("masked")
 
 
+def recognise_average(pattern: Pattern, weight: float, condition: Predicate, children: Axes, parents: Axes) -> Pattern:
+    """The pattern of an edge with this fixed weight everywhere: ``average`` where every map's windows have so many nodes as to be means."""
+    found = take_apart(condition, children, parents)
+    for count in range(1, min(MOST_WINDOWS - 1, len(children), len(parents)) + 1):
+        geometry = _windows(found, children, parents, count, None)
+        if geometry is not None and _is_mean(geometry, weight) and None not in [window.padding for window in geometry.windows]:
+            return Pattern("average", geometry)
+    maps = math.prod(n for _, n in children)
+    alone = pattern.geometry.groups if pattern.kind == "grouped" and pattern.geometry is not None else 1
+    if pattern.kind in ("grouped", "dense") and maps == alone:
+        places = math.prod(n for _, n in parents) // maps
+        whole = Geometry(maps, maps, maps, (Window(1, places, places),))
+        return Pattern("average", whole) if _is_mean(whole, weight) else pattern
+    return pattern
+
+
+def _is_mean(geometry: Geometry, weight: float) -> bool:
+    alone = geometry.groups == geometry.child_maps == geometry.parent_maps
+    return alone and math.prod(geometry.kernel) > 1 and math.isclose(weight * math.prod(geometry.kernel), 1, rel_tol=1e-12)
+
+
 def _diagonal(found: Factors, children: Axes, parents: Axes) -> bool:
     """Whether the joined pairs are those with equal indices."""
     if [n for _, n in children] != [n for _, n in parents]:

@@ -19,7 +19,7 @@ from cgc.graph.binding import Instance, named_pairs
 from cgc.graph.geometry import Axes
 from cgc.graph.parts import Part, PartEdge, Structure, child_axes, parent_axes
 from cgc.graph.predicate import Expression, Index, Integers, Predicate, Truths, conjunction, negate
-from cgc.graph.recognise import Pattern, one_key, recognise, take_apart
+from cgc.graph.recognise import Pattern, one_key, recognise, recognise_average, take_apart
 
 MAX_PAIRS = 2**28
 MAX_TIED = 2**24
@@ -103,8 +103,9 @@ def structured(edge: PartEdge, joined: Predicate, keys: tuple[Expression, ...] |
         return before
     if pattern.kind == "tied":
         _check_key(joined, keys or (), children, parents)
-    if edge.edge.kind == "avg_pool" and pattern.kind != "absent":
-        pattern = Pattern("masked")
+    weight = fixed_weight(edge)
+    if weight is not None:
+        pattern = recognise_average(pattern, weight, joined, children, parents)
     predicate_needed = pattern.kind not in ("dense", "elementwise", "identity", "absent")
     return replace(
         before,
@@ -115,6 +116,18 @@ def structured(edge: PartEdge, joined: Predicate, keys: tuple[Expression, ...] |
         keys=keys,
         causal=pattern.causal,
     )
+
+
+def fixed_weight(edge: PartEdge) -> float | None:
+    """The weight of an edge whose weights are not learned: as written, 1 of an identity, one over the size of a window of a pooling."""
+    written = edge.edge
+    if written.weight is not None:
+        return written.weight
+    if written.kind == "avg_pool" and written.filter is not None:
+        places = [n for _, n in edge.structure.parent_index]
+        kernel = written.filter.kernel or (places[1:] if len(places) > 1 else places)
+        return 1 / math.prod(kernel * (max(1, len(places) - 1) if len(kernel) == 1 and written.filter.kernel else 1))
+    return 1.0 if written.kind == "identity" else None
 
 
 def _check_key(joined: Predicate, keys: tuple[Expression, ...], children: Axes, parents: Axes) -> None:

@@ -14,8 +14,8 @@ from itertools import pairwise
 from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
 from cgc.graph.filters import KINDS, Misfit, filtered
 from cgc.graph.parts import Part, PartEdge, Structure, child_axes, parent_axes
-from cgc.graph.predicate import Index
-from cgc.graph.recognise import Classes, classes
+from cgc.graph.predicate import Index, Truth
+from cgc.graph.recognise import Classes, Pattern, classes, recognise_average
 from cgc.source.diagnostics import Diagnostic, InternalCompilerError, Label, SpecError
 from cgc.spec.model import Component, Edge, Spec
 
@@ -89,7 +89,11 @@ def _structure(edge: Edge, child: tuple[int, ...], parent: tuple[int, ...]) -> S
     """The structure of an edge as written; what does not fit (``_parent_errors`` tells) is dense."""
     if edge.kind in ("dense", "elementwise", "identity"):
         pairs = math.prod(child) * (math.prod(parent) if edge.kind == "dense" else 1)
-        return Structure(edge.kind, pairs, child_axes(child), parent_axes(parent))
+        written = Structure(edge.kind, pairs, child_axes(child), parent_axes(parent))
+        if edge.kind != "dense" or edge.weight is None:
+            return written
+        pattern = recognise_average(Pattern("dense"), edge.weight, Truth(True), written.child_index, written.parent_index)
+        return replace(written, kind=pattern.kind, geometry=pattern.geometry, predicate=Truth(True) if pattern.geometry else None)
     found = filtered(edge, child, parent)
     return Structure("dense", 0, child_axes(child), parent_axes(parent)) if isinstance(found, Misfit) else found
 

@@ -10,6 +10,7 @@ from cgc.families.forms import Indicators, features, free_energies
 from cgc.graph.analysis import Graph
 from cgc.graph.parts import Part, PartEdge
 from cgc.graph.recognise import one_key
+from cgc.graph.structure import fixed_weight
 from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage, layers_of
 from cgc.program.loops import in_steps, reads_itself_alone
 from cgc.program.names import IN_CALLS, IN_LAYERS, IN_MODELS
@@ -221,25 +222,16 @@ def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Produ
         case "average":
             return Product("average", inputs, outputs, geometry=structure.geometry)
         case "grouped" | "local" if not several:
-            return Product(structure.kind, inputs, outputs, fixed=written.weight, init=written.init, geometry=structure.geometry)
+            return Product(structure.kind, inputs, outputs, fixed=fixed_weight(edge), init=written.init, geometry=structure.geometry)
         case "tied":
             key, classes = one_key(structure.joined, structure.keys or (), structure.child_index, structure.parent_index)
             index = Index(structure.child_index, structure.parent_index)
             return Product("tied", inputs, outputs, init=written.init, mask=structure.joined, index=index, key=key, classes=classes)
         case _:
-            fixed = _fixed(edge)
+            fixed = fixed_weight(edge)
             # nodes with several features or energies are joined node by node, so that equal indices are a mask too
             index = Index(structure.child_index, structure.parent_index)
             return Product("masked", inputs, outputs, fixed=fixed, init=written.init, mask=structure.joined, index=index)
-
-
-def _fixed(edge: PartEdge) -> float | None:
-    """The weight of a masked edge that is not learned."""
-    if edge.edge.weight is not None:
-        return edge.edge.weight
-    if edge.edge.filter is not None and edge.edge.kind == "avg_pool":
-        return 1 / math.prod(edge.edge.filter.kernel or [n for _, n in edge.structure.parent_index[1:]])
-    return 1.0 if edge.edge.kind == "identity" else None
 
 
 def _stages(graph: Graph, layers: dict[str, Layer]) -> tuple[Stage, ...]:
