@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -29,7 +30,9 @@ class Repair:
 
 
 def repair(question: Question) -> Repair | None:
-    """A smallest repair of a statement that does not hold, ties in alphabetical order; None if there is none.
+    """A smallest repair of a statement that does not hold; None if there is none.
+
+    Fewest terms count first, then fewest nodes, then the alphabet.
 
     Terms are added if that can help at all; else as few as possible are removed, and others added only if that is not enough.
     """
@@ -82,7 +85,7 @@ def _addition(question: Question) -> tuple[str, ...] | None:
             failed, walk = failure
             following |= {chosen | {k}: None for k, term in enumerate(terms) if not walk.isdisjoint(question.nodes(term, failed.values))}
         if solutions:
-            return tuple(str(terms[k]) for k in min(solutions))
+            return tuple(str(terms[k]) for k in min(solutions, key=lambda s: (sum(_nodes(terms[k]) for k in s), s)))
         level = following
     kept = [k for k, term in enumerate(terms) if ancestors.issuperset(_with(question, case, [term]))]
     if _open_with(question, terms, kept) is not None:
@@ -91,6 +94,11 @@ def _addition(question: Question) -> tuple[str, ...] | None:
         if _open_with(question, terms, fewer := [other for other in kept if other != k]) is None:
             kept = fewer
     return tuple(str(terms[k]) for k in kept)
+
+
+def _nodes(term: BoundTerm) -> int:
+    """How many nodes a candidate names: all along an axis, or one."""
+    return math.prod(extent for selector, extent in zip(term.selectors, term.part.extents, strict=True) if isinstance(selector, Slice))
 
 
 def _open_with(question: Question, terms: list[BoundTerm], chosen: Iterable[int]) -> tuple[Case, set[Node]] | None:
