@@ -154,7 +154,7 @@ CODES: dict[str, Code] = {
     "CG332": Code("No parents", "A component that is no input depends on at least one other."),
     "CG333": Code(
         "There is no time here",
-        "Lags, `at: last` and `share: time` need `time: {steps: …}`.\nWhat is there at the last step only has no steps before.",
+        "Lags, `at: last`, `share: time` and lines along time need `time: {steps: …}`.\nWhat is there at the last step only has no steps before.",
     ),
     "CG334": Code(
         "Its own parent",
@@ -179,14 +179,40 @@ CODES: dict[str, Code] = {
         "A validation loss is needed", "A plateau schedule and early stopping watch the loss on data kept apart: `validation` in `data`."
     ),
     "CG342": Code("Fields that exclude each other", "A weight that is fixed has no start value."),
+    "CG350": Code(
+        "Lines join finitely many states",
+        "A component with lines is normalised over all states of its nodes together, so these follow an exponential family with finitely\n"
+        "many states: `binary`, `categorical`, or `exponential_family` on a list of states.",
+        "{family: {kind: gaussian, std: 1}, lines: chain}",
+        "{family: {kind: binary, values: [-1, 1]}, lines: chain}",
+    ),
+    "CG351": Code(
+        "No such axis for lines",
+        "`along` counts the axes of `nodes` from 0, each once; a chain runs along one axis, or along `time`, a grid along two or more axes.\n"
+        "A chain without `along` runs along the only axis, or along time where there is one node per step.",
+        "{nodes: [8, 8], lines: chain}",
+        "{nodes: [8, 8], lines: {kind: chain, along: 1}}",
+    ),
+    "CG352": Code(
+        "Lines without ends",
+        "A line joins two different nodes that exist; node indices count from 0.",
+        "{nodes: 3, lines: {kind: list, pairs: [[0, 3]]}}",
+        "{nodes: 3, lines: {kind: list, pairs: [[0, 2]]}}",
+    ),
+    "CG353": Code(
+        "A line twice",
+        "A line has no direction: [1, 0] is the same as [0, 1], and each is listed once.",
+        "pairs: [[0, 1], [1, 0]]",
+        "pairs: [[0, 1]]",
+    ),
     "CG390": Code(
         "Not supported by this version",
         "These parts of the language are not compiled yet: the sections `refine` and `sharing`; modules (`components` and `output`\n"
-        "inside a component), `blocks`, `lines`, `target`; edges `conv1d`, `conv2d`, `avg_pool`; an edge's `prior`; gates with a\n"
+        "inside a component), `blocks`, `target`; edges `conv1d`, `conv2d`, `avg_pool`; an edge's `prior`; gates with a\n"
         "`component`; weights that are `same_as` others; normalisations `layer`, `weight`, `group`; families\n"
         "`density`, `gated`; noise `laplace`, `uniform`, `gumbel`, `exponential`; data `cifar10`, `npz`, `adding`, `tags`, and\n"
         "`augment`, `flip_prob`, `predict`, `relabel`, `standardize`; `reuse`, `updates`; `uniform` priors; `at: last` on a hidden\n"
-        "component.",
+        "component. Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
     ),
     # --- CG4xx: the graph
     "CG400": Code(

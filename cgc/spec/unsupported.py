@@ -19,7 +19,7 @@ FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
         ("refine",),
         ("sharing",),
-        *((*_COMPONENT, field) for field in ("components", "output", "blocks", "lines", "target")),
+        *((*_COMPONENT, field) for field in ("components", "output", "blocks", "target")),
         (*_EDGE, "prior"),
         (*_EDGE, "gate", "component"),
         (*_EDGE, "weight", "same_as"),
