@@ -1,4 +1,4 @@
-"""Chain graphs, and a spec as one. ``ChainGraph`` and ``Template`` can be used on their own; ``analysis.analyze`` is what the compiler calls."""
+"""Chain graphs, and a spec as one. ``ChainGraph`` and ``Template`` stand on their own; ``analysis.analyze`` is what the compiler calls."""
 
 from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
 from cgc.graph.separation import Verdict

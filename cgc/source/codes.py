@@ -154,7 +154,8 @@ CODES: dict[str, Code] = {
     "CG332": Code("No parents", "A component that is no input depends on at least one other."),
     "CG333": Code(
         "There is no time here",
-        "Lags, `at: last`, `share: time` and lines along time need `time: {steps: …}`.\nWhat is there at the last step only has no steps before.",
+        "Lags, `at: last`, `share: time` and lines along time need `time: {steps: …}`.\n"
+        "What is there at the last step only has no steps before.",
     ),
     "CG334": Code(
         "Its own parent",
@@ -188,7 +189,7 @@ CODES: dict[str, Code] = {
     ),
     "CG351": Code(
         "No such axis for lines",
-        "`along` counts the axes of `nodes` from 0, each once; a chain runs along one axis, or along `time`, a grid along two or more axes.\n"
+        "`along` counts the axes of `nodes` from 0, each once. A chain runs along one axis, or along `time`, a grid along two or more.\n"
         "A chain without `along` runs along the only axis, or along time where there is one node per step.",
         "{nodes: [8, 8], lines: chain}",
         "{nodes: [8, 8], lines: {kind: chain, along: 1}}",
@@ -268,6 +269,12 @@ CODES: dict[str, Code] = {
     ),
     "CG421": Code("A statement about nothing", "No nodes satisfy the condition.", "h[i] ⟂ x[j] | parents  where j < 0"),
     "CG422": Code("The independence follows anyway", "The rest of the spec implies the statement; it may stay, or go."),
+    "CG423": Code(
+        "Joined by a line",
+        "Adjacent nodes are never independent. A statement takes away edges from parents, but no lines: each of these was asked for.",
+        "lines: chain, h[i] ⟂ h[j] | boundary  where j != i",
+        "lines: chain, h[i] ⟂ h[j] | boundary  where abs(j - i) > 1",
+    ),
     # --- CG5xx: the derivation
     "CG501": Code(
         "An impossible base measure",

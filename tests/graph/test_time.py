@@ -13,7 +13,7 @@ Edges = tuple[list[tuple[int, int, int]], list[tuple[int, int]], list[int]]
 
 
 def random_template(rng: random.Random) -> tuple[int, Edges]:
-    """Few enough edges that about half of the templates are chain graphs; several lags between the same nodes, arrows to the node itself."""
+    """Few enough edges that about half are chain graphs; several lags between the same nodes, arrows to the node itself."""
     n = rng.randrange(1, 7)
     nodes = range(n)
     arrows = [(rng.choice(nodes), rng.choice(nodes), rng.choice((0, 0, 1, 1, 2, 3))) for _ in range(rng.randrange(0, n + 3))]
