@@ -51,9 +51,9 @@ class Graph:
                 return part
         raise KeyError(name)
 
-    def factorisation(self) -> str:
+    def factorisation(self, latex: bool = False) -> str:
         """The joint distribution as a product: ``P(h, y | x) = prod_t P(h[t] | x[t], h[t-1]) · P(y[T] | h[T])``."""
-        return factorisation(self.parts, self.timed)
+        return factorisation(self.parts, self.timed, latex)
 
 
 def analyze(spec: Spec) -> Graph:

@@ -24,7 +24,7 @@ _HUB: State = (-1, 0, "tail")
 
 
 def horizon(sample: Sample, property: Property) -> tuple[int, int]:
-    """How many steps of the past and of the future can matter. Exact for every t and every length."""
+    """How many steps of the past and of the future are enough: verdicts then hold for every t and every length."""
     if not sample.lines:
         return sample.past_steps(), 0
     over_time = 1 in sample.lines

@@ -7,15 +7,15 @@ from itertools import product
 
 import pytest
 from small_graphs import separated_by_moralisation
-from small_specs import edge, findings, only, part, place, spec
+from small_specs import edge, findings, part, place, spec
 from test_verdict import unrolled as arrows_unrolled
 
-from cgc.graph import ChainGraph, sample
-from cgc.graph.analysis import Graph, analyze, query
+from cgc.graph import ChainGraph
+from cgc.graph.analysis import analyze, query
 from cgc.graph.lines import part_lines
 from cgc.graph.parts import Part
 from cgc.graph.predicate import evaluate
-from cgc.graph.template import template, with_gates
+from cgc.graph.template import with_gates
 from cgc.source.diagnostics import SpecError
 from cgc.spec.model import Lines, Spec
 
@@ -102,7 +102,9 @@ def test_queries_on_random_specs_against_a_long_unrolled_graph(timed: bool, prop
         everything = with_gates(graph.parts)
         long, number = unrolled(everything, steps)
         for _ in range(8):
-            terms = [(p, rng.choice((0, 0, -1)) if timed else 0) for p in rng.sample(everything, rng.randrange(2, min(4, len(everything)) + 1))]
+            terms = [
+                (p, rng.choice((0, 0, -1)) if timed else 0) for p in rng.sample(everything, rng.randrange(2, min(4, len(everything)) + 1))
+            ]
             if rng.random() < 0.3:
                 terms[1] = (terms[0][0], -1 if timed else 0)
                 terms[0] = (terms[0][0], 0)
@@ -112,7 +114,11 @@ def test_queries_on_random_specs_against_a_long_unrolled_graph(timed: bool, prop
             a, b, *others = terms
             if any((p.name, lag) in ((a[0].name, a[1]), (b[0].name, b[1])) for p, lag in others):
                 continue
-            condition = rng.choice(("i != j", "i > j", "i + j > 1", "i + j < 3")) if a[0] is not b[0] or a[1] != b[1] else rng.choice(("i > j", "i != j"))
+            condition = (
+                rng.choice(("i != j", "i > j", "i + j > 1", "i + j < 3"))
+                if a[0] is not b[0] or a[1] != b[1]
+                else rng.choice(("i > j", "i != j"))
+            )
             boundary = rng.random() < 0.3
             given = "| boundary" if boundary else f"| {', '.join(written[2:])}" if others else ""
             found = query(graph, f"{written[0]} ⟂ {written[1]} {given} where {condition}", property)  # type: ignore[arg-type]
@@ -136,3 +142,27 @@ def test_queries_on_random_specs_against_a_long_unrolled_graph(timed: bool, prop
             assert found.holds == expected, (graph.parts, str(found))
             seen[expected] += not found.vacuous
     assert min(seen.values()) > 50 and refused < 40, (seen, refused)
+
+
+def register(name: str, source: str, size: int) -> tuple[object, tuple[str, str]]:
+    """A value of ``source`` runs through the nodes of a part one by one, a step each; and the statements that say so."""
+    component = part(name, size, edge(source), edge(name, lag=1))
+    shift = f"{name}[i,t] ⟂ {name}[j,t-1] | parents where j != i - 1"
+    return component, (shift, f"{name}[i,t] ⟂ {source}[j,t] | parents where i > 0")
+
+
+@pytest.mark.parametrize("size", [3, 6])
+def test_the_future_and_the_past_are_unrolled_as_far_as_they_matter(size: int) -> None:
+    u, v = part("u", 1, independent=True), part("v", 1, independent=True)
+    h, shift = register("h", "u", size)
+    y = part("y", 1, edge("h"), edge("v"), lines=TIME)
+    late = analyze(spec(u, v, h, y, steps=9, independence=(*shift, f"y[i,t] ⟂ h[j,t] | boundary where j < {size - 1}")))  # type: ignore[arg-type]
+    # u[t] comes to y at t + size - 1, and the lines lead back to the y that is given
+    assert not query(late, "u[0,t] ⟂ v[0,t] | y[0,t]").holds
+    assert query(late, "u[0,t] ⟂ v[0,t]").holds and query(late, "u[0,t] ⟂ v[0,t] | u[0,t-1]").holds
+    # c[t] comes along the lines to y[t-size+1], whose input has by then come to the last node of h
+    y, c = part("y", 1, edge("u"), lines=TIME), part("c", 1, edge("y"))
+    early = analyze(spec(u, y, c, h, steps=9, independence=shift))  # type: ignore[arg-type]
+    last = f"h[{size - 1},t]"
+    assert not query(early, f"c[0,t] ⟂ {last}").holds and query(early, f"c[0,t] ⟂ {last} | y[0,t]").holds
+    assert query(early, f"c[0,t] ⟂ {last} | u[0,t-{size - 1}]").holds != query(early, f"c[0,t] ⟂ {last} | u[0,t-{size}]").holds
