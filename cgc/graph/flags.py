@@ -58,10 +58,11 @@ def _of(part: Part, parts: Sequence[Part], timed: bool) -> Iterator[Flag]:
 def _first(lines: Truths, arrows: Truths, adjacent: Truths) -> tuple[int, int, int] | None:
     """Node numbers of the first a → b — c with ``arrows[b, a]``, ``lines[b, c]`` and not ``adjacent[c, a]``."""
     for b in np.flatnonzero(arrows.any(1)):
-        missing = arrows[b][:, None] & lines[b] & ~adjacent.T
-        if missing.any():
-            a, c = np.argwhere(missing)[0]
-            return int(a), int(b), int(c)
+        tails, neighbours = np.flatnonzero(arrows[b]), np.flatnonzero(lines[b])
+        missing = np.argwhere(~adjacent[np.ix_(neighbours, tails)])
+        if len(missing):
+            c, a = missing[0]
+            return int(tails[a]), int(b), int(neighbours[c])
     return None
 
 

@@ -87,6 +87,8 @@ class _Writer:
         # one energy per label, and not per node
         self.energies = (*self.nodes, *(["k"] if isinstance(self.law, Indicators) else []))
         by_name = {other.name: other for other in parts}
+        # the same with its dropout nodes as parents
+        self.gated = by_name[part.name]
         self.edges = [(edge, by_name[edge.source]) for edge in part.edges if edge.structure.kind != "absent"]
         self.gates = {edge.edge.name: by_name[f"{part.name}.{edge.edge.name}.gate"] for edge, _ in self.edges if edge.edge.gate}
 
@@ -119,14 +121,14 @@ class _Writer:
         return variable(self.part.name, *indices, *(self._time(0) if time is None else time))
 
     def _factor(self) -> Formula:
-        both = (factor(self.part, self.parts, self.timed, latex) for latex in (False, True))
+        both = (factor(self.gated, self.parts, self.timed, latex) for latex in (False, True))
         left = Formula(*both) + plain(" = ")
         energy = symbol("e", self.part.name, *self.nodes, *self._time(0))
         lines = self.part.lines
         if lines is None:
             inside = self._node(*self.nodes) + plain(" | ", r" \mid ") + energy
             return left + over("prod", self.nodes) + plain("p(") + inside + plain(")")
-        given = Formula(*(", ".join(conditions(self.part, self.parts, self.timed, latex)) for latex in (False, True)))
+        given = Formula(*(", ".join(conditions(self.gated, self.parts, self.timed, latex)) for latex in (False, True)))
         normaliser = plain("1/Z(", r"\frac{1}{Z(") + given + plain(") ", ")} ")
         along = [*self.nodes, *(["t"] if lines.lag else [])]
         nodes = over("prod", along) + plain("phi(", r"\varphi(") + self._node(*self.nodes) + plain("; ") + energy + plain(") ")
@@ -165,10 +167,10 @@ class _Writer:
             ends = (0, self.part.extents[axis] - 1)
             places = [self._node(*(str(end) if k == axis else letter for k, letter in enumerate(self.nodes))) for end in ends]
         start, end = (
-            plain(f" phi_{word}(", rf" \varphi_{{\mathrm{{{word}}}}}(") + place + plain(")")
+            plain(f"phi_{word}(", rf"\varphi_{{\mathrm{{{word}}}}}(") + place + plain(")")
             for word, place in zip(("start", "end"), places, strict=True)
         )
-        return plain(" ") + over("prod", rest) + start + end if rest else start + end
+        return plain(" ") + over("prod", rest) + start + plain(" ") + end
 
     def _potentials(self) -> Iterator[Formula]:
         """phi and psi as functions of the states of nodes."""
@@ -194,7 +196,7 @@ class _Writer:
             yield psi + exp + symbol("V", "", *own, "x", "x'") + plain(")")
         else:
             measure = isinstance(self.law, FiniteExponential) and self.law.base_measure != 1
-            yield phi + plain("h(x) " * measure, r"h(x) \, " * measure) + exp + plain("e ", r"e \, ") + state + plain(")")
+            yield phi + plain("m(x) " * measure, r"m(x) \, " * measure) + exp + plain("e ", r"e \, ") + state + plain(")")
             yield psi + exp + symbol("v", "", *own) + plain(" ", r" \, ") + state + plain(" ", r" \, ") + other + plain(")")
         yield from ends
 
@@ -243,7 +245,8 @@ class _Writer:
     def _weight(self, edge: Edge, single: bool, indices: Sequence[str]) -> Formula:
         fixed = 1.0 if edge.kind == "identity" and edge.weight is None else edge.weight
         if fixed is not None:
-            return plain("" if fixed == 1 else f"{fixed:g} ", "" if fixed == 1 else rf"{fixed:g} \, ")
+            shown = f"({fixed:g})" if fixed < 0 else f"{fixed:g}"
+            return plain("") if fixed == 1 else plain(f"{shown} ", rf"{shown} \, ")
         return symbol("w" if single else "W", edge.name, *indices) + plain(" ", r" \, ")
 
     def moral(self) -> str:

@@ -125,7 +125,7 @@ def lines_text(lines: PartLines) -> str:
         case _ if lines.lag:
             where = "a chain along time: each node with its copy at the next step"
         case kind:
-            where = f"{kind}, where {predicate_text(lines.joined)}"
+            where = f"{kind}: each pair with {predicate_text(lines.joined)} once"
     inference = "exact" if written.inference == "exact" else f"mean field, {written.steps} steps, damping {written.damping:g}"
     return where + ", with potentials at its ends" * written.ends + f"; inference {inference}"
 
