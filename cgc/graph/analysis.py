@@ -17,7 +17,7 @@ from cgc.graph.parts import Structure as Structure
 from cgc.graph.predicate import Index
 from cgc.graph.report import StatementVerdict as StatementVerdict
 from cgc.graph.report import failure
-from cgc.graph.sample import MAX_NODES, TooManyNodes
+from cgc.graph.sample import TooManyNodes
 from cgc.graph.separation import Property
 from cgc.graph.statement import Statement, parse
 from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, names_one_twice, without
@@ -216,7 +216,7 @@ def _failed(statement: Statement, error: Exception) -> Diagnostic:
         case TooManyPairs():
             return Diagnostic("CG402", f"this statement is about more than {MAX_PAIRS:,} pairs of nodes".replace(",", " "), statement.span)
         case _:
-            message = f"the graph is too large to decide this: a sample of one time step has more than {MAX_NODES} nodes"
+            message = f"the graph is too large to decide this: {error}"
             return Diagnostic("CG402", message, statement.span, help="given `parents`, most statements need no search")
 
 

@@ -1,20 +1,20 @@
 """How many time steps around a statement can matter to it where components have lines.
 
-Given nodes have times of the statement, or within the longest lag (or line) of it: beyond, before and after, nothing is given. What a
-walk can do out there is a relation between the states (node, how the walk came to it) of the nearest steps, as many as the longest lag
-has: from which state it can come to which without leaving. For one more step out there the relation follows from the relation before
-by a fixed monotone map, so once a step changes nothing, none will. Inputs that are linked over all times are one further state.
+What is given has times of the statement, or lies within the longest lag or line of it: beyond, before and after, nothing is given. What
+a walk can do out there is a relation between the states (node, how the walk came to it) of the nearest steps, as many as the longest lag
+has: from which of them it can come to which. With one more step out there the relation follows from the one before by a fixed monotone
+map, so once a step changes nothing, none will. As it never shrinks, it is enough to look each time the steps have doubled. Inputs that
+are linked over all times are one further state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 
 import networkx as nx
 import numpy as np
 
-from cgc.graph.sample import Sample
+from cgc.graph.sample import MAX_EDGES, Sample, TooManyNodes
 from cgc.graph.separation import Property
 
 State = tuple[int, int, str]
@@ -24,7 +24,7 @@ _HUB: State = (-1, 0, "tail")
 
 
 def horizon(sample: Sample, property: Property) -> tuple[int, int]:
-    """How many steps of the past and of the future are enough: verdicts then hold for every t and every length."""
+    """How many steps of the past and of the future are enough: verdicts then hold for every t and every length. Raises TooManyNodes."""
     if not sample.lines:
         return sample.past_steps(), 0
     over_time = 1 in sample.lines
@@ -36,13 +36,15 @@ def horizon(sample: Sample, property: Property) -> tuple[int, int]:
 def _steps(sample: Sample, property: Property, nearest: int, past: bool) -> int:
     if not nearest:
         return 0
-    before: dict[State, int] = {}
-    for steps in count(nearest):
-        relation = _relation(list(_moves(sample, property, steps, past)), nearest)
+    edges = sum(int(np.count_nonzero(truths)) for truths in (*sample.arrows.values(), *sample.lines.values()))
+    steps, before = nearest, _relation(list(_moves(sample, property, nearest, past)), nearest)
+    while True:
+        if 2 * steps * edges > MAX_EDGES:
+            raise TooManyNodes(f"the steps that matter have more than {MAX_EDGES} edges")
+        relation = _relation(list(_moves(sample, property, 2 * steps, past)), nearest)
         if relation == before:
-            return steps - 1
-        before = relation
-    raise AssertionError
+            return steps
+        steps, before = 2 * steps, relation
 
 
 def _relation(moves: list[tuple[State, State]], nearest: int) -> dict[State, int]:

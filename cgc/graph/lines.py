@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
+import numpy as np
+
 from cgc.graph.binding import Instance, named_pairs
-from cgc.graph.parts import PartLines, child_axes, parent_axes
-from cgc.graph.predicate import Constant, Expression, Index, Predicate, arithmetic, compare, conjunction, disjunction, function
+from cgc.graph.parts import Axes, PartLines, child_axes, parent_axes
+from cgc.graph.predicate import Constant, Expression, Index, Predicate, arithmetic, compare, conjunction, disjunction, evaluate, function
 from cgc.graph.sample import Node
 from cgc.graph.structure import first_pair
 from cgc.spec.model import Lines
@@ -42,12 +44,21 @@ def first_line(instance: Instance) -> tuple[str, str] | None:
         if lines is None or left.part.name != right.part.name or abs(left.time - right.time) != lines.lag:
             continue
         axes = child_axes(left.part.extents), parent_axes(left.part.extents)
-        found = first_pair(conjunction(lines.joined, named_pairs(instance, left, right)), *axes)
+        named = named_pairs(instance, left, right)
+        found = _first_listed(lines, named, axes) if lines.written.pairs else first_pair(conjunction(lines.joined, named), *axes)
         if found is not None:
             ends = (found[: len(axes[0])], left.time), (found[len(axes[0]) :], right.time)
             a, b = (str(Node(left.part.name, indices, time if left.timed else None)) for indices, time in ends)
             return a, b
     return None
+
+
+def _first_listed(lines: PartLines, named: Predicate, axes: tuple[Axes, Axes]) -> tuple[int, ...] | None:
+    """The first listed pair that is named, in either direction."""
+    pairs = np.array([(*one, *other) for a, b in lines.written.pairs for one, other in ((a, b), (b, a))])
+    letters = [letter for side in axes for letter, _ in side]
+    truths = np.broadcast_to(evaluate(named, dict(zip(letters, pairs.T, strict=True))), len(pairs))
+    return tuple(int(k) for k in pairs[np.argmax(truths)]) if truths.any() else None
 
 
 def _at(ends: Sequence[tuple[Index, Index]], a: tuple[int, ...], b: tuple[int, ...]) -> Predicate:

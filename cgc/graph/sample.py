@@ -31,8 +31,8 @@ from cgc.graph.predicate import Predicate, Truths
 from cgc.graph.statement import time_text
 
 MAX_NODES = 2000
-MAX_EDGES = 100_000
-"""Where there are time and lines within components."""
+MAX_EDGES = 500_000
+"""Of all time steps together, where there are lines within components."""
 _WHOLE = 100
 """A graph with lines of up to so many nodes per time step is kept whole."""
 _FEW = {1: 10, 2: 5}
@@ -71,7 +71,10 @@ def index_values(extents: tuple[int, ...], constants: Iterable[int]) -> tuple[tu
 
 
 class TooManyNodes(Exception):
-    """The sample of one time step has more than ``MAX_NODES`` nodes or, with lines and time, more than ``MAX_EDGES`` edges."""
+    """The sample is too large: of one time step it has more than ``MAX_NODES`` nodes, or with lines more than ``MAX_EDGES`` edges."""
+
+    def __init__(self, what: str = f"a sample of one time step has more than {MAX_NODES} nodes") -> None:
+        super().__init__(what)
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,14 @@ def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int]
                 continue
             lag = 0 if by_name[edge.source].constant else edge.lag
             join(arrows, lag, edge.structure.joined, part, by_name[edge.source])
-        if part.lines is not None:
+        if part.lines is not None and part.lines.written.kind != "list":
             join(lines, part.lines.lag, part.lines.joined, part, part)
-    if lines and timed and sum(int(np.count_nonzero(truths)) for truths in (*arrows.values(), *lines.values())) > MAX_EDGES:
-        raise TooManyNodes
+        elif part.lines is not None:
+            # thousands of pairs make a long condition
+            place = {index: start[part.name] + k for k, index in enumerate(chosen[part.name])}
+            block = lines.setdefault(0, np.zeros((len(nodes), len(nodes)), bool))
+            for a, b in part.lines.written.pairs:
+                block[place[a], place[b]] = block[place[b], place[a]] = True
     of = [by_name[node.part] for node in nodes]
     linked = np.array([part.role == "input" and not part.independent for part in of])
     return Sample(nodes, arrows, np.array([part.constant for part in of]), linked, timed, lines)
