@@ -150,7 +150,7 @@ def register(name: str, source: str, size: int) -> tuple[object, tuple[str, str]
     return component, (shift, f"{name}[i,t] ⟂ {source}[j,t] | parents where i > 0")
 
 
-@pytest.mark.parametrize("size", [3, 6])
+@pytest.mark.parametrize("size", [3, 8])
 def test_the_future_and_the_past_are_unrolled_as_far_as_they_matter(size: int) -> None:
     u, v = part("u", 1, independent=True), part("v", 1, independent=True)
     h, shift = register("h", "u", size)
