@@ -23,26 +23,42 @@ Overrides = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Model:
-    """A spec with everything that is known of it. ``diagnostics`` are warnings and notes; a mistake leaves no Model."""
+class Reading:
+    """A spec with its graph and its derivations. ``diagnostics`` are warnings and notes; a mistake leaves no Reading."""
 
     spec: Spec
     graph: Graph
     derivations: Derivations
-    program: Program
     diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True)
+class Model(Reading):
+    """A spec with everything that is known of it: a Reading that can be compiled."""
+
+    program: Program
 
     def bundle(self) -> Bundle:
         """The package that ``cgc compile`` writes."""
         return bundle(self.spec, self.program, self.graph.factorisation())
 
 
-def inspect(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Model:
-    """Everything that follows from the spec at ``path``. Raises SpecError with all findings."""
+def read(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Reading:
+    """What follows from the spec at ``path`` whether or not it can be compiled. Raises SpecError with all findings."""
     spec = load(str(path), params or {}, overrides)
     graph, derivations, _ = _together(spec, lambda: analyze(spec), lambda: derive_spec(spec), lambda: _fitting_data(spec))
-    program = lower(spec, graph, derivations)
-    return Model(spec, graph, derivations, program, (*graph.diagnostics, *derivations.diagnostics))
+    return Reading(spec, graph, derivations, (*graph.diagnostics, *derivations.diagnostics))
+
+
+def model(reading: Reading) -> Model:
+    """The same with its program. Raises SpecError for what this version cannot compile."""
+    spec, graph, derivations = reading.spec, reading.graph, reading.derivations
+    return Model(spec, graph, derivations, reading.diagnostics, lower(spec, graph, derivations))
+
+
+def inspect(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Model:
+    """Everything that follows from the spec at ``path``. Raises SpecError with all findings."""
+    return model(read(path, params, overrides))
 
 
 def check(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> tuple[Diagnostic, ...]:

@@ -16,18 +16,18 @@ STAGES = ("spec", "graph", "derivation", "program")
 @set_option
 def command(spec: str, stage: str, params: tuple[tuple[str, str], ...], overrides: tuple[tuple[str, str], ...]) -> None:
     """What one stage of the compiler hands to the next, as stable text."""
-    from cgc.compiler import inspect
+    from cgc.compiler import model, read
     from cgc.derive.dump import dump as dump_derivations
     from cgc.graph.dump import dump as dump_graph
     from cgc.program.dump import dump as dump_program
 
-    model = inspect(spec, dict(params), overrides)
+    known = read(spec, dict(params), overrides)
     match stage:
         case "spec":
-            click.echo(model.spec.resolved, nl=False)
+            click.echo(known.spec.resolved, nl=False)
         case "graph":
-            click.echo(dump_graph(model.graph), nl=False)
+            click.echo(dump_graph(known.graph), nl=False)
         case "derivation":
-            click.echo(dump_derivations(model.derivations), nl=False)
+            click.echo(dump_derivations(known.derivations), nl=False)
         case "program":
-            click.echo(dump_program(model.program), nl=False)
+            click.echo(dump_program(model(known).program), nl=False)

@@ -1,6 +1,7 @@
-"""Chain graphs, and a spec as one. ``ChainGraph`` can be used on its own; ``analysis.analyze`` is what the compiler calls."""
+"""Chain graphs, and a spec as one. ``ChainGraph`` and ``Template`` stand on their own; ``analysis.analyze`` is what the compiler calls."""
 
 from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
 from cgc.graph.separation import Verdict
+from cgc.graph.time import Template
 
-__all__ = ["ChainGraph", "NotAChainGraph", "Verdict"]
+__all__ = ["ChainGraph", "NotAChainGraph", "Template", "Verdict"]

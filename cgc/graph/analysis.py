@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 
 from cgc.graph.binding import Instance, Names, bind
 from cgc.graph.factorisation import factorisation
+from cgc.graph.flags import Flag, flags
+from cgc.graph.lines import first_line
 from cgc.graph.parts import Part as Part
 from cgc.graph.parts import PartEdge as PartEdge
 from cgc.graph.parts import Structure as Structure
 from cgc.graph.predicate import Index
 from cgc.graph.report import StatementVerdict as StatementVerdict
 from cgc.graph.report import failure
-from cgc.graph.sample import MAX_NODES, TooManyNodes
+from cgc.graph.sample import TooManyNodes
 from cgc.graph.separation import Property
 from cgc.graph.sharing import read_sharing, share
 from cgc.graph.statement import Statement, parse
@@ -33,7 +35,7 @@ class Graph:
 
     ``parts`` are the chain components of the template in a topological order of the edges without lag (ties in the order of the spec).
     ``groups`` are the parts that depend on each other over time, by any lag: names, in topological order; a part on its own is a group.
-    ``diagnostics`` are warnings and notes.
+    ``diagnostics`` are warnings and notes. ``flags`` are those of the template, None if it is too large to say.
     """
 
     parts: tuple[Part, ...]
@@ -41,6 +43,7 @@ class Graph:
     statements: tuple[StatementVerdict, ...]
     diagnostics: tuple[Diagnostic, ...]
     timed: bool
+    flags: tuple[Flag, ...] | None = ()
 
     def part(self, name: str) -> Part:
         """The part called ``name``. Raises KeyError."""
@@ -49,9 +52,9 @@ class Graph:
                 return part
         raise KeyError(name)
 
-    def factorisation(self) -> str:
+    def factorisation(self, latex: bool = False) -> str:
         """The joint distribution as a product: ``P(h, y | x) = prod_t P(h[t] | x[t], h[t-1]) · P(y[T] | h[T])``."""
-        return factorisation(self.parts, self.timed)
+        return factorisation(self.parts, self.timed, latex)
 
 
 def analyze(spec: Spec) -> Graph:
@@ -84,6 +87,9 @@ def analyze(spec: Spec) -> Graph:
     left = {part.name: part for part in parts}
     for statement, instances in bound:
         try:
+            if joined := list(_joined_by_lines(statement, instances)):
+                findings += joined
+                continue
             changed, removed = without(left, instances)
             left |= changed
             applied.append(_Applied(statement, instances, removed, first_named(instances[0])))
@@ -94,6 +100,7 @@ def analyze(spec: Spec) -> Graph:
         raise SpecError(*findings)
     parts = tuple(share(left, shared, names, timed).values())
     everything = with_gates(parts)
+    found = _flags(parts, timed)
     verdicts = []
     for one in applied:
         try:
@@ -101,11 +108,11 @@ def analyze(spec: Spec) -> Graph:
         except (TooManyNodes, Overlap, ZeroDivisionError) as error:
             findings.append(_failed(one.statement, error))
             continue
-        verdicts.append(verdict)
+        verdicts.append(replace(verdict, reading=reading(found, "lwf")))
         findings += [failure(verdict, questions, everything)] if questions else _remarks(verdict)
     if any(finding.severity == "error" for finding in findings):
         raise SpecError(*findings)
-    return Graph(parts, _groups(parts), tuple(verdicts), tuple(findings), timed)
+    return Graph(parts, _groups(parts), tuple(verdicts), tuple(findings), timed, found)
 
 
 def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdict:
@@ -116,7 +123,8 @@ def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdi
     try:
         if findings := list(_on_both_sides(statement, instances)):
             raise SpecError(*findings)
-        return _judge(_Applied(statement, instances, None, first_named(instances[0])), parts, graph.timed, property)[0]
+        verdict = _judge(_Applied(statement, instances, None, first_named(instances[0])), parts, graph.timed, property)[0]
+        return replace(verdict, reading=reading(graph.flags, property))
     except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
         raise SpecError(_failed(statement, error)) from error
 
@@ -170,6 +178,30 @@ def _on_both_sides(statement: Statement, instances: Sequence[Instance]) -> Itera
             return
 
 
+def _joined_by_lines(statement: Statement, instances: Sequence[Instance]) -> Iterator[Diagnostic]:
+    """Adjacent nodes are never separated, and lines are not taken away: each of them was asked for."""
+    for instance in instances:
+        pair = first_line(instance)
+        if pair is not None:
+            message = f"a line joins nodes on the two sides of this statement{_in(instance.layers)}"
+            why = f"{pair[0]} — {pair[1]}: a statement takes away edges from parents, but lines are declared one by one"
+            help = "leave these nodes out of the statement, or declare fewer `lines`"
+            yield Diagnostic("CG423", message, statement.span, why=why, help=help)
+            return
+
+
+def _flags(parts: Sequence[Part], timed: bool) -> tuple[Flag, ...] | None:
+    try:
+        return flags(parts, timed)
+    except TooManyNodes:
+        return None
+
+
+def reading(found: tuple[Flag, ...] | None, property: Property) -> str:
+    """The Markov property in use; without flags there is no difference."""
+    return "LWF = AMP here" if found == () else property.upper()
+
+
 def _in(layers: Sequence[str]) -> str:
     return f" in {' with '.join(f'`{layer}`' for layer in layers)}" if layers else ""
 
@@ -187,7 +219,7 @@ def _failed(statement: Statement, error: Exception) -> Diagnostic:
         case TooManyPairs():
             return Diagnostic("CG402", f"this statement is about more than {MAX_PAIRS:,} pairs of nodes".replace(",", " "), statement.span)
         case _:
-            message = f"the graph is too large to decide this: a sample of one time step has more than {MAX_NODES} nodes"
+            message = f"the graph is too large to decide this: {error}"
             return Diagnostic("CG402", message, statement.span, help="given `parents`, most statements need no search")
 
 

@@ -8,12 +8,16 @@ from cgc.graph.parts import Part, PartEdge
 
 
 def dump(graph: Graph) -> str:
-    """Factorisation, parts and edges, recurrent groups, statements."""
+    """Factorisation, parts with edges and lines, recurrent groups, flags, statements."""
     lines = [graph.factorisation()]
     for part in graph.parts:
         lines.append(_part(part))
         lines += [_edge(edge) for edge in part.edges]
+        if part.lines is not None:
+            when = " over time" if part.lines.lag else ""
+            lines.append(f"  lines{when}: {part.lines.written.kind} where {predicate.text(part.lines.joined)}")
     lines += [f"group {', '.join(group)}" for group in graph.groups if len(group) > 1 or _recurrent(graph.part(group[0]))]
+    lines += [f"flag {flag}" for flag in graph.flags or ()]
     lines += [f"statement {verdict}" for verdict in graph.statements]
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""What the analysis of a spec yields: parts (one per chain component and layer), their edges, and the structure of each edge.
+"""What the analysis of a spec yields: parts (one per component and layer), their edges, and the structure of each edge.
 
 Masks speak of the child's and the parent's indices by fixed names, ``child_axes`` and ``parent_axes``.
 """
@@ -12,7 +12,7 @@ from typing import Literal
 from cgc.graph.geometry import Axes, Geometry
 from cgc.graph.predicate import Expression, Index, Predicate, Truth, compare, conjunction
 from cgc.graph.recognise import Classes, Kind
-from cgc.spec.model import Edge
+from cgc.spec.model import Edge, Lines
 
 
 def child_axes(extents: tuple[int, ...]) -> Axes:
@@ -83,8 +83,23 @@ class PartEdge:
 
 
 @dataclass(frozen=True)
+class PartLines:
+    """The lines among the nodes of a part: node i at time t and node j at time t + ``lag`` (0 or 1), where ``joined``.
+
+    ``joined`` is the same with i and j exchanged. ``written`` is what the spec says.
+    """
+
+    written: Lines
+    lag: int
+    joined: Predicate
+
+
+@dataclass(frozen=True)
 class Part:
-    """One chain component of the template: a component of the spec, or one layer of a stack.
+    """A component of the spec, or one layer of a stack.
+
+    Its chain components are the parts of it that its ``lines`` connect, over all times where they run along time; without lines they
+    are single nodes.
 
     ``layer`` is None without a stack. ``extents`` is the shape of its nodes. ``role`` ``gate`` is for dropout nodes, which occur in
     statements and in the factorisation only; a ``constant`` part is the same at all times. ``bias`` tells which nodes share one (None:
@@ -101,6 +116,7 @@ class Part:
     independent: bool = False
     constant: bool = False
     bias: Classes | None = None
+    lines: PartLines | None = None
 
     @property
     def size(self) -> int:

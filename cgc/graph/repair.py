@@ -127,7 +127,7 @@ def candidates(question: Question) -> Iterator[BoundTerm]:
         forms: list[tuple[Selector, ...]] = [(Slice(),) * len(part.extents)]
         forms += [s.selectors for s in shapes if s.part.extents == part.extents and any(isinstance(k, Index) for k in s.selectors)]
         moving = question.sample.timed and not part.constant
-        for time in range(question.earliest, question.last + 1) if moving else (0,):
+        for time in range(question.earliest, question.latest + 1) if moving else (0,):
             for form in dict.fromkeys(forms):
                 term = BoundTerm(part, name, form, time, moving)
                 if all({*case.x, *case.y}.isdisjoint(question.nodes(term, case.values)) for case in question.cases):

@@ -20,7 +20,7 @@ class StatementVerdict:
     """A statement, how many pairs it took out of edges, and the verdict for each choice of layers it is about.
 
     ``vacuous`` says that no nodes satisfy its condition; there are no ``instances`` then. ``linked`` are the inputs whose nodes, over all
-    times, are treated as linked.
+    times, are treated as linked. ``reading`` is the Markov property by which it was decided.
     """
 
     statement: Statement
@@ -28,6 +28,7 @@ class StatementVerdict:
     instances: tuple[InstanceVerdict, ...]
     linked: tuple[str, ...]
     vacuous: bool = False
+    reading: str = "LWF = AMP here"
 
     @property
     def holds(self) -> bool:
@@ -46,7 +47,7 @@ class StatementVerdict:
             return f"{removed}does not hold: {failed[0].walk} is open"
         if all(verdict.reason == "local Markov property" for verdict in self.instances):
             return f"{removed}holds by the local Markov property, whether or not inputs are linked"
-        return f"{removed}holds by separation (LWF = AMP here), {assumption(self.linked)}"
+        return f"{removed}holds by separation ({self.reading}), {assumption(self.linked)}"
 
 
 def assumption(linked: Sequence[str]) -> str:

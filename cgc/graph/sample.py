@@ -2,16 +2,23 @@
 
 **Index values.** Axes with few values keep them all. Of others, those are kept at which the predicates change: the first few, the last
 two, and the neighbourhood of every constant c that occurs, of 2c, and of sums, differences and products of two constants. What the
-sample leaves out can only hide walks: every open walk that is found in it is open in the whole graph as well.
+sample leaves out can only hide walks: the sample has all edges of the whole graph among its nodes, and whether a walk is open depends
+on its own nodes alone, so every open walk that is found in it is open in the whole graph as well.
+
+**Lines.** A walk may run along a chain or a grid from end to end, and a single node left out would cut it. So along the axes of such
+lines, and along all other axes as long, every value is kept; of a list of lines, every index that it names. Among dense lines nothing
+is cut. A graph with lines and few nodes is kept whole.
 
 **Time steps.** Walks that leave the times of a statement go up to a common ancestor and come down again. ``past_steps`` is the number
-of steps after which no pair of nodes gains a common ancestor from a further step; it is exact, so verdicts hold for every t.
+of steps after which no pair of nodes gains a common ancestor from a further step; it is exact, so verdicts hold for every t. Where
+there are lines within components, ``horizon.py`` says how many steps there must be.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -19,11 +26,15 @@ import numpy as np
 
 from cgc.graph import predicate
 from cgc.graph.chain_graph import ChainGraph
-from cgc.graph.parts import Part
-from cgc.graph.predicate import Truths
+from cgc.graph.parts import Part, child_axes, parent_axes
+from cgc.graph.predicate import Predicate, Truths
 from cgc.graph.statement import time_text
 
 MAX_NODES = 2000
+MAX_EDGES = 500_000
+"""Of all time steps together, where there are lines within components."""
+_WHOLE = 100
+"""A graph with lines of up to so many nodes per time step is kept whole."""
 _FEW = {1: 10, 2: 5}
 """Axes of up to so many values are kept whole, by the number of axes; beyond two axes, ``_FEWEST``."""
 _FEWEST = 4
@@ -60,7 +71,10 @@ def index_values(extents: tuple[int, ...], constants: Iterable[int]) -> tuple[tu
 
 
 class TooManyNodes(Exception):
-    """The sample of one time step has more than ``MAX_NODES`` nodes."""
+    """The sample is too large: of one time step it has more than ``MAX_NODES`` nodes, or with lines more than ``MAX_EDGES`` edges."""
+
+    def __init__(self, what: str = f"a sample of one time step has more than {MAX_NODES} nodes") -> None:
+        super().__init__(what)
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,8 @@ class Sample:
     """The nodes of one time step, part by part, and the arrows into them.
 
     ``arrows[lag][head, tail]`` says whether there is an arrow. ``constant`` marks nodes that are the same at all times (their arrows
-    have lag 0), ``linked`` those that lines join over all times.
+    have lag 0), ``linked`` those that lines join over all times. ``lines[lag][a, b]`` says whether a line joins a at any time t to b
+    at t + lag.
     """
 
     nodes: tuple[Node, ...]
@@ -76,9 +91,10 @@ class Sample:
     constant: Truths
     linked: Truths
     timed: bool
+    lines: Mapping[int, Truths] = field(default_factory=dict)
 
     def past_steps(self) -> int:
-        """How many time steps before those of a statement can matter to it.
+        """How many time steps before those of a statement can matter to it, if lines join inputs only.
 
         Two nodes of the last L steps (L is the largest lag) are connected through the past iff they have a common ancestor in it, or
         both have a linked or the same constant one. One more step of past changes these relations by a fixed monotone map, so once a
@@ -118,7 +134,14 @@ class Sample:
             if time - lag >= first
         ]
         inputs = dict.fromkeys(at[time][k] for time in times for k in np.flatnonzero(self.linked)) if linked else {}
-        return ChainGraph((node for time in times for node in at[time]), arrows, combinations(inputs, 2))
+        lines = [
+            (at[time][a], at[time + lag][b])
+            for time in times
+            for lag, truths in sorted(self.lines.items())
+            for a, b in np.argwhere(truths)
+            if time + lag <= last
+        ]
+        return ChainGraph((node for time in times for node in at[time]), arrows, [*lines, *combinations(inputs, 2)])
 
     def _at(self, node: Node, time: int, constant: bool) -> Node:
         return node if constant or not self.timed else node._replace(time=time)
@@ -139,28 +162,62 @@ def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int]
     kept = [part for part in parts if part.name in relevant]
     edges = [edge for part in kept for edge in part.edges if edge.structure.kind != "absent"]
     changes = {*constants, *(c for edge in edges for c in predicate.constants(edge.structure.joined))}
-    chosen = {part.name: list(product(*index_values(part.extents, changes))) for part in kept}
+    chosen = _chosen(kept, changes)
     nodes = tuple(Node(name, index, None) for name, indices in chosen.items() for index in indices)
     longest = max((edge.lag for edge in edges), default=0)
     if len(nodes) * max(1, longest) > MAX_NODES:
         raise TooManyNodes
     start = dict(zip(chosen, np.cumsum([0, *(len(indices) for indices in chosen.values())]), strict=False))
     arrows: dict[int, Truths] = {}
+    lines: dict[int, Truths] = {}
+
+    def join(edges: dict[int, Truths], lag: int, joined: Predicate, child: Part, parent: Part) -> None:
+        block = edges.setdefault(lag, np.zeros((len(nodes), len(nodes)), bool))
+        rows, columns = (np.array(chosen[part.name]) for part in (child, parent))
+        indices = {name: rows[:, axis, None] for axis, (name, _) in enumerate(child_axes(child.extents))}
+        indices |= {name: columns[:, axis] for axis, (name, _) in enumerate(parent_axes(parent.extents))}
+        down, across = (slice(start[part.name], start[part.name] + len(chosen[part.name])) for part in (child, parent))
+        block[down, across] |= predicate.evaluate(joined, indices)
+
     for part in kept:
         for edge in part.edges:
             if edge.structure.kind == "absent":
                 continue
             lag = 0 if by_name[edge.source].constant else edge.lag
-            block = arrows.setdefault(lag, np.zeros((len(nodes), len(nodes)), bool))
-            children, parents = np.array(chosen[part.name]), np.array(chosen[edge.source])
-            indices = {name: children[:, axis, None] for axis, (name, _) in enumerate(edge.structure.child_index)}
-            indices |= {name: parents[:, axis] for axis, (name, _) in enumerate(edge.structure.parent_index)}
-            rows = slice(start[part.name], start[part.name] + len(children))
-            columns = slice(start[edge.source], start[edge.source] + len(parents))
-            block[rows, columns] |= predicate.evaluate(edge.structure.joined, indices)
+            join(arrows, lag, edge.structure.joined, part, by_name[edge.source])
+        if part.lines is not None and part.lines.written.kind != "list":
+            join(lines, part.lines.lag, part.lines.joined, part, part)
+        elif part.lines is not None:
+            # thousands of pairs make a long condition
+            place = {index: start[part.name] + k for k, index in enumerate(chosen[part.name])}
+            block = lines.setdefault(0, np.zeros((len(nodes), len(nodes)), bool))
+            for a, b in part.lines.written.pairs:
+                block[place[a], place[b]] = block[place[b], place[a]] = True
     of = [by_name[node.part] for node in nodes]
     linked = np.array([part.role == "input" and not part.independent for part in of])
-    return Sample(nodes, arrows, np.array([part.constant for part in of]), linked, timed)
+    return Sample(nodes, arrows, np.array([part.constant for part in of]), linked, timed, lines)
+
+
+def _chosen(parts: Sequence[Part], constants: Iterable[int]) -> dict[str, list[tuple[int, ...]]]:
+    """The indices that are kept of each part's nodes. Raises TooManyNodes."""
+    whole = any(part.lines for part in parts) and sum(part.size for part in parts) <= _WHOLE
+    along: dict[int, set[int]] = {}
+    for part in parts:
+        lines = part.lines.written if part.lines else None
+        for axis, extent in enumerate(part.extents):
+            if whole or (lines and lines.kind in ("chain", "grid") and axis in lines.axes):
+                if extent > MAX_NODES:
+                    raise TooManyNodes
+                along.setdefault(extent, set()).update(range(extent))
+            elif lines:
+                along.setdefault(extent, set()).update(end[axis] for pair in lines.pairs for end in pair)
+    values = {
+        part.name: [sorted({*kept, *along.get(n, ())}) for kept, n in zip(index_values(part.extents, constants), part.extents, strict=True)]
+        for part in parts
+    }
+    if sum(math.prod(len(axis) for axis in axes) for axes in values.values()) > MAX_NODES:
+        raise TooManyNodes
+    return {name: list(product(*axes)) for name, axes in values.items()}
 
 
 def _closure(arrows: Truths) -> Truths:

@@ -59,7 +59,7 @@ def first_named(instance: Instance) -> tuple[int, ...] | None:
     Raises TooManyPairs, ZeroDivisionError.
     """
     pairs = [
-        _first(named_pairs(instance, left, right), child_axes(left.part.extents), parent_axes(right.part.extents))
+        first_pair(named_pairs(instance, left, right), child_axes(left.part.extents), parent_axes(right.part.extents))
         for left, right in product(instance.left, instance.right)
     ]
     return next((pair for pair in pairs if pair is not None), None)
@@ -71,7 +71,7 @@ def names_one_twice(instance: Instance) -> bool:
         if left.part.name == right.part.name and left.time == right.time:
             axes = child_axes(left.part.extents)
             same = {j: Index(i) for (i, _), (j, _) in zip(axes, parent_axes(left.part.extents), strict=True)}
-            if _first(predicate.substitute(named_pairs(instance, left, right), same), axes, ()) is not None:
+            if first_pair(predicate.substitute(named_pairs(instance, left, right), same), axes, ()) is not None:
                 return True
     return False
 
@@ -157,7 +157,7 @@ def _survey(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, bool]
 
 
 @lru_cache(maxsize=256)
-def _first(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, ...] | None:
+def first_pair(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, ...] | None:
     """The indices, child's then parent's, of the first pair that satisfies the predicate."""
     found = take_apart(pairs, children, parents)
     if found.count == 0 or found.first is not None:

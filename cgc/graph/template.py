@@ -1,7 +1,6 @@
-"""The time template of a spec: its parts and their edges as written, with stacks expanded; shapes and acyclicity are checked here.
+"""The template of a spec: its parts, their edges and lines as written, with stacks expanded; shapes and acyclicity are checked here.
 
-The graph that is unrolled over time is a chain graph at every length iff the edges without lag form no cycle, since no lag is negative
-and lines join inputs only.
+Whether it unrolls to a chain graph at every length, ``time.py`` decides on the parts; lines between inputs change nothing about it.
 """
 
 from __future__ import annotations
@@ -10,12 +9,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import cast
 
-from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
+from cgc.graph.chain_graph import NotAChainGraph
 from cgc.graph.filters import KINDS, Misfit, filtered
+from cgc.graph.lines import part_lines
 from cgc.graph.parts import Part, PartEdge, Structure, child_axes, parent_axes
 from cgc.graph.predicate import Index, Truth
 from cgc.graph.recognise import Classes, Pattern, classes, recognise_average
+from cgc.graph.statement import time_text
+from cgc.graph.time import Template
 from cgc.source.diagnostics import Diagnostic, InternalCompilerError, Label, SpecError
 from cgc.spec.model import Component, Edge, Spec
 
@@ -59,8 +62,18 @@ def _layers(spec: Spec, component: Component) -> Iterator[Part]:
     for layer, name in enumerate(component.layer_names):
         edges = tuple(_edge(spec, component, edge, name, below) for edge in component.parents)
         number = layer if component.stacked else None
-        bias = _bias(component, edges)
-        yield Part(name, component.name, number, component.role, component.nodes, edges, component.at, component.independent, bias=bias)
+        yield Part(
+            name,
+            component.name,
+            number,
+            component.role,
+            component.nodes,
+            edges,
+            component.at,
+            component.independent,
+            bias=_bias(component, edges),
+            lines=part_lines(component.lines, component.nodes) if component.lines else None,
+        )
         below = name
 
 
@@ -147,28 +160,38 @@ def _shape(extents: tuple[int, ...]) -> str:
 
 def _order(parts: dict[str, Part], timed: bool) -> tuple[tuple[Part, ...], list[Diagnostic]]:
     """The parts in topological order; or a Diagnostic for each of some cycles without a common edge that together break all cycles."""
-    arrows = {(link.source, part.name): link.edge for part in parts.values() for link in part.edges if link.lag == 0}
+    arrows = {(link.source, part.name, link.lag): link.edge for part in parts.values() for link in part.edges}
+    along_time = [part.name for part in parts.values() if part.lines and part.lines.lag]
     cycles: list[Diagnostic] = []
     while True:
         try:
-            order = ChainGraph(parts, arrows).components
+            order = Template(parts, arrows, along_time=along_time).step.components
         except NotAChainGraph as found:
-            steps = list(pairwise(str(node) for node in found.cycle))
-            cycles.append(_cycle_error([(a, b, arrows[a, b]) for a, b in steps], timed))
-            for step in steps:
-                del arrows[step]
+            # a step that is no arrow is a line, which leads back in time
+            cycle = cast(tuple[tuple[str, int], ...], found.cycle)
+            steps = [(a, b, t - s, s, arrows.get((a, b, t - s))) for (a, s), (b, t) in pairwise(cycle)]
+            cycles.append(_cycle_error(steps, timed))
+            for a, b, later, _, _ in steps:
+                arrows.pop((a, b, later), None)
         else:
             return tuple(parts[name] for (name,) in order), cycles
 
 
-def _cycle_error(steps: list[tuple[str, str, Edge]], timed: bool) -> Diagnostic:
-    (parent, child, first), *others = steps
-    return Diagnostic(
-        "CG400",
-        "the parents form a cycle: " + " → ".join((*(a for a, _, _ in steps), parent)),
-        first.span,
-        f"`{parent}` → `{child}`",
-        tuple(Label(edge.span, f"`{a}` → `{b}`") for a, b, edge in others),
-        why="a chain graph has no cycle of arrows within a time step",
-        help="remove one of these parents, or give it a lag" if timed else "remove one of these parents",
-    )
+def _cycle_error(steps: list[tuple[str, str, int, int, Edge | None]], timed: bool) -> Diagnostic:
+    """``steps`` are tail, head, how many time steps later, the tail's time, and the edge, which is None for a line."""
+    over_time = any(later for _, _, later, _, _ in steps)
+
+    def at(name: str, time: int) -> str:
+        return f"{name}[{time_text(time)}]" if over_time else name
+
+    (first, *others) = [
+        Label(edge.span, f"`{at(a, time)}` → `{at(b, time + later)}`") for a, b, later, time, edge in steps if edge is not None
+    ]
+    drawn = "".join(f" {'→' if edge else '—'} {at(b, time + later)}" for _, b, later, time, edge in steps)
+    why = "a chain graph has no cycle of arrows within a time step"
+    help = "remove one of these parents" + ", or give it a lag" * timed
+    if over_time:
+        why = "lines along time make one chain component of all times, to which no directed path of any lag may return"
+        help = "remove one of these parents, or the lines"
+    message = f"the parents form a cycle: {at(steps[0][0], steps[0][3])}{drawn}"
+    return Diagnostic("CG400", message, first.span, first.text, tuple(others), why=why, help=help)

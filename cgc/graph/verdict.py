@@ -14,6 +14,7 @@ import numpy as np
 from cgc.graph import predicate
 from cgc.graph.binding import BoundTerm, Instance
 from cgc.graph.chain_graph import ChainGraph
+from cgc.graph.horizon import horizon
 from cgc.graph.parts import Part
 from cgc.graph.predicate import Constant, Expression, Index
 from cgc.graph.sample import Node, sample
@@ -62,8 +63,9 @@ class InstanceVerdict:
 class Question:
     """An instance of a statement on a sample of the graph, and cases to be decided there.
 
-    ``constants`` are index values that the sample must have. What is given may start at t + ``earliest``, the first time of a parent of
-    a node that the statement names; the graph starts at t + ``first``, early enough for verdicts to hold however much past there is.
+    ``constants`` are index values that the sample must have. What is given has times from t + ``earliest`` to t + ``latest``: those of
+    the nodes that the statement names, of their parents, and of their neighbours along time. The graph has the times t + ``first`` to
+    t + ``last``, enough for verdicts to hold however much past and future there is.
 
     Raises TooManyNodes; Overlap; ZeroDivisionError for a bound of a slice.
     """
@@ -80,9 +82,12 @@ class Question:
         for node in self.sample.nodes:
             self.nodes_of.setdefault(node.part, []).append(node)
         times = [term.time for term in instance.terms if term.timed] or [0]
-        self.last = max(times)
-        self.earliest = min(times) - max(self.sample.arrows, default=0)
-        self.first = self.earliest - self.sample.past_steps()
+        along_time = max(self.sample.lines, default=0)
+        past, future = horizon(self.sample, property)
+        self.latest = max(times) + along_time
+        self.earliest = min(times) - max(*self.sample.arrows, along_time, 0)
+        self.first = self.earliest - past
+        self.last = self.latest + future
         self.graph = self.sample.unrolled(self.first, self.last)
         self.present = set(self.graph.nodes)
         self.parts = [part for part in parts if part.name in self.nodes_of]
@@ -176,21 +181,31 @@ def decide(question: Question) -> InstanceVerdict:
 
 
 def locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
-    """Whether the statement is the local Markov property, provided that no edge joins what it names.
+    """Whether the statement is the local Markov property (LWF), provided that no edge joins what it names.
 
-    A set of nodes of one part at one time, which no line or arrow joins, is independent of its non-descendants given its parents.
+    A set of nodes of one part at one time, which no arrow joins, is independent of its non-descendants given its boundary: its parents
+    and its neighbours along lines (Frydenberg 1990). Descendants are reached by arrows forward and by lines.
     """
     if len(instance.left) > 1 or not instance.given or any(isinstance(item, BoundTerm) for item in instance.given):
         return False
     (left,) = instance.left
-    if left.part.role in ("input", "gate"):
+    if left.part.role in ("input", "gate") or (left.part.lines and "boundary" not in instance.given):
         return False
     return not any(_may_descend(right, left, parts) for right in instance.right)
 
 
 def _may_descend(term: BoundTerm, ancestor: BoundTerm, parts: Sequence[Part]) -> bool:
     """Whether nodes of ``term`` may be descendants of nodes of ``ancestor``; parts are in topological order."""
-    if term.part.constant or term.time < ancestor.time:
+    if term.part.constant:
+        return False
+    if along_time := [part.name for part in parts if part.lines and part.lines.lag]:
+        if term.part.name == ancestor.part.name and term.part.name in along_time:
+            # the same chain components over all times, to which no path returns
+            return False
+        reached = _below(ancestor.part.name, parts)
+        if any(name in reached and term.part.name in _below(name, parts) for name in along_time):
+            return True
+    if term.time < ancestor.time:
         return False
     if term.time > ancestor.time:
         return True
@@ -201,6 +216,16 @@ def _may_descend(term: BoundTerm, ancestor: BoundTerm, parts: Sequence[Part]) ->
         if any(edge.lag == 0 and edge.source in below for edge in part.edges):
             below.add(part.name)
     return last > first and term.part.name in below
+
+
+def _below(name: str, parts: Sequence[Part]) -> set[str]:
+    """The part and all that it leads to, by edges of any lag."""
+    below: set[str] = set()
+    further = {name}
+    while further:
+        below |= further
+        further = {part.name for part in parts if part.name not in below and any(edge.source in below for edge in part.edges)}
+    return below
 
 
 def _selects(selector: Selector, k: int, values: Values) -> bool:

@@ -42,6 +42,11 @@ def _layer(layer: Layer, head: str) -> list[str]:
 def _contribution(c: Contribution) -> str:
     p = c.product
     words = [f"{c.name} <- {c.source}{f' @ t-{c.lag}' if c.lag else ''}: {p.kind} {p.inputs} -> {p.outputs}"]
+    if p.geometry is not None:
+        words += [f"{p.geometry.groups} groups"] * (p.geometry.groups > 1)
+        words += [f"window {w.kernel} / {w.stride} dilation {w.dilation} before {w.before}" for w in p.geometry.windows]
+    if p.key is not None:
+        words.append(f"{p.classes} weights by {text(p.key)}")
     if p.mask is not None:
         words.append(f"where {text(p.mask)}")
     if p.fixed is not None:

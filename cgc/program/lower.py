@@ -63,6 +63,9 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
     roles = {part.name: spec.component(part.component) for part in graph.parts}
     for part in graph.parts:
         child = spec.component(part.component)
+        if child.lines is not None:
+            message = f"`{child.name}` has lines, which are analysed, but not compiled yet"
+            findings.append(Diagnostic("CG390", message, child.lines.span, help="`cgc inspect` prints what is known of it"))
         if part.edges and all(edge.structure.kind == "absent" for edge in part.edges):
             message = f"the independence statements leave `{child.name}` without parents"
             findings.append(Diagnostic("CG605", message, child.span, help="take less out of its edges, or remove the component"))

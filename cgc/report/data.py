@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cgc.compiler import Model, Reading
 from cgc.derive.derivation import Derivation, Numeric
 from cgc.program.ir import Layer
 from cgc.program.parameters import learned_size, parameters
+from cgc.report.factors import factors
 from cgc.source.render import as_data as diagnostics_data
 
-if TYPE_CHECKING:
-    from cgc.compiler import Model
+
+def as_data(known: Reading, component: str | None = None) -> dict[str, Any]:
+    """Mappings, lists, text and numbers only; what needs a program is left out where there is none."""
+    graph = known.graph
+    laws = {part.component: known.spec.component(part.component) for part in graph.parts if component in (None, part.component)}
+    data: dict[str, Any] = {
+        "name": known.spec.name,
+        "params": dict(known.spec.params),
+        "joint": graph.factorisation(),
+        "joint_latex": graph.factorisation(latex=True),
+        "factors": [found.data() for found in factors(known.spec, graph, component)],
+        "flags": None if graph.flags is None else [str(flag) for flag in graph.flags],
+        "statements": [str(statement) for statement in graph.statements],
+    }
+    if not isinstance(known, Model):
+        data["laws"] = {name: law_data(known.derivations.of(one)) for name, one in laws.items()}
+        return data | {"diagnostics": diagnostics_data(known.diagnostics)}
+    return data | _compiled(known, component)
 
 
-def as_data(model: Model, component: str | None = None) -> dict[str, Any]:
-    """Mappings, lists, text and numbers only."""
+def _compiled(model: Model, component: str | None) -> dict[str, Any]:
     layers = [layer for layer in model.program.layers() if component in (None, layer.component)]
     return {
-        "name": model.spec.name,
-        "params": dict(model.spec.params),
-        "joint": model.graph.factorisation(),
-        "statements": [str(statement) for statement in model.graph.statements],
         "learned_parameters": learned_size(model.program),
         "layers": [_layer(layer) for layer in layers],
         "laws": {name: law_data(law) for name, law in model.program.laws if any(layer.law == name for layer in layers)},

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from cgc.compiler import Model, Reading
 from cgc.derive.derivation import Derivation
 from cgc.families.forms import Indicators
+from cgc.graph.parts import Part, PartEdge, PartLines
 from cgc.graph.predicate import text as predicate_text
 from cgc.graph.stated import stated, stated_biases
 from cgc.program.ir import Contribution, Input, Layer, Product
 from cgc.program.parameters import Parameter, learned_size, parameters
-
-if TYPE_CHECKING:
-    from cgc.compiler import Model
+from cgc.report.factors import factors
 
 
-def report(model: Model, component: str | None = None, steps: bool = False, latex: bool = False) -> str:
-    """The whole report, or the part about one component. Raises KeyError for a component that does not exist."""
+def report(known: Reading, component: str | None = None, steps: bool = False, latex: bool = False) -> str:
+    """The whole report, or the part about one component: of a Model, or what is known of a Reading that cannot be compiled.
+
+    Raises KeyError for a component that does not exist.
+    """
+    model = known if isinstance(known, Model) else None
     blocks = []
     if component is None:
-        blocks.append(_head(model))
+        blocks.append(_head(known, model, latex))
     else:
-        model.spec.component(component)
+        known.spec.component(component)
+    blocks += [block] if (block := _factors(known, component, latex)) else []
+    shown: dict[str, str] = {}
+    if model is None:
+        blocks += [_part(known, part, steps, shown, latex) for part in known.graph.parts if component in (None, part.component)]
+        return "\n\n".join("\n".join(block) for block in blocks) + "\n"
     for item in model.program.inputs:
         if component in (None, item.name):
             blocks.append(_input(model, item))
-    shown: dict[str, str] = {}
     for layer in model.program.layers():
         if component in (None, layer.component):
             blocks.append(_layer(model, layer))
@@ -37,15 +44,19 @@ def report(model: Model, component: str | None = None, steps: bool = False, late
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
-def _head(model: Model) -> list[str]:
-    spec, graph = model.spec, model.graph
+def _head(known: Reading, model: Model | None, latex: bool) -> list[str]:
+    spec, graph = known.spec, known.graph
     lines = [spec.name + (f": {spec.doc}" if spec.doc else "")]
     if spec.params:
         lines.append(row("params", ", ".join(f"{name} = {value:g}" for name, value in spec.params)))
-    lines.append(row("joint", graph.factorisation()))
-    lines.append(row("graph", _kind(model)))
+    lines.append(row("joint", graph.factorisation(latex)))
+    lines.append(row("graph", _kind(known)))
+    if graph.flags is None:
+        lines.append(row("flags", "too many nodes to say"))
+    lines += [row("flags" if k == 0 else "", str(flag)) for k, flag in enumerate(graph.flags or ())]
     lines += [row("statement" if k == 0 else "", str(verdict)) for k, verdict in enumerate(graph.statements)]
-    lines.append(row("size", f"{learned_size(model.program):,} learned parameters".replace(",", " ")))
+    if model is not None:
+        lines.append(row("size", f"{learned_size(model.program):,} learned parameters".replace(",", " ")))
     for mode, inference in (("training", spec.train_inference), ("evaluation", spec.eval_inference)):
         words: str = inference.method
         if inference.method == "pcff":
@@ -57,11 +68,67 @@ def _head(model: Model) -> list[str]:
     return lines
 
 
-def _kind(model: Model) -> str:
-    # a component without lines is a set of one-node components: such a graph is a DAG
-    linked = [c.name for c in model.spec.components if c.role == "input" and not c.independent]
+def _kind(known: Reading) -> str:
+    # a component without lines is a set of one-node components: without any lines, such a graph is a DAG
+    lined = [f"`{c.name}`" for c in known.spec.components if c.lines]
+    linked = [c.name for c in known.spec.components if c.role == "input" and not c.independent]
     words = "no component has lines: every node is a chain component of its own, and LWF = AMP = d-separation"
+    if lined:
+        words = f"the lines of {', '.join(lined)} make chain components, every other node is one of its own; "
+        words += "without flags, so that LWF = AMP" if known.graph.flags == () else "the LWF property is used; with flags, AMP differs"
     return words + (f"; nodes of {', '.join(linked)} are given, and treated as linked" if linked else "")
+
+
+def _factors(known: Reading, component: str | None, latex: bool) -> list[str]:
+    """The factors of the joint distribution, those of like layers once."""
+    lines = []
+    for found in factors(known.spec, known.graph, component):
+        texts = [formula.latex if latex else formula.text for formula in found.formulas]
+        lines += [row(found.part if k == 0 else "", text) for k, text in enumerate(texts)]
+        lines += [row("", f"the moral graph {found.moral}")] if found.moral else []
+        if found.alike:
+            lines.append(row("", f"{', '.join(found.alike)}: as {found.part}, each with the layer below it"))
+    return ["factors", *lines] if lines else []
+
+
+def _part(known: Reading, part: Part, steps: bool, shown: dict[str, str], latex: bool) -> list[str]:
+    """A part of a spec that cannot be compiled: what the graph and the derivations say of it."""
+    component = known.spec.component(part.component)
+    law = known.derivations.of(component)
+    lines = [f"{part.name}  {'component' if part.role == 'hidden' else part.role}, {_shape(part.extents)}, family {component.family}"]
+    lines.append(row("density", law.density))
+    if part.role == "input":
+        return lines
+    lines += [row("parent" if k == 0 else "", _edge(edge)) for k, edge in enumerate(part.edges)]
+    if part.lines is not None:
+        lines.append(row("lines", lines_text(part.lines)))
+    lines += expectation_lines(law)
+    if part.lines is not None:
+        lines.append(row("", "of a node without lines; given its neighbours, their potentials add to its energy"))
+    if steps:
+        lines += _steps(law, shown.get(component.family), latex)
+        shown.setdefault(component.family, part.name)
+    return lines
+
+
+def _edge(edge: PartEdge) -> str:
+    when = f" at t-{edge.lag}" if edge.lag else ""
+    where = "" if edge.structure.predicate is None else f" where {predicate_text(edge.structure.predicate)}"
+    return f"{edge.source}{when}: {edge.structure.kind}{where}, {edge.structure.pairs} pairs"
+
+
+def lines_text(lines: PartLines) -> str:
+    """Where lines run, and how values are to be inferred."""
+    written = lines.written
+    match written.kind:
+        case "list":
+            where = f"{len(written.pairs)} listed pair{'s' * (len(written.pairs) != 1)}"
+        case _ if lines.lag:
+            where = "a chain along time: each node with its copy at the next step"
+        case kind:
+            where = f"{kind}: each pair with {predicate_text(lines.joined)} once"
+    inference = "exact" if written.inference == "exact" else f"mean field, {written.steps} steps, damping {written.damping:g}"
+    return where + ", with potentials at its ends" * written.ends + f"; inference {inference}"
 
 
 def row(name: str, value: str) -> str:

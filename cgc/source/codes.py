@@ -154,7 +154,8 @@ CODES: dict[str, Code] = {
     "CG332": Code("No parents", "A component that is no input depends on at least one other."),
     "CG333": Code(
         "There is no time here",
-        "Lags, `at: last` and `share: time` need `time: {steps: …}`.\nWhat is there at the last step only has no steps before.",
+        "Lags, `at: last`, `share: time` and lines along time need `time: {steps: …}`.\n"
+        "What is there at the last step only has no steps before.",
     ),
     "CG334": Code(
         "Its own parent",
@@ -185,12 +186,39 @@ CODES: dict[str, Code] = {
         "{kind: conv2d, kernel_size: [3, 3, 3]}",
         "{kind: conv2d, kernel_size: 3}",
     ),
+    "CG350": Code(
+        "Lines join finitely many states",
+        "A component with lines is normalised over all states of its nodes together, so these follow an exponential family with finitely\n"
+        "many states: `binary`, `categorical`, or `exponential_family` on a list of states.",
+        "{family: {kind: gaussian, std: 1}, lines: chain}",
+        "{family: {kind: binary, values: [-1, 1]}, lines: chain}",
+    ),
+    "CG351": Code(
+        "No such axis for lines",
+        "`along` counts the axes of `nodes` from 0, each once. A chain runs along one axis, or along `time`, a grid along two or more.\n"
+        "A chain without `along` runs along the only axis, or along time where there is one node per step.",
+        "{nodes: [8, 8], lines: chain}",
+        "{nodes: [8, 8], lines: {kind: chain, along: 1}}",
+    ),
+    "CG352": Code(
+        "Lines without ends",
+        "A line joins two different nodes that exist; node indices count from 0.",
+        "{nodes: 3, lines: {kind: list, pairs: [[0, 3]]}}",
+        "{nodes: 3, lines: {kind: list, pairs: [[0, 2]]}}",
+    ),
+    "CG353": Code(
+        "A line twice",
+        "A line has no direction: [1, 0] is the same as [0, 1], and each is listed once.",
+        "pairs: [[0, 1], [1, 0]]",
+        "pairs: [[0, 1]]",
+    ),
     "CG390": Code(
         "Not supported by this version",
         "These parts of the language are not compiled yet: the section `refine`; modules (`components` and `output` inside a\n"
-        "component), `blocks`, `lines`, `target`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
+        "component), `blocks`, `target`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
         "normalisations `layer`, `weight`, `group`; data `cifar10`, `npz`, `adding`, `tags`, and `augment`, `flip_prob`, `predict`,\n"
-        "`relabel`, `standardize`; `reuse`, `updates`; `uniform` priors.",
+        "`relabel`, `standardize`; `reuse`, `updates`; `uniform` priors.\n"
+        "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
     ),
     # --- CG4xx: the graph
     "CG400": Code(
@@ -259,6 +287,12 @@ CODES: dict[str, Code] = {
     ),
     "CG421": Code("A statement about nothing", "No nodes satisfy the condition.", "h[i] ⟂ x[j] | parents  where j < 0"),
     "CG422": Code("The independence follows anyway", "The rest of the spec implies the statement; it may stay, or go."),
+    "CG423": Code(
+        "Joined by a line",
+        "Adjacent nodes are never independent. A statement takes away edges from parents, but no lines: each of these was asked for.",
+        "lines: chain, h[i] ⟂ h[j] | boundary  where j != i",
+        "lines: chain, h[i] ⟂ h[j] | boundary  where abs(j - i) > 1",
+    ),
     # --- CG5xx: the derivation
     "CG501": Code(
         "An impossible base measure",

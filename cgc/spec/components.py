@@ -12,7 +12,8 @@ from cgc.source.text import Span
 from cgc.source.tree import Entry, Node
 from cgc.spec import surface
 from cgc.spec.families import read_family, unknown_family
-from cgc.spec.model import Component, DropoutGate, Edge, Family, Filter, Init, Normalisation
+from cgc.spec.lines import read_lines
+from cgc.spec.model import Component, DropoutGate, Edge, Family, Filter, Init, Lines, Normalisation
 from cgc.spec.names import bad_name
 from cgc.spec.validate import Reader, misspelt, suggestion, whole
 
@@ -45,6 +46,7 @@ class Draft:
     body: surface.ComponentBody | None
     family: Family | None
     edges: list[EdgeDraft] = field(default_factory=list)
+    lines: Lines | None = None
 
     @property
     def sound(self) -> bool:
@@ -153,6 +155,8 @@ def check_components(reader: Reader, drafts: Mapping[str, Draft], timed: bool, p
         _check_edges(reader, draft, drafts, timed)
         _check_stack(reader, draft)
         _check_normalisation(reader, draft)
+        if draft.body is not None and draft.body.lines is not None:
+            draft.lines = read_lines(reader, draft.name, draft.node, draft.body, draft.family, timed)
     bodies = [draft.body for draft in drafts.values()]
     if all(body is not None for body in bodies):
         for role, word in (("input", "an input"), ("output", "an output")):
@@ -317,6 +321,7 @@ def build_component(draft: Draft) -> Component:
         stack_input=draft.stack_input,
         normalize=Normalisation(body.normalize.kind, body.normalize.over) if body.normalize else None,
         independent=body.independent,
+        lines=draft.lines,
         nodes_span=draft.at("nodes"),
     )
 

@@ -77,6 +77,26 @@ class Normalisation:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Lines between the nodes of a component: where they run, and how its values are to be inferred.
+
+    ``chain`` and ``grid`` join neighbours along each of ``axes``, ``dense`` joins nodes that differ in ``axes`` alone, ``list`` joins
+    ``pairs`` (of node indices). With ``time``, a chain joins the copies of every node from each step to the next. ``ends``: a chain
+    has potentials at its ends. ``steps`` and ``damping`` are those of ``mean_field``.
+    """
+
+    kind: Literal["chain", "grid", "dense", "list"]
+    span: Span
+    axes: tuple[int, ...] = ()
+    time: bool = False
+    pairs: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
+    ends: bool = False
+    inference: Literal["exact", "mean_field"] = "exact"
+    steps: int = 10
+    damping: float = 0.5
+
+
+@dataclass(frozen=True)
 class Family:
     """A family as declared: ``name`` is what components say (for an inline family, the component's name).
 
@@ -119,6 +139,7 @@ class Component:
     stack_input: str | None = None
     normalize: Normalisation | None = None
     independent: bool = False
+    lines: Lines | None = None
     nodes_span: Span | None = None
 
     @property

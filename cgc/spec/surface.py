@@ -257,6 +257,77 @@ class BatchNormalisation(Surface):
     over: Literal["inputs", "energy"] = "inputs"
 
 
+def _or_time(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return () if value == "time" else handler(value)
+
+
+def _two(ends: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(ends) != 2:
+        raise mistake("CG305", f"a line has two ends, not {len(ends)}")
+    return ends
+
+
+_AXES = {"type": ["array", "integer", "string"], "items": {"type": "integer"}, "description": "`time`, or axes of `nodes`"}
+# no axes at all: along time
+Along = Annotated[tuple[Integer, ...], _some(8), OneOrMore(), WrapValidator(_or_time), WithJsonSchema(_AXES)]
+Pair = Annotated[tuple[Annotated[tuple[Integer, ...], OneOrMore()], ...], AfterValidator(_two)]
+
+
+class ExactInference(Surface):
+    """Sums over all states."""
+
+    kind: Literal["exact"]
+
+
+class MeanField(Surface):
+    """``steps`` parallel updates; each keeps a part ``damping`` of the old value."""
+
+    kind: Literal["mean_field"]
+    steps: Annotated[Integer, between(1, 10_000)] = 10
+    damping: Annotated[Real, between(0, below=1)] = 0.5
+
+
+LinesInference = Annotated[ExactInference | MeanField, Field(discriminator="kind"), Short("kind", ("exact", "mean_field"))]
+
+
+class ChainLines(Surface):
+    """Lines between neighbours along one axis of the nodes, or along time; ``ends`` adds a potential at either end."""
+
+    kind: Literal["chain"]
+    along: Along | None = None
+    ends: StrictBool = False
+    inference: LinesInference = ExactInference(kind="exact")
+
+
+class GridLines(Surface):
+    """Lines between neighbours along each of several axes: the last two, if nothing else is said."""
+
+    kind: Literal["grid"]
+    along: Along | None = None
+    inference: LinesInference = ExactInference(kind="exact")
+
+
+class DenseLines(Surface):
+    """Lines between all nodes of a step that differ in the axes ``along`` alone: in any, if nothing else is said."""
+
+    kind: Literal["dense"]
+    along: Along | None = None
+    inference: LinesInference = ExactInference(kind="exact")
+
+
+class ListLines(Surface):
+    """Lines between the listed pairs of nodes."""
+
+    kind: Literal["list"]
+    pairs: Annotated[tuple[Pair, ...], _some(10_000)]
+    inference: LinesInference = ExactInference(kind="exact")
+
+
+LinesField = Annotated[
+    ChainLines | GridLines | DenseLines | ListLines, Field(discriminator="kind"), Short("kind", ("chain", "grid", "dense"))
+]
+
+
 class Stack(Surface):
     """``times`` layers; from the second on, the layer below takes the place of the parent ``input``."""
 
@@ -275,6 +346,7 @@ class ComponentBody(Surface):
     stack: Annotated[Stack, Short("times")] | None = None
     normalize: Annotated[BatchNormalisation, Short("kind", ("batch",))] | None = None
     independent: StrictBool = False
+    lines: LinesField | None = None
     family: Any = None
     parents: Any = None
 

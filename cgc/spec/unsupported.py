@@ -18,7 +18,7 @@ _DATA = ("train", "data")
 FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
         ("refine",),
-        *((*_COMPONENT, field) for field in ("components", "output", "blocks", "lines", "target")),
+        *((*_COMPONENT, field) for field in ("components", "output", "blocks", "target")),
         (*_EDGE, "prior"),
         (*_EDGE, "gate", "component"),
         (*_EDGE, "weight", "same_as"),

@@ -202,3 +202,48 @@ def test_python_face() -> None:
     assert cgc.check(INDRNN) == ()
     with pytest.raises(SpecError):
         cgc.inspect("no/such.yaml")
+
+
+LINED = """cgc: 1
+name: lined
+families: {spin: {kind: binary, values: [-1, 1]}}
+time: {steps: 4}
+components:
+  x: {role: input, nodes: 3, family: spin}
+  y: {role: output, nodes: 1, family: spin, parents: {x: dense}, lines: {kind: chain, inference: {kind: mean_field, steps: 3}}}
+"""
+
+
+def test_inspect_prints_what_is_known_of_what_cannot_be_compiled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lined.yaml"
+    path.write_text(LINED)
+    assert exit_status("inspect", str(path)) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error[CG390]: `y` has lines, which are analysed, but not compiled yet\n")
+    for text in (
+        "joint         P(y | x) = P(y[0..T] | x[0..T])\n",
+        "flags         x[i,t] → y[t] — y[t+1]\n                x[i,t] → y[t] — y[t-1]\n",
+        "the lines of `y` make chain components, every other node is one of its own; the LWF property is used; with flags, AMP differs",
+        "prod_t phi(y[t]; e_y[t]) prod_{t<T} psi(y[t], y[t+1])\n",
+        "a chain along time: each node with its copy at the next step; inference mean field, 3 steps, damping 0.5\n",
+        "expectation   E[X | e] = tanh(e)\n",
+    ):
+        assert text in printed.out
+    assert "size  " not in printed.out and r"\prod_{t<T} \psi" in run("inspect", str(path), "y", "--latex").stdout
+    assert exit_status("inspect", str(path), "--json") == 1
+    data = json.loads(capsys.readouterr().out)
+    assert [d["code"] for d in data["diagnostics"]] == ["CG390"] and data["laws"]["y"]["expectation"] == "tanh(e)"
+    assert data["factors"][0]["formulas"][0]["latex"].startswith(r"P(\mathrm{y}_{0 \ldots T} \mid \mathrm{x}_{0 \ldots T})")
+    assert data["flags"] == ["x[i,t] → y[t] — y[t+1]", "x[i,t] → y[t] — y[t-1]"]
+    assert run("inspect", str(path), "--quiet").stdout == "" and run("inspect", str(path), "z").exit_code == 2
+
+
+def test_commands_that_need_no_program_do_not_ask_for_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lined.yaml"
+    path.write_text(LINED)
+    for stage, text in {"spec": "lines: {kind: chain", "graph": "lines over time", "derivation": "tanh"}.items():
+        result = run("dump", str(path), "--stage", stage)
+        assert result.exit_code == 0 and text in result.stdout, result.stdout
+    for command in (["dump", str(path), "--stage", "program"], ["check", str(path)], ["compile", str(path), "-o", str(tmp_path / "out")]):
+        assert exit_status(*command) == 1 and "CG390" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

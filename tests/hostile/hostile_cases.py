@@ -24,6 +24,14 @@ def nodes(expression: str) -> str:
     return BASE.replace("nodes: 4", f"nodes: {expression}")
 
 
+def lined(lines: str, nodes: str = "4", statement: str = "") -> str:
+    """The base with lines between hidden nodes."""
+    spec = BASE.replace(
+        "nodes: 4, family: spin, parents: {x: dense}", f"nodes: {nodes}, family: spin, parents: {{x: dense}}, lines: {lines}"
+    )
+    return f"{spec}independence:\n  - {statement}\n" if statement else spec
+
+
 def named(name: str) -> str:
     """The base with a hidden component called ``name``."""
     return BASE.replace("  h:", f"  {name}:").replace("{h: dense}", f"{{{name}: dense}}")
@@ -63,6 +71,17 @@ CASES: dict[str, tuple[str, str]] = {
     "long_integer": (nodes("9" * 5000), "CG111"),
     "long_float": (nodes("1e999999"), "CG111"),
     "long_hexadecimal": (nodes("0x" + "f" * 5000), "CG111"),
+    "long_chain": (lined("chain", "1000000000"), "CG390"),
+    "large_grid": (lined("grid", "[30000, 30000]", "h[a,b] ⟂ h[c,d] | boundary where abs(a - c) > 1"), "CG402"),
+    "dense_lines": (lined("dense", "1000000000", "h[0] ⟂ h[999999999] | boundary"), "CG402"),
+    "many_listed_pairs": (lined(f"{{kind: list, pairs: [{', '.join(f'[{k}, {k + 1}]' for k in range(2000))}]}}", "2001"), "CG390"),
+    "pairs_in_a_statement": (
+        lined(f"{{kind: list, pairs: [{', '.join(f'[{k}, {k + 1}]' for k in range(2000))}]}}", "2001", "h[i] ⟂ h[j] | x where i - j == 1"),
+        "CG423",
+    ),
+    "axis_out_of_bounds": (lined("{kind: chain, along: -1}"), "CG351"),
+    "axis_power_tower": (lined("{kind: chain, along: 9**9**9**9}"), "CG205"),
+    "deep_pair": (lined("{kind: list, pairs: [[[0, [1]], 1]]}"), "CG305"),
     "many_nodes": (nodes("[" + ", ".join(["1000000000"] * 8) + "]"), "CG306"),
     "long_expression": (std("e+" * 5000 + "e"), "CG207"),
     "deep_expression": (std("(" * 400 + "e" + ")" * 400), "CG207"),
