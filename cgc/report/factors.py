@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,12 @@ from cgc.families.forms import Density, FiniteExponential, Indicators, Law, X
 from cgc.graph.analysis import Graph
 from cgc.graph.factorisation import conditions, factor
 from cgc.graph.parts import Part, PartEdge, child_axes, parent_axes
-from cgc.graph.predicate import Constant, Predicate, substitute
+from cgc.graph.predicate import Constant, Expression, Predicate, Truth, names, replace, substitute
 from cgc.graph.predicate import text as predicate_text
+from cgc.graph.structure import fixed_weight
 from cgc.graph.template import with_gates
-from cgc.report.formula import Formula, join, over, plain, subscript, symbol, variable
-from cgc.spec.model import Component, Edge, Spec
+from cgc.report.formula import Formula, expression, join, over, plain, subscript, symbol, variable
+from cgc.spec.model import Component, Spec
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,9 @@ class _Writer:
         self.step = "T" if part.at == "last" else "t"
         self.nodes = _letters("i", part)
         # one energy per label, and not per node
-        self.energies = (*self.nodes, *(["k"] if isinstance(self.law, Indicators) else []))
+        labels = ["k"] if isinstance(self.law, Indicators) else []
+        self.energies = (*self.nodes, *labels)
+        self.biases = (*self._classes(), *labels)
         by_name = {other.name: other for other in parts}
         # the same with its dropout nodes as parents
         self.gated = by_name[part.name]
@@ -97,7 +101,7 @@ class _Writer:
         yield self._factor()
         yield self._energy()
         if self.component.normalize:
-            scale = symbol("g", "", *self.energies)
+            scale = symbol("g", "", *self.biases)
             mean = Formula("(u - mean u) / sqrt(var u + eps)", r"(u - \mathrm{mean} \, u) / \sqrt{\mathrm{var} \, u + \epsilon}")
             yield self._normalised(plain("u")) + plain(" = ") + scale + plain(" ", r" \, ") + mean
         if isinstance(self.law, Indicators) and self.law.reference_label is not None:
@@ -205,7 +209,7 @@ class _Writer:
         bias = self.component.bias
         terms = []
         if bias is True:
-            terms.append(symbol("b", "", *self.energies))
+            terms.append(symbol("b", "", *self.biases))
         elif bias:
             terms.append(plain(f"{bias:g}"))
         sums = [(edge.lag, self._contribution(edge, source)) for edge, source in self.edges]
@@ -217,7 +221,7 @@ class _Writer:
         return left + plain(" = ") + (join(plain(" + "), terms) if terms else plain("0"))
 
     def _normalised(self, inside: Formula) -> Formula:
-        return plain("BN", r"\mathrm{BN}") + subscript(self.energies) + plain("(") + inside + plain(")")
+        return plain("BN", r"\mathrm{BN}") + subscript(self.biases) + plain("(") + inside + plain(")")
 
     def _contribution(self, edge: PartEdge, source: Part) -> Formula:
         """``sum_j W_x[i,j] x[j,t]``."""
@@ -230,24 +234,49 @@ class _Writer:
         value = plain("1[", r"\mathbf{1}[") + value + plain(" = l]") if labels else _feature(law, value)
         if written.gate is not None:
             value = variable(self.gates[written.name].name, *nodes, *self._gate_time(edge)) + plain(" ", r" \, ") + value
-        weight = self._weight(written, single, (*self.energies, *(() if single else nodes), *labels))
+        weight = self._weight(edge, single, (*self._weights(edge, source, () if single else nodes), *labels))
         summed = () if single else (*nodes, *labels)
         return over("sum", summed, self._where(edge, source) if summed else None) + weight + value
 
     def _where(self, edge: PartEdge, source: Part) -> Predicate | None:
         """The mask; the only node of a part goes without an index."""
-        structure = edge.structure
-        if structure.predicate is None:
-            return None
-        indices = [*(structure.child_index if self.part.size == 1 else ()), *(structure.parent_index if source.size == 1 else ())]
-        return substitute(structure.predicate, {letter: Constant(0) for letter, _ in indices})
+        condition = edge.structure.predicate and substitute(edge.structure.predicate, self._alone(edge, source))
+        return None if condition == Truth(True) else condition
 
-    def _weight(self, edge: Edge, single: bool, indices: Sequence[str]) -> Formula:
-        fixed = 1.0 if edge.kind == "identity" and edge.weight is None else edge.weight
+    def _alone(self, edge: PartEdge, source: Part) -> dict[str, Expression]:
+        """The indices of a part with one node, which are not written."""
+        structure = edge.structure
+        indices = [*(structure.child_index if self.part.size == 1 else ()), *(structure.parent_index if source.size == 1 else ())]
+        return {letter: Constant(0) for letter, _ in indices}
+
+    def _weight(self, edge: PartEdge, single: bool, indices: Sequence[str | Formula]) -> Formula:
+        fixed, geometry = fixed_weight(edge), edge.structure.geometry
         if fixed is not None:
             shown = f"({fixed:g})" if fixed < 0 else f"{fixed:g}"
+            if edge.structure.kind == "average" and geometry is not None:
+                shown = f"1/{math.prod(geometry.kernel)}"
             return plain("") if fixed == 1 else plain(f"{shown} ", rf"{shown} \, ")
-        return symbol("w" if single else "W", edge.name, *indices) + plain(" ", r" \, ")
+        return symbol("w" if single else "W", edge.edge.name, *indices) + plain(" ", r" \, ")
+
+    def _weights(self, edge: PartEdge, source: Part, nodes: Sequence[str]) -> tuple[str | Formula, ...]:
+        """What tells the weights of an edge apart: the indices of both nodes, or what those with equal weights have in common."""
+        labels = self.energies[len(self.nodes) :]
+        if edge.structure.keys is None:
+            return (*self.energies, *nodes)
+        shown = (replace(key, self._alone(edge, source)) for key in edge.structure.keys)
+        return (*(expression(key) for key in shown if names(key)), *labels)
+
+    def _classes(self) -> tuple[str | Formula, ...]:
+        """What tells the biases apart."""
+        shared = self.part.bias
+        if shared is None:
+            return self.nodes
+        if shared.key is not None:
+            return (expression(shared.key),)
+        for axes in range(len(self.nodes) + 1):
+            if math.prod(self.part.extents[:axes]) == shared.count:
+                return self.nodes[:axes]
+        return (f"{self.nodes[0]} // {shared.block}",) if len(self.nodes) == 1 else ("class",)
 
     def moral(self) -> str:
         """Which nodes the moral graph joins because they are parents of one chain component."""

@@ -37,7 +37,7 @@ def variable(of: str, *indices: str) -> Formula:
     return plain(of, name(of, True)) + subscript(indices)
 
 
-def symbol(letter: str, of: str, *indices: str) -> Formula:
+def symbol(letter: str, of: str, *indices: str | Formula) -> Formula:
     """``W_x[i,j]``: a letter for something that belongs to ``of``, or to nothing in particular."""
     return plain(f"{letter}_{of}" if of else letter, f"{letter}^{{{name(of, True)}}}" if of else letter) + subscript(indices)
 
@@ -53,11 +53,17 @@ def over(sign: str, indices: Sequence[str], where: Predicate | None = None) -> F
     return Formula(f"{sign}_{below.text} " if bare else f"{sign}_{{{below.text}}} ", rf"\{sign}_{{{below.latex}}} ")
 
 
-def subscript(indices: Sequence[str]) -> Formula:
+def subscript(indices: Sequence[str | Formula]) -> Formula:
     """``[i,t-1]``; nothing if there is no index."""
     if not indices:
         return plain("")
-    return Formula(f"[{','.join(indices)}]", f"_{{{','.join(_index(k) for k in indices)}}}")
+    inside = join(plain(","), [plain(k, _index(k)) if isinstance(k, str) else k for k in indices])
+    return plain("[", "_{") + inside + plain("]", "}")
+
+
+def expression(of: Expression) -> Formula:
+    """An expression of indices."""
+    return Formula(predicate_text(of), predicate_latex(of))
 
 
 def _index(text: str) -> str:
