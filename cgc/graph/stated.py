@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cgc.graph import predicate
+from cgc.graph.analysis import Graph
 from cgc.graph.filters import KINDS
 from cgc.graph.geometry import Axes
 from cgc.graph.parts import Part, PartEdge
@@ -12,6 +13,13 @@ from cgc.graph.predicate import Expression, Predicate, Truth, compare, disjuncti
 from cgc.graph.statement import time_text
 
 _MAPS, _PLACES = ("c", "d"), ("rsq", "uvw")
+
+
+def stands_for(graph: Graph, name: str) -> tuple[str, ...]:
+    """All that the short forms of the edges of the part ``name`` stand for."""
+    part = graph.part(name)
+    lines = [text for edge in part.edges for text in stated(part, graph.part(edge.source), edge, graph.timed)]
+    return (*lines, *stated_biases(part, graph.timed))
 
 
 def stated(part: Part, source: Part, edge: PartEdge, timed: bool) -> tuple[str, ...]:

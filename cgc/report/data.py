@@ -7,6 +7,7 @@ from typing import Any
 
 from cgc.compiler import Model, Reading
 from cgc.derive.derivation import Derivation, Numeric
+from cgc.graph.stated import stands_for
 from cgc.program.ir import Layer
 from cgc.program.parameters import learned_size, parameters
 from cgc.report.factors import factors
@@ -36,14 +37,14 @@ def _compiled(model: Model, component: str | None) -> dict[str, Any]:
     layers = [layer for layer in model.program.layers() if component in (None, layer.component)]
     return {
         "learned_parameters": learned_size(model.program),
-        "layers": [_layer(layer) for layer in layers],
+        "layers": [_layer(layer, list(stands_for(model.graph, layer.name))) for layer in layers],
         "laws": {name: law_data(law) for name, law in model.program.laws if any(layer.law == name for layer in layers)},
         "state_dict": {p.key: list(p.shape) for p in parameters(model.program) if component is None or p.key.split(".")[0] == component},
         "diagnostics": diagnostics_data(model.diagnostics),
     }
 
 
-def _layer(layer: Layer) -> dict[str, Any]:
+def _layer(layer: Layer, short_forms: list[str]) -> dict[str, Any]:
     return {
         "name": layer.name,
         "nodes": list(layer.nodes),
@@ -54,6 +55,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
             {"name": c.name, "source": c.source, "lag": c.lag, "kind": c.product.kind, "shape": [c.product.outputs, c.product.inputs]}
             for c in layer.contributions
         ],
+        "stands_for": short_forms,
     }
 
 

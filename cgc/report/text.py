@@ -10,7 +10,7 @@ from cgc.derive.derivation import Derivation
 from cgc.families.forms import Indicators
 from cgc.graph.parts import Part, PartEdge, PartLines
 from cgc.graph.predicate import text as predicate_text
-from cgc.graph.stated import stated, stated_biases
+from cgc.graph.stated import stands_for
 from cgc.program.ir import Contribution, Input, Layer, Product
 from cgc.program.parameters import Parameter, learned_size, parameters
 from cgc.report.factors import factors
@@ -100,6 +100,7 @@ def _part(known: Reading, part: Part, steps: bool, shown: dict[str, str], latex:
     if part.role == "input":
         return lines
     lines += [row("parent" if k == 0 else "", _edge(edge)) for k, edge in enumerate(part.edges)]
+    lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(stands_for(known.graph, part.name))]
     if part.lines is not None:
         lines.append(row("lines", lines_text(part.lines)))
     lines += expectation_lines(law)
@@ -152,8 +153,8 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     role = "output" if layer.output else "component"
     lines = [f"{layer.name}  {role}, {_shape(layer.nodes)}, family {layer.law}"]
     lines += [row("density", law.density)]
-    lines += [row("parent" if k == 0 else "", _contribution(c)) for k, c in enumerate(layer.contributions)]
-    lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(_stated(model, layer))]
+    lines += [row("parent" if k == 0 else "", _contribution(c, model.graph.part(layer.name))) for k, c in enumerate(layer.contributions)]
+    lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(stands_for(model.graph, layer.name))]
     if layer.normalised != "no":
         what = "the parents without lag; its shift is the bias" if layer.normalised == "inputs" else "the whole energy"
         lines.append(row("energy", f"batch normalisation of {what}"))
@@ -165,13 +166,6 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     return lines
 
 
-def _stated(model: Model, layer: Layer) -> list[str]:
-    """The statements that the short forms of the layer's edges stand for."""
-    part, timed = model.graph.part(layer.name), model.graph.timed
-    lines = [text for edge in part.edges for text in stated(part, model.graph.part(edge.source), edge, timed)]
-    return [*lines, *stated_biases(part, timed)]
-
-
 def _steps(law: Derivation, elsewhere: str | None, latex: bool) -> list[str]:
     """The route from density to expectation, or the layer where it has been printed already."""
     if elsewhere is not None:
@@ -179,8 +173,9 @@ def _steps(law: Derivation, elsewhere: str | None, latex: bool) -> list[str]:
     return [row("steps", "from density to expectation"), *step_lines(law, latex)]
 
 
-def _contribution(c: Contribution) -> str:
+def _contribution(c: Contribution, part: Part) -> str:
     p = c.product
+    causal = any(edge.edge.name == c.name and edge.structure.causal for edge in part.edges)
     when = f" at t-{c.lag}" if c.lag else ""
     kinds = {
         "dense": f"dense, {p.inputs} -> {p.outputs}",
@@ -192,7 +187,8 @@ def _contribution(c: Contribution) -> str:
         "local": "windows with weights of their own, " + _windows(p),
         "grouped": f"{p.geometry.groups if p.geometry else 1} groups, {p.inputs} -> {p.outputs}",
         "average": f"mean over windows, {_windows(p)}; fixed weight 1/{math.prod(p.geometry.kernel) if p.geometry else 1}",
-        "masked": f"dense, {p.inputs} -> {p.outputs}" + (f", where {predicate_text(p.mask)}" if p.mask is not None else ""),
+        "masked": f"{'causal' if causal else 'dense'}, {p.inputs} -> {p.outputs}"
+        + (f", where {predicate_text(p.mask)}" if p.mask is not None else ""),
     }
     words = [f"{c.source}{when}: {kinds[p.kind]}"]
     if p.kind in ("dense", "masked") and p.fixed is not None:
@@ -209,11 +205,11 @@ def _windows(p: Product) -> str:
     if g is None:
         return ""
     words = [f"{g.parent_maps} -> {g.child_maps} maps, kernel {' x '.join(str(n) for n in g.kernel)}"]
-    for name, usual in (("stride", 1), ("dilation", 1)):
-        values = [getattr(w, name) for w in g.windows]
-        words += [f"{name} {' x '.join(str(n) for n in dict.fromkeys(values))}"] if any(n != usual for n in values) else []
     margins = [f"{w.before}" if w.padding is not None else f"{w.before} before and {w.after} after" for w in g.windows]
-    words += [f"padding {' x '.join(dict.fromkeys(margins))}"] if any(m != "0" for m in margins) else []
+    each = (("stride", [str(w.stride) for w in g.windows], "1"), ("dilation", [str(w.dilation) for w in g.windows], "1"))
+    for name, values, usual in (*each, ("padding", margins, "0")):
+        if set(values) != {usual}:
+            words.append(f"{name} {values[0] if len(set(values)) == 1 else ' x '.join(values)}")
     return ", ".join([*words, *([f"{g.groups} groups"] if g.groups > 1 and p.kind != "average" else [])])
 
 
