@@ -177,6 +177,7 @@ def _contribution(c: Contribution, part: Part) -> str:
     p = c.product
     causal = any(edge.edge.name == c.name and edge.structure.causal for edge in part.edges)
     when = f" at t-{c.lag}" if c.lag else ""
+    where = f", where {predicate_text(p.mask)}" if p.mask is not None else ""
     kinds = {
         "dense": f"dense, {p.inputs} -> {p.outputs}",
         "embedding": f"dense from labels: a table of {p.inputs} rows",
@@ -187,7 +188,7 @@ def _contribution(c: Contribution, part: Part) -> str:
         "local": "windows with weights of their own, " + _windows(p),
         "grouped": f"{p.geometry.groups if p.geometry else 1} groups, {p.inputs} -> {p.outputs}",
         "average": f"mean over windows, {_windows(p)}; fixed weight 1/{math.prod(p.geometry.kernel) if p.geometry else 1}",
-        "masked": f"{'causal' if causal else 'dense'}, {p.inputs} -> {p.outputs}"
+        "masked": f"{'causal' if causal else 'dense'}, {p.inputs} -> {p.outputs}{where}",
         + (f", where {predicate_text(p.mask)}" if p.mask is not None else ""),
     }
     words = [f"{c.source}{when}: {kinds[p.kind]}"]
