@@ -189,7 +189,6 @@ def _contribution(c: Contribution, part: Part) -> str:
         "grouped": f"{p.geometry.groups if p.geometry else 1} groups, {p.inputs} -> {p.outputs}",
         "average": f"mean over windows, {_windows(p)}; fixed weight 1/{math.prod(p.geometry.kernel) if p.geometry else 1}",
         "masked": f"{'causal' if causal else 'dense'}, {p.inputs} -> {p.outputs}{where}",
-        + (f", where {predicate_text(p.mask)}" if p.mask is not None else ""),
     }
     words = [f"{c.source}{when}: {kinds[p.kind]}"]
     if p.kind in ("dense", "masked") and p.fixed is not None:
