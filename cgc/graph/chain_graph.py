@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from cgc.graph.separation import Links, Property, Verdict, open_walk
+from cgc.graph.components import SemiDirectedCycle, chain_components
+from cgc.graph.links import Adjacency, Links
+from cgc.graph.separation import Property, Verdict, open_walk
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -48,18 +48,18 @@ class ChainGraph(Generic[N]):
     """The chain components, in a topological order; ties go to the component whose first node is first."""
 
     def __init__(self, nodes: Iterable[N] = (), arrows: Iterable[tuple[N, N]] = (), lines: Iterable[tuple[N, N]] = ()) -> None:
-        arrows, lines = _ordered(arrows), _ordered(lines)
-        self.nodes = tuple(dict.fromkeys([*_ordered(nodes), *(v for edge in (*arrows, *lines) for v in edge)]))
-        self._index = {v: k for k, v in enumerate(self.nodes)}
-        self._links = Links([[] for _ in self.nodes], [[] for _ in self.nodes], [[] for _ in self.nodes])
-        for a, b in self._numbers(arrows):
-            self._links.children[a].append(b)
-            self._links.parents[b].append(a)
-        for a, b in self._numbers([*lines, *((b, a) for a, b in lines)]):
-            if a == b:
-                raise ValueError(f"a line joins {self.nodes[a]!r} to itself")
-            self._links.neighbours[a].append(b)
-        self.components = tuple(self._names(c) for c in self._sorted_components())
+        self._index: dict[N, int] = {v: k for k, v in enumerate(dict.fromkeys(_ordered(nodes)))}
+        tails, heads = self._number(_ordered(arrows))
+        ends, others = self._number(_ordered(lines))
+        for v, w in zip(ends, others, strict=True):
+            if v == w:
+                raise ValueError(f"a line joins {tuple(self._index)[v]!r} to itself")
+        self.nodes = tuple(self._index)
+        self._links = Links.of(len(self.nodes), (tails, heads), (ends, others))
+        try:
+            self.components = tuple(tuple([self.nodes[v] for v in members]) for members in chain_components(self._links))
+        except SemiDirectedCycle as found:
+            raise NotAChainGraph([self.nodes[v] for v in found.nodes]) from None
 
     @cached_property
     def arrows(self) -> tuple[tuple[N, N], ...]:
@@ -111,15 +111,7 @@ class ChainGraph(Generic[N]):
 
     def ancestral(self, nodes: N | Iterable[N]) -> tuple[N, ...]:
         """The smallest ancestral set that contains S: its closure under the boundary."""
-        stack = self._indices(nodes)
-        found = set(stack)
-        while stack:
-            v = stack.pop()
-            for w in (*self._links.parents[v], *self._links.neighbours[v]):
-                if w not in found:
-                    found.add(w)
-                    stack.append(w)
-        return self._names(found)
+        return self._names(self._links.closure(self._indices(nodes), self._links.parents, self._links.neighbours))
 
     def moral(self) -> nx.Graph[N]:
         """The moral graph: all edges without their directions, and all pairs of parents of one component joined."""
@@ -194,83 +186,20 @@ class ChainGraph(Generic[N]):
                 raise ValueError(f"no node {node!r}")
         return sorted({self._index[node] for node in several})
 
-    def _numbers(self, edges: Iterable[tuple[N, N]]) -> Iterator[tuple[int, int]]:
-        """Edges by node number, ascending, each once."""
-        count = len(self.nodes)
-        return (divmod(code, count) for code in sorted({self._index[a] * count + self._index[b] for a, b in edges}))
+    def _number(self, edges: Iterable[tuple[N, N]]) -> tuple[list[int], list[int]]:
+        """The numbers of the first and of the second nodes; a new node gets the next number."""
+        index, first, second = self._index, [], []
+        for a, b in edges:
+            first.append(index.setdefault(a, len(index)))
+            second.append(index.setdefault(b, len(index)))
+        return first, second
 
     def _names(self, indices: Iterable[int]) -> tuple[N, ...]:
         return tuple(self.nodes[v] for v in sorted(indices))
 
-    def _around(self, nodes: N | Iterable[N], *links: list[list[int]]) -> tuple[N, ...]:
+    def _around(self, nodes: N | Iterable[N], *links: Adjacency) -> tuple[N, ...]:
         inside = set(self._indices(nodes))
         return self._names({w for v in inside for link in links for w in link[v]} - inside)
-
-    def _sorted_components(self) -> list[list[int]]:
-        """The chain components in topological order; raises NotAChainGraph."""
-        links = self._links
-        component = [-1] * len(self.nodes)
-        members: list[list[int]] = []
-        for root in range(len(self.nodes)):
-            if component[root] < 0:
-                component[root] = len(members)
-                members.append(found := [root])
-                for v in found:
-                    for w in links.neighbours[v]:
-                        if component[w] < 0:
-                            component[w] = component[root]
-                            found.append(w)
-        entering = [0] * len(members)
-        for a, heads in enumerate(links.children):
-            for b in heads:
-                if component[a] == component[b]:
-                    raise self._cycle([(a, b)])
-                entering[component[b]] += 1
-        ready = [c for c, count in enumerate(entering) if count == 0]
-        order: list[list[int]] = []
-        while ready:
-            c = heapq.heappop(ready)
-            order.append(members[c])
-            for v in members[c]:
-                for w in links.children[v]:
-                    entering[component[w]] -= 1
-                    if entering[component[w]] == 0:
-                        heapq.heappush(ready, component[w])
-        if len(order) < len(members):
-            # Every component that is left is entered from one that is left: walking backwards must come round.
-            left = next(c for c, count in enumerate(entering) if count)
-            arrow_into: dict[int, tuple[int, int]] = {}
-            while left not in arrow_into:
-                arrow_into[left] = next((a, b) for b in members[left] for a in links.parents[b] if entering[component[a]])
-                left = component[arrow_into[left][0]]
-            round_trip = [arrow_into[left]]
-            while component[round_trip[-1][0]] != left:
-                round_trip.append(arrow_into[component[round_trip[-1][0]]])
-            raise self._cycle(round_trip[::-1])
-        return order
-
-    def _cycle(self, arrows: list[tuple[int, int]]) -> NotAChainGraph:
-        """The cycle along ``arrows``, each followed by a shortest line path from its head to the next tail."""
-        cycle: list[int] = []
-        for (_, head), (tail, _) in zip(arrows, arrows[1:] + arrows[:1], strict=True):
-            cycle += self._line_path(head, tail)
-        first = cycle.index(min(cycle))
-        cycle = cycle[first:] + cycle[:first]
-        return NotAChainGraph([self.nodes[v] for v in (*cycle, cycle[0])])
-
-    def _line_path(self, start: int, end: int) -> list[int]:
-        toward = {end: end}
-        queue = deque([end])
-        while start not in toward:
-            v = queue.popleft()
-            for w in self._links.neighbours[v]:
-                if w not in toward:
-                    toward[w] = v
-                    queue.append(w)
-        path = [start]
-        while path[-1] != end:
-            path.append(toward[path[-1]])
-        return path
 
 
 T = TypeVar("T")

@@ -11,6 +11,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from cgc.graph.links import Links
+
 Property = Literal["lwf", "amp"]
 N = TypeVar("N", bound=Hashable)
 
@@ -31,19 +33,6 @@ class Verdict(Generic[N]):
         if self.separated:
             return "separated"
         return str(self.walk[0]) + "".join(f" {step} {node}" for step, node in zip(self.steps, self.walk[1:], strict=True))
-
-
-@dataclass(frozen=True)
-class Links:
-    """Adjacency by node number, each list ascending."""
-
-    parents: list[list[int]]
-    children: list[list[int]]
-    neighbours: list[list[int]]
-
-    def adjacent(self, a: int, b: int) -> bool:
-        """Whether there is any edge between a and b."""
-        return b in self.parents[a] or b in self.children[a] or b in self.neighbours[a]
 
 
 # How a walk came to a node. LWF looks at sections (maximal stretches of lines): entered by a tail, by a head with no given node in the
