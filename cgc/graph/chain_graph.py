@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import numpy as np
+
 from cgc.graph.components import SemiDirectedCycle, chain_components
-from cgc.graph.links import Adjacency, Links
+from cgc.graph.links import Adjacency, Links, Numbers
 from cgc.graph.separation import Property, Verdict, open_walk
 
 if TYPE_CHECKING:
@@ -48,14 +51,14 @@ class ChainGraph(Generic[N]):
     """The chain components, in a topological order; ties go to the component whose first node is first."""
 
     def __init__(self, nodes: Iterable[N] = (), arrows: Iterable[tuple[N, N]] = (), lines: Iterable[tuple[N, N]] = ()) -> None:
-        self._index: dict[N, int] = {v: k for k, v in enumerate(dict.fromkeys(_ordered(nodes)))}
-        tails, heads = self._number(_ordered(arrows))
-        ends, others = self._number(_ordered(lines))
-        for v, w in zip(ends, others, strict=True):
-            if v == w:
-                raise ValueError(f"a line joins {tuple(self._index)[v]!r} to itself")
+        number: defaultdict[N, int] = defaultdict(None, {v: k for k, v in enumerate(dict.fromkeys(_ordered(nodes)))})
+        number.default_factory = number.__len__  # a node that is new gets the next number
+        arrow_ends, line_ends = _numbers(_ordered(arrows), number), _numbers(_ordered(lines), number)
+        self._index = dict(number)
         self.nodes = tuple(self._index)
-        self._links = Links.of(len(self.nodes), (tails, heads), (ends, others))
+        for k in np.flatnonzero(line_ends[0] == line_ends[1])[:1]:
+            raise ValueError(f"a line joins {self.nodes[line_ends[0][k]]!r} to itself")
+        self._links = Links.of(len(self.nodes), arrow_ends, line_ends)
         try:
             self.components = tuple(tuple([self.nodes[v] for v in members]) for members in chain_components(self._links))
         except SemiDirectedCycle as found:
@@ -186,14 +189,6 @@ class ChainGraph(Generic[N]):
                 raise ValueError(f"no node {node!r}")
         return sorted({self._index[node] for node in several})
 
-    def _number(self, edges: Iterable[tuple[N, N]]) -> tuple[list[int], list[int]]:
-        """The numbers of the first and of the second nodes; a new node gets the next number."""
-        index, first, second = self._index, [], []
-        for a, b in edges:
-            first.append(index.setdefault(a, len(index)))
-            second.append(index.setdefault(b, len(index)))
-        return first, second
-
     def _names(self, indices: Iterable[int]) -> tuple[N, ...]:
         return tuple(self.nodes[v] for v in sorted(indices))
 
@@ -207,3 +202,9 @@ T = TypeVar("T")
 
 def _ordered(items: Iterable[T]) -> list[T]:
     return sorted(items, key=repr) if isinstance(items, (set, frozenset)) else list(items)
+
+
+def _numbers(edges: Iterable[tuple[N, N]], number: Mapping[N, int]) -> tuple[Numbers, Numbers]:
+    """The numbers of the first and of the second nodes."""
+    pairs = np.array([number[v] for a, b in edges for v in (a, b)], np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
-from cgc.graph.links import Links
+import numpy as np
+
+from cgc.graph.links import Adjacency, Links
 
 
 class SemiDirectedCycle(Exception):
@@ -32,24 +34,23 @@ def chain_components(links: Links) -> list[list[int]]:
                     if component[w] < 0:
                         component[w] = len(members)
                         found.append(w)
-            members.append(sorted(found))
-    entering = [0] * len(members)
-    for a in range(links.count):
-        home = component[a]
-        for b in links.children[a]:
-            if component[b] == home:
-                raise _cycle(links, [(a, b)])
-            entering[component[b]] += 1
+            found.sort()
+            members.append(found)
+    homes = np.array(component, np.int64)
+    tails, heads = links.children.edges()
+    for k in np.flatnonzero(homes[tails] == homes[heads])[:1]:
+        raise _cycle(links, [(int(tails[k]), int(heads[k]))])
+    after = Adjacency(len(members), homes[tails], homes[heads])
+    entering = np.bincount(after.edges()[1], minlength=len(members)).tolist()
     ready = [c for c, count in enumerate(entering) if count == 0]
     order: list[list[int]] = []
     while ready:
         c = heapq.heappop(ready)
         order.append(members[c])
-        for v in members[c]:
-            for w in links.children[v]:
-                entering[component[w]] -= 1
-                if entering[component[w]] == 0:
-                    heapq.heappush(ready, component[w])
+        for d in after[c]:
+            entering[d] -= 1
+            if entering[d] == 0:
+                heapq.heappush(ready, d)
     if len(order) < len(members):
         raise _cycle(links, _round_trip(links, component, members, entering))
     return order
