@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from cgc.graph import separators
 from cgc.graph.components import SemiDirectedCycle, chain_components
 from cgc.graph.links import Adjacency, Links, Numbers
-from cgc.graph.separation import Property, Verdict, open_walk
+from cgc.graph.separation import Certificate, Property, Verdict
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -162,18 +163,73 @@ class ChainGraph(Generic[N]):
     def separated(self, x: N | Iterable[N], y: N | Iterable[N], given: N | Iterable[N] = (), property: Property = "lwf") -> Verdict[N]:
         """Whether ``given`` separates ``x`` from ``y``, that is, whether the graph implies x ⟂ y | given. In linear time.
 
-        Each argument is a node or several. The verdict is true if they are separated, and carries an open walk if not. ``lwf`` is the
-        Lauritzen-Wermuth-Frydenberg property (walks of Studený 1998), ``amp`` that of Andersson, Madigan and Perlman (2001).
+        Each argument is a node or several. The verdict is true if they are separated, and then has a certificate, made when it is asked
+        for; it carries an open walk if not. ``lwf`` is the Lauritzen-Wermuth-Frydenberg property (walks of Studený 1998), ``amp`` that of
+        Andersson, Madigan and Perlman (2001).
 
-        Raises ValueError if a node is unknown or two of the sets overlap.
+        Raises ValueError if a node or the property is unknown or two of the sets overlap.
         """
-        sources, targets, between = self._indices(x), self._indices(y), self._indices(given)
-        for (one, a), (other, b) in combinations((("x", sources), ("y", targets), ("given", between)), 2):
-            if shared := sorted(set(a) & set(b)):
-                raise ValueError(f"{self.nodes[shared[0]]!r} is in both {one} and {other}")
-        walk = open_walk(self._links, sources, targets, between, property)
+        question = self._question(x, y, given, property)
+        walk = question.walk(question.given)
         steps = tuple(self._step(a, b) for a, b in pairwise(walk))
-        return Verdict(not walk, property, tuple(self.nodes[v] for v in walk), steps)
+
+        def certify() -> Certificate[N]:
+            moral = question.moral(question.given)
+            return Certificate(self._names(moral.nodes), self._names(moral.flood(question.x, question.given)[0]))
+
+        return Verdict(not walk, property, tuple(self.nodes[v] for v in walk), steps, None if walk else certify)
+
+    def minimal_separator(
+        self,
+        x: N | Iterable[N],
+        y: N | Iterable[N],
+        given: N | Iterable[N] = (),
+        among: N | Iterable[N] | None = None,
+        property: Property = "lwf",
+    ) -> tuple[N, ...] | None:
+        """``given`` and nodes of ``among`` that separate ``x`` from ``y``, none of which can be left out; None if nothing separates them.
+
+        Minimal is meant by inclusion: no proper subset that contains ``given`` separates. ``among`` (default: all nodes) may overlap the
+        others; nodes of ``x`` and ``y`` in it are not taken. In linear time for ``lwf``, where it is the minimal separator nearest to
+        ``x``; for ``amp`` by a search that takes exponential time in the worst case, in which earlier nodes are left out first.
+
+        Raises ValueError as ``separated`` does.
+        """
+        question = self._question(x, y, given, property)
+        found = separators.minimal_separator(question, self._choice(question, among))
+        return None if found is None else self._names(found)
+
+    def minimal_separators(
+        self,
+        x: N | Iterable[N],
+        y: N | Iterable[N],
+        given: N | Iterable[N] = (),
+        among: N | Iterable[N] | None = None,
+        property: Property = "lwf",
+    ) -> Iterator[tuple[N, ...]]:
+        """All sets that ``minimal_separator`` might give, each once, found as they are asked for.
+
+        For ``lwf`` the first is that of ``minimal_separator``, others come after those that they lie behind, and the time for each is
+        polynomial; they are kept, so that none is given twice. For ``amp`` the time may be exponential.
+
+        Raises ValueError as ``separated`` does, at once.
+        """
+        question = self._question(x, y, given, property)
+        found = separators.minimal_separators(question, self._choice(question, among))
+        return (self._names(z) for z in found)
+
+    def _question(self, x: N | Iterable[N], y: N | Iterable[N], given: N | Iterable[N], property: Property) -> separators.Question:
+        if property not in ("lwf", "amp"):
+            raise ValueError(f"no property {property!r}: lwf or amp")
+        sides = {name: frozenset(self._indices(nodes)) for name, nodes in (("x", x), ("y", y), ("given", given))}
+        for one, other in combinations(sides, 2):
+            if shared := sides[one] & sides[other]:
+                raise ValueError(f"{self.nodes[min(shared)]!r} is in both {one} and {other}")
+        return separators.Question(self._links, **sides, property=property)
+
+    def _choice(self, question: separators.Question, among: N | Iterable[N] | None) -> frozenset[int]:
+        chosen = range(len(self.nodes)) if among is None else self._indices(among)
+        return frozenset(chosen) - question.x - question.y - question.given
 
     def _step(self, a: int, b: int) -> str:
         return "→" if b in self._links.children[a] else "←" if b in self._links.parents[a] else "—"

@@ -7,8 +7,9 @@ The search runs over pairs (node, how the walk came to it); a breadth-first sear
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
 from cgc.graph.links import Links
@@ -18,13 +19,36 @@ N = TypeVar("N", bound=Hashable)
 
 
 @dataclass(frozen=True)
+class Certificate(Generic[N]):
+    """Why x and y are separated given z, for whoever does not trust the search.
+
+    ``nodes`` are those of the undirected graph for x, y and z: under ``lwf`` the moral graph of their smallest ancestral set, under ``amp``
+    the augmented graph of their extended subgraph (see the top of ``cgc/graph/moral.py``). ``reached`` are those that can be reached there
+    from x without passing z. To check: build that graph; its nodes are ``nodes``; ``reached`` contains x and none of y and z, and no edge
+    leads from ``reached`` to a node that is neither in it nor in z.
+    """
+
+    nodes: tuple[N, ...]
+    reached: tuple[N, ...]
+
+
+@dataclass(frozen=True)
 class Verdict(Generic[N]):
-    """True iff separated. If not, ``walk`` is a shortest open walk and ``steps`` its edges (→, ←, —), one fewer than its nodes."""
+    """True iff separated, and then with a ``certificate``.
+
+    If not, ``walk`` is a shortest open walk and ``steps`` its edges (→, ←, —), one fewer than its nodes.
+    """
 
     separated: bool
     property: Property
     walk: tuple[N, ...] = ()
     steps: tuple[str, ...] = ()
+    _certify: Callable[[], Certificate[N]] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def certificate(self) -> Certificate[N] | None:
+        """What shows that they are separated, if they are. In linear time when it is first asked for."""
+        return None if self._certify is None else self._certify()
 
     def __bool__(self) -> bool:
         return self.separated
