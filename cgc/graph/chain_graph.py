@@ -57,7 +57,7 @@ class ChainGraph(Generic[N]):
         arrow_ends, line_ends = _numbers(_ordered(arrows), number), _numbers(_ordered(lines), number)
         self._index = dict(number)
         self.nodes = tuple(self._index)
-        for k in np.flatnonzero(line_ends[0] == line_ends[1])[:1]:
+        for k in (line_ends[0] == line_ends[1]).nonzero()[0][:1]:
             raise ValueError(f"a line joins {self.nodes[line_ends[0][k]]!r} to itself")
         self._links = Links.of(len(self.nodes), arrow_ends, line_ends)
         try:

@@ -38,7 +38,7 @@ def chain_components(links: Links) -> list[list[int]]:
             members.append(found)
     homes = np.array(component, np.int64)
     tails, heads = links.children.edges()
-    for k in np.flatnonzero(homes[tails] == homes[heads])[:1]:
+    for k in (homes[tails] == homes[heads]).nonzero()[0][:1]:
         raise _cycle(links, [(int(tails[k]), int(heads[k]))])
     after = Adjacency(len(members), homes[tails], homes[heads])
     entering = np.bincount(after.edges()[1], minlength=len(members)).tolist()

@@ -22,18 +22,19 @@ class Adjacency:
 
     def __init__(self, count: int, tails: Numbers, heads: Numbers) -> None:
         """Of ``count`` nodes, with an edge from each of ``tails`` to the one of ``heads`` in the same place."""
-        edges = np.sort(tails * count + heads)
-        ordered, to = np.divmod(edges[np.diff(edges, prepend=-1) > 0], max(1, count))
-        self._starts = array("q", np.searchsorted(ordered, np.arange(count + 1)).astype(np.int64).tobytes())
-        self._to = array("q", to.tobytes())
+        edges = tails * count + heads
+        edges.sort()
+        edges = np.concatenate((edges[:1], edges[1:][edges[1:] != edges[:-1]]))
+        self._starts = array("q", edges.searchsorted(np.arange(count + 1) * count).tobytes())
+        self._to = array("q", (edges % max(1, count)).tobytes())
 
     def __getitem__(self, v: int) -> array[int]:
         return self._to[self._starts[v] : self._starts[v + 1]]
 
     def edges(self) -> tuple[Numbers, Numbers]:
         """Tails and heads of all edges, in order."""
-        starts = np.array(self._starts, np.int64)
-        return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), np.array(self._to, np.int64)
+        starts = np.array(self._starts)
+        return np.arange(len(starts) - 1).repeat(starts[1:] - starts[:-1]), np.array(self._to)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The undirected graphs in which separation can be seen: the moral graph for LWF, the augmented graph for AMP, without building them.
 
-LWF (Frydenberg 1990): the subgraph of the smallest ancestral set, with all parents of a component joined, without directions. AMP (Andersson,
-Madigan and Perlman 2001): the nodes that have directed paths to those in question, with the arrows among them; their components, with all
-lines; the ends joined of every a → b ← c, a → b — c and a → b — c ← d; without directions.
+LWF (Frydenberg 1990): the subgraph of the smallest ancestral set, with all parents of a component joined, without directions.
+AMP (Andersson, Madigan and Perlman 2001): the nodes that have directed paths to those in question, with the arrows among them; their
+components, with all lines; the ends joined of every a → b ← c, a → b — c and a → b — c ← d; without directions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from cgc.graph.links import Links
 from cgc.graph.separation import Property
+
 
 class Moral:
     """The moral or augmented graph of the smallest subgraph that is to be looked at for certain ``nodes``."""
@@ -24,7 +25,7 @@ class Moral:
         """All nodes of the graph."""
 
     def flood(self, sources: Iterable[int], banks: Collection[int]) -> tuple[set[int], set[int]]:
-        """The nodes reached from ``sources`` without passing ``banks`` (disjoint), and those of ``banks`` that they touch. In linear time."""
+        """The nodes reached from ``sources`` without passing ``banks`` (disjoint), and the ``banks`` that they touch. In linear time."""
         reached = set(sources)
         touched: set[int] = set()
         married: set[int] = set()

@@ -59,8 +59,8 @@ class Verdict(Generic[N]):
         return str(self.walk[0]) + "".join(f" {step} {node}" for step, node in zip(self.steps, self.walk[1:], strict=True))
 
 
-# How a walk came to a node: by a tail (or it begins there), by a head, and, as LAST, for AMP by a line, for LWF along the lines of a section
-# that was entered by a head and has a given node. (A section is a maximal stretch of lines.)
+# How a walk came to a node: by a tail (or it begins there), by a head, and, as LAST, for AMP by a line, for LWF along the lines of a
+# section that was entered by a head and has a given node. (A section is a maximal stretch of lines.)
 TAIL, HEAD, LAST = range(3)
 PARENTS, CHILDREN, NEIGHBOURS = range(3)
 Moves = Mapping[tuple[int, bool], tuple[tuple[int, int], ...]]

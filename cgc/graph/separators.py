@@ -2,9 +2,9 @@
 
 Minimal is meant by inclusion: no proper subset that contains the given nodes separates. (There may be a separator with fewer nodes.)
 
-*LWF.* Let z be a separator that contains the given nodes, and A the smallest ancestral set of x, y and the given nodes. Then z ∩ A separates:
-its moral graph, that of A, is a subgraph of the moral graph for z, and z meets it in z ∩ A. So minimal separators lie in A; all z in A
-are tested in one graph, the moral graph of A; and there the minimal ones are those of an undirected graph, which can be listed with
+*LWF.* Let z be a separator that contains the given nodes, and A the smallest ancestral set of x, y and the given nodes. Then z ∩ A
+separates: its moral graph, that of A, is a subgraph of the moral graph for z, and z meets it in z ∩ A. So minimal separators lie in A; all
+z in A are tested in one graph, the moral graph of A; and there the minimal ones are those of an undirected graph, which can be listed with
 polynomial delay (Shen and Liang 1997; for directed acyclic graphs: van der Zander, Liśkiewicz and Textor 2019).
 
 *AMP.* There is no such set A. In x — c — y with a → c, neither {c} nor {a} separates x from y, but {a, c} does; in x → c — y the empty set
@@ -93,7 +93,7 @@ def _branches(walk: list[int], z: Nodes, left: Nodes) -> list[tuple[Nodes, Nodes
 
 
 def _next(question: Question, moral: Moral, inside: Nodes, among: Nodes) -> Nodes | None:
-    """The minimal separator nearest to ``inside`` with all of ``inside`` on the side of x, in an undirected graph; None if there is none."""
+    """The minimal separator in ``moral`` nearest to x with ``inside``, which is connected to x, on the side of x; None if there is none."""
     reached, border = moral.flood(inside, (among - inside) | question.given)
     if not reached.isdisjoint(question.y):
         return None

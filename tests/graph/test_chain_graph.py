@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Hashable
-from itertools import pairwise
+from itertools import combinations, product
+from pathlib import Path
 
 import networkx as nx
 import pytest
+from every_small_graph import assert_witness
 from small_graphs import has_semi_directed_cycle, mixed_graphs
 
 from cgc.graph import ChainGraph, NotAChainGraph
@@ -20,13 +20,6 @@ KOLLER_FRIEDMAN = (
     [("A", "C"), ("B", "E"), ("C", "F"), ("D", "G"), ("C", "I"), ("E", "I"), ("H", "I")],
     [("C", "D"), ("D", "E"), ("F", "G")],
 )
-
-
-def assert_witness(cycle: tuple[Hashable, ...], arrows: list[tuple[int, int]], lines: list[tuple[int, int]]) -> None:
-    assert cycle[0] == cycle[-1] and len(set(cycle)) == len(cycle) - 1
-    steps = list(pairwise(cycle))
-    assert all(step in arrows or step in lines or step[::-1] in lines for step in steps)
-    assert any(step in arrows for step in steps)
 
 
 def edge_names(graph: nx.Graph[str]) -> str:
@@ -166,27 +159,60 @@ def test_long_paths_need_no_recursion() -> None:
     assert found.value.cycle == (*range(n), 0)
 
 
+def test_two_edges_between_the_same_nodes() -> None:
+    """Every choice of any of →, ←, — for each pair of three nodes: two different ones are a semi-directed cycle, or a line twice."""
+    pairs = list(combinations(range(3), 2))
+    accepted = 0
+    for choice in product(range(8), repeat=3):
+        arrows = [edge for (a, b), kinds in zip(pairs, choice, strict=True) for k, edge in ((1, (a, b)), (2, (b, a))) if kinds & k]
+        lines = [pair[::sign] for pair, kinds in zip(pairs, choice, strict=True) for sign in (1, -1) if kinds & 4]
+        try:
+            ChainGraph(range(3), arrows, lines)
+        except NotAChainGraph as found:
+            assert_witness(found.cycle, arrows, lines)
+            assert has_semi_directed_cycle(3, arrows, lines)
+        else:
+            assert not has_semi_directed_cycle(3, arrows, lines)
+            accepted += 1
+    assert accepted == 50
+
+
+def output(seed: str, *program: str) -> bytes:
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run([sys.executable, *program], capture_output=True, check=True, env=environment).stdout
+
+
+def test_every_small_graph_under_five_hash_seeds() -> None:
+    program = str(Path(__file__).parent / "every_small_graph.py")
+    texts = {output(seed, program) for seed in ("0", "1", "2", "3", "4294967295")}
+    assert len(texts) == 1
+    assert texts.pop().decode().split("\n")[:3] == ["2 4 0", "3 50 14", "4 1688 2408"]
+
+
 SEEDED = """
 from cgc.graph import ChainGraph, NotAChainGraph
 names = ["node" + str(k) for k in range(6)]
+ends = "node0", {"node4", "node5"}
 for mask in range(0, 3 ** 15, 99991):
     edges = {(names[a], names[b]): mask // 3 ** k % 3 for k, (a, b) in enumerate((a, b) for a in range(6) for b in range(a))}
     arrows = {e for e, kind in edges.items() if kind == 1}
     lines = {e for e, kind in edges.items() if kind == 2}
-    for at, ls in ((arrows, lines), (arrows | {("node0", "node5")}, lines)):
+    for at, ls in ((arrows, lines), (arrows | {("node0", "node5")}, lines), (arrows - set(list(sorted(arrows))[::2]), set())):
         try:
             g = ChainGraph(set(names), at, ls)
-            print(g, g.components, g.flags, g.complexes, g.separated("node0", {"node4", "node5"}, {"node2"}).walk)
         except NotAChainGraph as error:
             print(error)
+            continue
+        print(g, g.components, g.flags, g.complexes, end=" ")
+        for p in ("lwf", "amp"):
+            v = g.separated(*ends, {"node2"}, p)
+            print(v.walk, v.certificate, g.minimal_separator(*ends, property=p), *g.minimal_separators(*ends, property=p), end=" ")
+        print()
 """
 
 
 def test_same_output_under_every_hash_seed() -> None:
-    digests = set()
-    for seed in "012":
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        text = subprocess.run([sys.executable, "-c", SEEDED], capture_output=True, check=True, env=environment).stdout
-        assert text.count(b"\n") == 288
-        digests.add(hashlib.sha256(text).hexdigest())
-    assert len(digests) == 1
+    texts = {output(seed, "-c", SEEDED) for seed in "01234"}
+    assert len(texts) == 1
+    text = texts.pop()
+    assert text.count(b"\n") == 432 and text.count(b"semi-directed cycle") > 50 and text.count(b"Certificate") > 50

@@ -1,0 +1,49 @@
+"""A program: decides every mixed graph on two, three and four nodes, checks each decision, and prints counts and a digest of all results.
+
+Nodes are names, and nodes and edges are handed over as sets, so that whatever depended on a hash seed would show in the digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Sequence
+from itertools import pairwise
+
+from small_graphs import has_semi_directed_cycle, mixed_graphs
+
+from cgc.graph import ChainGraph, NotAChainGraph
+
+
+def assert_witness(cycle: Sequence[Hashable], arrows: Sequence[tuple[Hashable, ...]], lines: Sequence[tuple[Hashable, ...]]) -> None:
+    """That it is a whole semi-directed cycle: closed, no node twice, each step an arrow forward or a line, one of them an arrow."""
+    assert len(cycle) > 1 and cycle[0] == cycle[-1] and len(set(cycle)) == len(cycle) - 1, cycle
+    steps = list(pairwise(cycle))
+    assert all(step in arrows or step in lines or step[::-1] in lines for step in steps), cycle
+    assert any(step in arrows for step in steps), cycle
+
+
+def main() -> None:
+    digest = hashlib.sha256()
+    for n in (2, 3, 4):
+        names = [f"node {k}" for k in range(n)]
+        accepted = rejected = 0
+        for numbered in mixed_graphs(n):
+            arrows, lines = ([(names[a], names[b]) for a, b in edges] for edges in numbered)
+            try:
+                graph = ChainGraph(set(names), set(arrows), frozenset(lines))
+            except NotAChainGraph as found:
+                assert has_semi_directed_cycle(n, *numbered)
+                assert_witness(found.cycle, arrows, lines)
+                digest.update(repr(found.cycle).encode())
+                rejected += 1
+            else:
+                assert not has_semi_directed_cycle(n, *numbered)
+                assert sorted(graph.arrows) == sorted(arrows) and sorted(map(sorted, graph.lines)) == sorted(map(sorted, lines))
+                digest.update(repr((graph, graph.components, graph.flags, graph.complexes)).encode())
+                accepted += 1
+        print(n, accepted, rejected)
+    print(digest.hexdigest())
+
+
+if __name__ == "__main__":
+    main()
