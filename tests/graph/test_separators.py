@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from itertools import combinations, islice
 from typing import Literal
 
@@ -24,11 +25,16 @@ ASIA = ChainGraph(
 )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
+def masks_of(graph: ChainGraph[int]) -> Masks:
+    return Masks(graph)
+
+
 def by_trying_all(
     graph: ChainGraph[int], x: Sequence[int], y: Sequence[int], given: Sequence[int], among: Collection[int], property: Property
 ) -> set[tuple[int, ...]]:
     """The minimal sets of those that separate, by the undirected graphs of ``mask_oracles``."""
-    masks = Masks(graph)
+    masks = masks_of(graph)
     found: list[frozenset[int]] = []
     candidates = [v for v in among if v not in {*x, *y, *given}]
     for size in range(len(candidates) + 1):
