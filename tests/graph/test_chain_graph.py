@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import combinations, product
 from pathlib import Path
+from typing import Literal
 
 import networkx as nx
 import pytest
@@ -22,34 +25,63 @@ KOLLER_FRIEDMAN = (
 )
 
 
+def chain_graphs(n: int) -> Iterator[ChainGraph[int]]:
+    for arrows, lines in mixed_graphs(n):
+        with suppress(NotAChainGraph):
+            yield ChainGraph(range(n), arrows, lines)
+
+
+def adjacencies(graph: ChainGraph[int]) -> frozenset[frozenset[int]]:
+    return frozenset(map(frozenset, (*graph.arrows, *graph.lines)))
+
+
+def independences(graph: ChainGraph[int], property: Literal["lwf", "amp"]) -> tuple[bool, ...]:
+    """Of every pair given every set of others."""
+    implied = []
+    for a, b in combinations(graph.nodes, 2):
+        others = [v for v in graph.nodes if v not in (a, b)]
+        for size in range(len(others) + 1):
+            implied += [bool(graph.separated(a, b, given, property)) for given in combinations(others, size)]
+    return tuple(implied)
+
+
 def edge_names(graph: nx.Graph[str]) -> str:
     return " ".join(sorted("".join(sorted(edge)) for edge in graph.edges))
 
 
 @pytest.mark.parametrize(("n", "models", "dag_models", "undirected"), [(2, 2, 2, 2), (3, 11, 11, 8), (4, 200, 185, 64)])
 def test_lwf_models_are_adjacencies_and_minimal_complexes(n: int, models: int, dag_models: int, undirected: int) -> None:
-    pairs = [(a, b) for a in range(n) for b in range(a)]
     by_structure: dict[object, set[object]] = {}
     dags, without_arrows = set(), set()
-    for arrows, lines in mixed_graphs(n):
-        try:
-            graph = ChainGraph(range(n), arrows, lines)
-        except NotAChainGraph:
-            continue
-        implied = []
-        for a, b in pairs:
-            others = [v for v in range(n) if v not in (a, b)]
-            implied += [bool(graph.separated(a, b, [v for k, v in enumerate(others) if m >> k & 1])) for m in range(2 ** len(others))]
-        adjacent = frozenset(frozenset(edge) for edge in arrows + lines)
+    for graph in chain_graphs(n):
+        model = independences(graph, "lwf")
         ends = frozenset((frozenset((c[0], c[-1])), frozenset(c[1:-1])) for c in graph.complexes)
-        by_structure.setdefault((adjacent, ends), set()).add(tuple(implied))
-        if not lines:
-            dags.add(tuple(implied))
-        if not arrows:
-            without_arrows.add(tuple(implied))
-    assert all(len(models_) == 1 for models_ in by_structure.values())
-    assert len(by_structure) == len({model for models_ in by_structure.values() for model in models_}) == models
+        by_structure.setdefault((adjacencies(graph), ends), set()).add(model)
+        if not graph.lines:
+            dags.add(model)
+        if not graph.arrows:
+            without_arrows.add(model)
+    assert all(len(same) == 1 for same in by_structure.values())
+    assert len(by_structure) == len({model for same in by_structure.values() for model in same}) == models
     assert (len(dags), len(without_arrows)) == (dag_models, undirected)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_amp_models_are_adjacencies_and_triplexes(n: int) -> None:
+    """Andersson, Madigan and Perlman (2001): two graphs have the same independences iff they have the same of both."""
+    by_structure: dict[object, set[object]] = {}
+    for graph in chain_graphs(n):
+        joined = adjacencies(graph)
+        triplexes = {
+            (frozenset((a, c)), b)
+            for b in graph.nodes
+            for a in graph.parents(b)
+            for c in graph.boundary(b)
+            if a != c and frozenset((a, c)) not in joined
+        }
+        by_structure.setdefault((joined, frozenset(triplexes)), set()).add(independences(graph, "amp"))
+    assert all(len(same) == 1 for same in by_structure.values())
+    assert len(by_structure) == len({model for same in by_structure.values() for model in same}) > 1
 
 
 def test_koller_friedman_figure_4_15() -> None:
@@ -110,6 +142,43 @@ def test_wrong_arguments() -> None:
         graph.parents("ab")
     with pytest.raises(ValueError, match="'a' is in both x and given"):
         graph.separated("a", "b", given=["c", "a"])
+
+
+def test_unknown_property() -> None:
+    graph = ChainGraph("abc", [("a", "b")])
+    for ask in (graph.separated, graph.minimal_separator, graph.minimal_separators):
+        with pytest.raises(ValueError, match="no property 'LWF': lwf or amp"):
+            ask("a", "c", property="LWF")  # type: ignore[arg-type]
+
+
+def test_nodes_and_edges_of_any_sort() -> None:
+    """Nodes that are collections or compare equal, edges from generators and of the wrong length, and nothing at all."""
+    pair, none = (1, 2), None
+    graph: ChainGraph[object] = ChainGraph([1, True, 2], iter([(1.0, pair)]), (edge for edge in [(pair, none)]))
+    assert graph.nodes == (1, 2, pair, none) and graph.components == ((1,), (2,), (pair, none))
+    assert graph.parents(pair) == (1,) and graph.parents([pair, none]) == (1,) and graph.children((1, 2)) == graph.children([(1, 2)])
+    assert graph.separated(2, pair) and graph.separated(1, none).walk == (1, pair, none)
+    assert graph.minimal_separator(1, none) == (pair,)
+    for edges in ([("a",)], [("a", "b", "c")], ["abc"]):
+        with pytest.raises(ValueError, match="values to unpack"):
+            ChainGraph("abc", edges)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="values to unpack"):
+            ChainGraph("abc", (), edges)  # type: ignore[arg-type]
+    empty: ChainGraph[str] = ChainGraph()
+    assert empty.nodes == empty.components == empty.arrows == empty.lines == empty.flags == empty.complexes == empty.ancestral([]) == ()
+    assert empty.separated([], []) and empty.minimal_separator([], []) == () and list(empty.minimal_separators([], [])) == [()]
+
+
+def test_hubs() -> None:
+    """Nodes with thousands of edges, all of which a query passes."""
+    n = 30_000
+    graph = ChainGraph(range(2 * n + 2), [(k, 2 * n) for k in range(n)], [(2 * n, k) for k in range(n, 2 * n)])
+    assert len(graph.components) == n + 2 and len(graph.children(range(n))) == 1 and len(graph.boundary(2 * n)) == 2 * n
+    assert graph.separated(range(n), range(n, 2 * n), 2 * n) and graph.separated(0, 1)
+    assert graph.separated(0, 1, 2 * n - 1).walk == (0, 2 * n, 2 * n - 1, 2 * n, 1)
+    with pytest.raises(NotAChainGraph) as found:
+        ChainGraph(graph.nodes, [*graph.arrows, (n, 2 * n + 1), (2 * n + 1, 0)], graph.lines)
+    assert found.value.cycle == (0, 2 * n, n, 2 * n + 1, 0)
 
 
 def test_order_is_that_of_the_nodes_and_duplicates_count_once() -> None:

@@ -144,8 +144,6 @@ def test_unknown_names_are_told_at_once() -> None:
             ask("a", "b", among=["c", "z"])
         with pytest.raises(ValueError, match="'a' is in both x and given"):
             ask("a", "b", "a")
-        with pytest.raises(ValueError, match="no property 'LWF': lwf or amp"):
-            ask("a", "b", property="LWF")  # type: ignore[arg-type]
 
 
 def test_listing_is_lazy() -> None:
