@@ -103,7 +103,6 @@ def _next(question: Question, moral: Moral, inside: Nodes, among: Nodes) -> Node
 def _lwf(question: Question, among: Nodes) -> Iterator[Nodes]:
     """Shen and Liang (1997): each minimal separator leads to those that lie next behind one of its nodes."""
     moral = question.moral(question.given)
-    among &= moral.nodes
     first = _next(question, moral, question.x, among)
     queue = [] if first is None else [first]
     seen = set(queue)

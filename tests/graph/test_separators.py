@@ -137,6 +137,18 @@ def test_amp_needs_a_node_with_its_parents() -> None:
     assert list(graph.minimal_separators("x", "y")) == [("c",)]
 
 
+def test_amp_leaves_out_what_only_nodes_left_out_called_for() -> None:
+    """The search takes a node whose ancestors it then has to take; without them it is not needed either. Rare on random graphs."""
+    arrows = [(4, 0), (4, 2), (4, 6), (7, 2), (8, 0), (8, 1), (8, 6)]
+    lines = [(0, 1), (0, 2), (1, 2), (1, 6), (2, 5), (3, 8), (4, 7), (7, 8)]
+    graph = ChainGraph(range(9), arrows, lines)
+    assert graph.minimal_separator(5, 6, among=[0, 1, 2, 3, 4, 8], property="amp") == (1, 8)
+    assert assert_exact(graph, [5], [6], [], [0, 1, 2, 3, 4, 8], "amp") > 0
+    arrows = [(2, 0), (3, 6), (4, 0), (4, 6), (4, 7)]
+    lines = [(0, 1), (0, 7), (0, 9), (0, 10), (2, 3), (3, 4), (5, 7), (6, 9)]
+    assert assert_exact(ChainGraph(range(11), arrows, lines), [1], [6], [], [0, 3, 4, 5, 7, 9, 10], "amp") > 0
+
+
 def test_unknown_names_are_told_at_once() -> None:
     graph = ChainGraph("abc", [("a", "b")])
     for ask in (graph.minimal_separator, graph.minimal_separators):
