@@ -25,7 +25,7 @@ class Adjacency:
         edges = tails * count + heads
         edges.sort()
         edges = np.concatenate((edges[:1], edges[1:][edges[1:] != edges[:-1]]))
-        self._starts = array("q", edges.searchsorted(np.arange(count + 1) * count).tobytes())
+        self._starts = array("q", edges.searchsorted(np.arange(count + 1, dtype=np.int64) * count).tobytes())
         self._to = array("q", (edges % max(1, count)).tobytes())
 
     def __getitem__(self, v: int) -> array[int]:
