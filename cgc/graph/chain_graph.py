@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from cgc.graph.separation import Links, Property, Verdict, open_walk
+import numpy as np
+
+from cgc.graph import separators
+from cgc.graph.components import SemiDirectedCycle, chain_components
+from cgc.graph.links import Adjacency, Links, Numbers
+from cgc.graph.separation import Certificate, Property, Verdict
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -48,18 +52,18 @@ class ChainGraph(Generic[N]):
     """The chain components, in a topological order; ties go to the component whose first node is first."""
 
     def __init__(self, nodes: Iterable[N] = (), arrows: Iterable[tuple[N, N]] = (), lines: Iterable[tuple[N, N]] = ()) -> None:
-        arrows, lines = _ordered(arrows), _ordered(lines)
-        self.nodes = tuple(dict.fromkeys([*_ordered(nodes), *(v for edge in (*arrows, *lines) for v in edge)]))
-        self._index = {v: k for k, v in enumerate(self.nodes)}
-        self._links = Links([[] for _ in self.nodes], [[] for _ in self.nodes], [[] for _ in self.nodes])
-        for a, b in self._numbers(arrows):
-            self._links.children[a].append(b)
-            self._links.parents[b].append(a)
-        for a, b in self._numbers([*lines, *((b, a) for a, b in lines)]):
-            if a == b:
-                raise ValueError(f"a line joins {self.nodes[a]!r} to itself")
-            self._links.neighbours[a].append(b)
-        self.components = tuple(self._names(c) for c in self._sorted_components())
+        number: defaultdict[N, int] = defaultdict(None, {v: k for k, v in enumerate(dict.fromkeys(_ordered(nodes)))})
+        number.default_factory = number.__len__  # a node that is new gets the next number
+        arrow_ends, line_ends = _numbers(_ordered(arrows), number), _numbers(_ordered(lines), number)
+        self._index = dict(number)
+        self.nodes = tuple(self._index)
+        for k in (line_ends[0] == line_ends[1]).nonzero()[0][:1]:
+            raise ValueError(f"a line joins {self.nodes[line_ends[0][k]]!r} to itself")
+        self._links = Links.of(len(self.nodes), arrow_ends, line_ends)
+        try:
+            self.components = tuple(tuple([self.nodes[v] for v in members]) for members in chain_components(self._links))
+        except SemiDirectedCycle as found:
+            raise NotAChainGraph([self.nodes[v] for v in found.nodes]) from None
 
     @cached_property
     def arrows(self) -> tuple[tuple[N, N], ...]:
@@ -111,15 +115,7 @@ class ChainGraph(Generic[N]):
 
     def ancestral(self, nodes: N | Iterable[N]) -> tuple[N, ...]:
         """The smallest ancestral set that contains S: its closure under the boundary."""
-        stack = self._indices(nodes)
-        found = set(stack)
-        while stack:
-            v = stack.pop()
-            for w in (*self._links.parents[v], *self._links.neighbours[v]):
-                if w not in found:
-                    found.add(w)
-                    stack.append(w)
-        return self._names(found)
+        return self._names(self._links.closure(self._indices(nodes), self._links.parents, self._links.neighbours))
 
     def moral(self) -> nx.Graph[N]:
         """The moral graph: all edges without their directions, and all pairs of parents of one component joined."""
@@ -167,18 +163,73 @@ class ChainGraph(Generic[N]):
     def separated(self, x: N | Iterable[N], y: N | Iterable[N], given: N | Iterable[N] = (), property: Property = "lwf") -> Verdict[N]:
         """Whether ``given`` separates ``x`` from ``y``, that is, whether the graph implies x ⟂ y | given. In linear time.
 
-        Each argument is a node or several. The verdict is true if they are separated, and carries an open walk if not. ``lwf`` is the
-        Lauritzen-Wermuth-Frydenberg property (walks of Studený 1998), ``amp`` that of Andersson, Madigan and Perlman (2001).
+        Each argument is a node or several. The verdict is true if they are separated, and then has a certificate, made when it is asked
+        for; it carries an open walk if not. ``lwf`` is the Lauritzen-Wermuth-Frydenberg property (walks of Studený 1998), ``amp`` that of
+        Andersson, Madigan and Perlman (2001).
 
-        Raises ValueError if a node is unknown or two of the sets overlap.
+        Raises ValueError if a node or the property is unknown or two of the sets overlap.
         """
-        sources, targets, between = self._indices(x), self._indices(y), self._indices(given)
-        for (one, a), (other, b) in combinations((("x", sources), ("y", targets), ("given", between)), 2):
-            if shared := sorted(set(a) & set(b)):
-                raise ValueError(f"{self.nodes[shared[0]]!r} is in both {one} and {other}")
-        walk = open_walk(self._links, sources, targets, between, property)
+        question = self._question(x, y, given, property)
+        walk = question.walk(question.given)
         steps = tuple(self._step(a, b) for a, b in pairwise(walk))
-        return Verdict(not walk, property, tuple(self.nodes[v] for v in walk), steps)
+
+        def certify() -> Certificate[N]:
+            moral = question.moral(question.given)
+            return Certificate(self._names(moral.nodes), self._names(moral.flood(question.x, question.given)[0]))
+
+        return Verdict(not walk, property, tuple(self.nodes[v] for v in walk), steps, None if walk else certify)
+
+    def minimal_separator(
+        self,
+        x: N | Iterable[N],
+        y: N | Iterable[N],
+        given: N | Iterable[N] = (),
+        among: N | Iterable[N] | None = None,
+        property: Property = "lwf",
+    ) -> tuple[N, ...] | None:
+        """``given`` and nodes of ``among`` that separate ``x`` from ``y``, none of which can be left out; None if nothing separates them.
+
+        Minimal is meant by inclusion: no proper subset that contains ``given`` separates. ``among`` (default: all nodes) may overlap the
+        others; nodes of ``x`` and ``y`` in it are not taken. In linear time for ``lwf``, where it is the minimal separator nearest to
+        ``x``; for ``amp`` by a search that takes exponential time in the worst case, in which earlier nodes are left out first.
+
+        Raises ValueError as ``separated`` does.
+        """
+        question = self._question(x, y, given, property)
+        found = separators.minimal_separator(question, self._choice(question, among))
+        return None if found is None else self._names(found)
+
+    def minimal_separators(
+        self,
+        x: N | Iterable[N],
+        y: N | Iterable[N],
+        given: N | Iterable[N] = (),
+        among: N | Iterable[N] | None = None,
+        property: Property = "lwf",
+    ) -> Iterator[tuple[N, ...]]:
+        """All sets that ``minimal_separator`` might give, each once, found as they are asked for.
+
+        For ``lwf`` the first is that of ``minimal_separator``, others come after those that they lie behind, and the time for each is
+        polynomial; they are kept, so that none is given twice. For ``amp`` the time may be exponential.
+
+        Raises ValueError as ``separated`` does, at once.
+        """
+        question = self._question(x, y, given, property)
+        found = separators.minimal_separators(question, self._choice(question, among))
+        return (self._names(z) for z in found)
+
+    def _question(self, x: N | Iterable[N], y: N | Iterable[N], given: N | Iterable[N], property: Property) -> separators.Question:
+        if property not in ("lwf", "amp"):
+            raise ValueError(f"no property {property!r}: lwf or amp")
+        sides = {name: frozenset(self._indices(nodes)) for name, nodes in (("x", x), ("y", y), ("given", given))}
+        for one, other in combinations(sides, 2):
+            if shared := sides[one] & sides[other]:
+                raise ValueError(f"{self.nodes[min(shared)]!r} is in both {one} and {other}")
+        return separators.Question(self._links, **sides, property=property)
+
+    def _choice(self, question: separators.Question, among: N | Iterable[N] | None) -> frozenset[int]:
+        chosen = range(len(self.nodes)) if among is None else self._indices(among)
+        return frozenset(chosen) - question.x - question.y - question.given
 
     def _step(self, a: int, b: int) -> str:
         return "→" if b in self._links.children[a] else "←" if b in self._links.parents[a] else "—"
@@ -194,83 +245,12 @@ class ChainGraph(Generic[N]):
                 raise ValueError(f"no node {node!r}")
         return sorted({self._index[node] for node in several})
 
-    def _numbers(self, edges: Iterable[tuple[N, N]]) -> Iterator[tuple[int, int]]:
-        """Edges by node number, ascending, each once."""
-        count = len(self.nodes)
-        return (divmod(code, count) for code in sorted({self._index[a] * count + self._index[b] for a, b in edges}))
-
     def _names(self, indices: Iterable[int]) -> tuple[N, ...]:
         return tuple(self.nodes[v] for v in sorted(indices))
 
-    def _around(self, nodes: N | Iterable[N], *links: list[list[int]]) -> tuple[N, ...]:
+    def _around(self, nodes: N | Iterable[N], *links: Adjacency) -> tuple[N, ...]:
         inside = set(self._indices(nodes))
         return self._names({w for v in inside for link in links for w in link[v]} - inside)
-
-    def _sorted_components(self) -> list[list[int]]:
-        """The chain components in topological order; raises NotAChainGraph."""
-        links = self._links
-        component = [-1] * len(self.nodes)
-        members: list[list[int]] = []
-        for root in range(len(self.nodes)):
-            if component[root] < 0:
-                component[root] = len(members)
-                members.append(found := [root])
-                for v in found:
-                    for w in links.neighbours[v]:
-                        if component[w] < 0:
-                            component[w] = component[root]
-                            found.append(w)
-        entering = [0] * len(members)
-        for a, heads in enumerate(links.children):
-            for b in heads:
-                if component[a] == component[b]:
-                    raise self._cycle([(a, b)])
-                entering[component[b]] += 1
-        ready = [c for c, count in enumerate(entering) if count == 0]
-        order: list[list[int]] = []
-        while ready:
-            c = heapq.heappop(ready)
-            order.append(members[c])
-            for v in members[c]:
-                for w in links.children[v]:
-                    entering[component[w]] -= 1
-                    if entering[component[w]] == 0:
-                        heapq.heappush(ready, component[w])
-        if len(order) < len(members):
-            # Every component that is left is entered from one that is left: walking backwards must come round.
-            left = next(c for c, count in enumerate(entering) if count)
-            arrow_into: dict[int, tuple[int, int]] = {}
-            while left not in arrow_into:
-                arrow_into[left] = next((a, b) for b in members[left] for a in links.parents[b] if entering[component[a]])
-                left = component[arrow_into[left][0]]
-            round_trip = [arrow_into[left]]
-            while component[round_trip[-1][0]] != left:
-                round_trip.append(arrow_into[component[round_trip[-1][0]]])
-            raise self._cycle(round_trip[::-1])
-        return order
-
-    def _cycle(self, arrows: list[tuple[int, int]]) -> NotAChainGraph:
-        """The cycle along ``arrows``, each followed by a shortest line path from its head to the next tail."""
-        cycle: list[int] = []
-        for (_, head), (tail, _) in zip(arrows, arrows[1:] + arrows[:1], strict=True):
-            cycle += self._line_path(head, tail)
-        first = cycle.index(min(cycle))
-        cycle = cycle[first:] + cycle[:first]
-        return NotAChainGraph([self.nodes[v] for v in (*cycle, cycle[0])])
-
-    def _line_path(self, start: int, end: int) -> list[int]:
-        toward = {end: end}
-        queue = deque([end])
-        while start not in toward:
-            v = queue.popleft()
-            for w in self._links.neighbours[v]:
-                if w not in toward:
-                    toward[w] = v
-                    queue.append(w)
-        path = [start]
-        while path[-1] != end:
-            path.append(toward[path[-1]])
-        return path
 
 
 T = TypeVar("T")
@@ -278,3 +258,9 @@ T = TypeVar("T")
 
 def _ordered(items: Iterable[T]) -> list[T]:
     return sorted(items, key=repr) if isinstance(items, (set, frozenset)) else list(items)
+
+
+def _numbers(edges: Iterable[tuple[N, N]], number: Mapping[N, int]) -> tuple[Numbers, Numbers]:
+    """The numbers of the first and of the second nodes."""
+    pairs = np.array([number[v] for a, b in edges for v in (a, b)], np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]

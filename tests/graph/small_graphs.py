@@ -33,9 +33,9 @@ def has_semi_directed_cycle(n: int, arrows: Pairs, lines: Pairs) -> bool:
     return False
 
 
-def random_chain_graph(rng: random.Random, n: int, density: float) -> ChainGraph[int]:
-    """Nodes 0 … n-1 in random blocks; lines within blocks, arrows from earlier blocks to later ones."""
-    block = sorted(rng.randrange(max(1, n // 2)) for _ in range(n))
+def random_chain_graph(rng: random.Random, n: int, density: float, blocks: int | None = None) -> ChainGraph[int]:
+    """Nodes 0 … n-1 in (n / 2) random blocks; lines within blocks, arrows from earlier blocks to later ones."""
+    block = sorted(rng.randrange(blocks or max(1, n // 2)) for _ in range(n))
     shuffled = rng.sample(range(n), n)
     arrows: Pairs = []
     lines: Pairs = []

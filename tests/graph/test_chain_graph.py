@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Hashable
-from itertools import pairwise
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import combinations, product
+from pathlib import Path
+from typing import Literal
 
 import networkx as nx
 import pytest
+from every_small_graph import assert_witness
 from small_graphs import has_semi_directed_cycle, mixed_graphs
 
 from cgc.graph import ChainGraph, NotAChainGraph
@@ -22,59 +25,63 @@ KOLLER_FRIEDMAN = (
 )
 
 
-def assert_witness(cycle: tuple[Hashable, ...], arrows: list[tuple[int, int]], lines: list[tuple[int, int]]) -> None:
-    assert cycle[0] == cycle[-1] and len(set(cycle)) == len(cycle) - 1
-    steps = list(pairwise(cycle))
-    assert all(step in arrows or step in lines or step[::-1] in lines for step in steps)
-    assert any(step in arrows for step in steps)
+def chain_graphs(n: int) -> Iterator[ChainGraph[int]]:
+    for arrows, lines in mixed_graphs(n):
+        with suppress(NotAChainGraph):
+            yield ChainGraph(range(n), arrows, lines)
+
+
+def adjacencies(graph: ChainGraph[int]) -> frozenset[frozenset[int]]:
+    return frozenset(map(frozenset, (*graph.arrows, *graph.lines)))
+
+
+def independences(graph: ChainGraph[int], property: Literal["lwf", "amp"]) -> tuple[bool, ...]:
+    """Of every pair given every set of others."""
+    implied = []
+    for a, b in combinations(graph.nodes, 2):
+        others = [v for v in graph.nodes if v not in (a, b)]
+        for size in range(len(others) + 1):
+            implied += [bool(graph.separated(a, b, given, property)) for given in combinations(others, size)]
+    return tuple(implied)
 
 
 def edge_names(graph: nx.Graph[str]) -> str:
     return " ".join(sorted("".join(sorted(edge)) for edge in graph.edges))
 
 
-@pytest.mark.parametrize(("n", "chain_graphs", "dags"), [(2, 4, 3), (3, 50, 25), (4, 1688, 543)])
-def test_every_small_mixed_graph(n: int, chain_graphs: int, dags: int) -> None:
-    accepted = directed = 0
-    for arrows, lines in mixed_graphs(n):
-        try:
-            graph = ChainGraph(range(n), arrows, lines)
-        except NotAChainGraph as found:
-            assert_witness(found.cycle, arrows, lines)
-        else:
-            assert not has_semi_directed_cycle(n, arrows, lines)
-            accepted += 1
-            directed += not lines
-            place = {v: k for k, component in enumerate(graph.components) for v in component}
-            assert sorted(place) == list(range(n))
-            assert all(place[a] < place[b] for a, b in arrows) and all(place[a] == place[b] for a, b in lines)
-    assert (accepted, directed) == (chain_graphs, dags)
-
-
 @pytest.mark.parametrize(("n", "models", "dag_models", "undirected"), [(2, 2, 2, 2), (3, 11, 11, 8), (4, 200, 185, 64)])
 def test_lwf_models_are_adjacencies_and_minimal_complexes(n: int, models: int, dag_models: int, undirected: int) -> None:
-    pairs = [(a, b) for a in range(n) for b in range(a)]
     by_structure: dict[object, set[object]] = {}
     dags, without_arrows = set(), set()
-    for arrows, lines in mixed_graphs(n):
-        try:
-            graph = ChainGraph(range(n), arrows, lines)
-        except NotAChainGraph:
-            continue
-        implied = []
-        for a, b in pairs:
-            others = [v for v in range(n) if v not in (a, b)]
-            implied += [bool(graph.separated(a, b, [v for k, v in enumerate(others) if m >> k & 1])) for m in range(2 ** len(others))]
-        adjacent = frozenset(frozenset(edge) for edge in arrows + lines)
+    for graph in chain_graphs(n):
+        model = independences(graph, "lwf")
         ends = frozenset((frozenset((c[0], c[-1])), frozenset(c[1:-1])) for c in graph.complexes)
-        by_structure.setdefault((adjacent, ends), set()).add(tuple(implied))
-        if not lines:
-            dags.add(tuple(implied))
-        if not arrows:
-            without_arrows.add(tuple(implied))
-    assert all(len(models_) == 1 for models_ in by_structure.values())
-    assert len(by_structure) == len({model for models_ in by_structure.values() for model in models_}) == models
+        by_structure.setdefault((adjacencies(graph), ends), set()).add(model)
+        if not graph.lines:
+            dags.add(model)
+        if not graph.arrows:
+            without_arrows.add(model)
+    assert all(len(same) == 1 for same in by_structure.values())
+    assert len(by_structure) == len({model for same in by_structure.values() for model in same}) == models
     assert (len(dags), len(without_arrows)) == (dag_models, undirected)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_amp_models_are_adjacencies_and_triplexes(n: int) -> None:
+    """Andersson, Madigan and Perlman (2001): two graphs have the same independences iff they have the same of both."""
+    by_structure: dict[object, set[object]] = {}
+    for graph in chain_graphs(n):
+        joined = adjacencies(graph)
+        triplexes = {
+            (frozenset((a, c)), b)
+            for b in graph.nodes
+            for a in graph.parents(b)
+            for c in graph.boundary(b)
+            if a != c and frozenset((a, c)) not in joined
+        }
+        by_structure.setdefault((joined, frozenset(triplexes)), set()).add(independences(graph, "amp"))
+    assert all(len(same) == 1 for same in by_structure.values())
+    assert len(by_structure) == len({model for same in by_structure.values() for model in same}) > 1
 
 
 def test_koller_friedman_figure_4_15() -> None:
@@ -137,6 +144,43 @@ def test_wrong_arguments() -> None:
         graph.separated("a", "b", given=["c", "a"])
 
 
+def test_unknown_property() -> None:
+    graph = ChainGraph("abc", [("a", "b")])
+    for ask in (graph.separated, graph.minimal_separator, graph.minimal_separators):
+        with pytest.raises(ValueError, match="no property 'LWF': lwf or amp"):
+            ask("a", "c", property="LWF")  # type: ignore[arg-type]
+
+
+def test_nodes_and_edges_of_any_sort() -> None:
+    """Nodes that are collections or compare equal, edges from generators and of the wrong length, and nothing at all."""
+    pair, none = (1, 2), None
+    graph: ChainGraph[object] = ChainGraph([1, True, 2], iter([(1.0, pair)]), (edge for edge in [(pair, none)]))
+    assert graph.nodes == (1, 2, pair, none) and graph.components == ((1,), (2,), (pair, none))
+    assert graph.parents(pair) == (1,) and graph.parents([pair, none]) == (1,) and graph.children((1, 2)) == graph.children([(1, 2)])
+    assert graph.separated(2, pair) and graph.separated(1, none).walk == (1, pair, none)
+    assert graph.minimal_separator(1, none) == (pair,)
+    for edges in ([("a",)], [("a", "b", "c")], ["abc"]):
+        with pytest.raises(ValueError, match="values to unpack"):
+            ChainGraph("abc", edges)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="values to unpack"):
+            ChainGraph("abc", (), edges)  # type: ignore[arg-type]
+    empty: ChainGraph[str] = ChainGraph()
+    assert empty.nodes == empty.components == empty.arrows == empty.lines == empty.flags == empty.complexes == empty.ancestral([]) == ()
+    assert empty.separated([], []) and empty.minimal_separator([], []) == () and list(empty.minimal_separators([], [])) == [()]
+
+
+def test_hubs() -> None:
+    """Nodes with thousands of edges, all of which a query passes."""
+    n = 30_000
+    graph = ChainGraph(range(2 * n + 2), [(k, 2 * n) for k in range(n)], [(2 * n, k) for k in range(n, 2 * n)])
+    assert len(graph.components) == n + 2 and len(graph.children(range(n))) == 1 and len(graph.boundary(2 * n)) == 2 * n
+    assert graph.separated(range(n), range(n, 2 * n), 2 * n) and graph.separated(0, 1)
+    assert graph.separated(0, 1, 2 * n - 1).walk == (0, 2 * n, 2 * n - 1, 2 * n, 1)
+    with pytest.raises(NotAChainGraph) as found:
+        ChainGraph(graph.nodes, [*graph.arrows, (n, 2 * n + 1), (2 * n + 1, 0)], graph.lines)
+    assert found.value.cycle == (0, 2 * n, n, 2 * n + 1, 0)
+
+
 def test_order_is_that_of_the_nodes_and_duplicates_count_once() -> None:
     graph = ChainGraph(["c", "a"], [("b", "a"), ("b", "a")], [("a", "c"), ("c", "a")])
     assert graph.nodes == ("c", "a", "b") and graph.arrows == (("b", "a"),) and graph.lines == (("c", "a"),)
@@ -166,27 +210,60 @@ def test_long_paths_need_no_recursion() -> None:
     assert found.value.cycle == (*range(n), 0)
 
 
+def test_two_edges_between_the_same_nodes() -> None:
+    """Every choice of any of →, ←, — for each pair of three nodes: two different ones are a semi-directed cycle, or a line twice."""
+    pairs = list(combinations(range(3), 2))
+    accepted = 0
+    for choice in product(range(8), repeat=3):
+        arrows = [edge for (a, b), kinds in zip(pairs, choice, strict=True) for k, edge in ((1, (a, b)), (2, (b, a))) if kinds & k]
+        lines = [pair[::sign] for pair, kinds in zip(pairs, choice, strict=True) for sign in (1, -1) if kinds & 4]
+        try:
+            ChainGraph(range(3), arrows, lines)
+        except NotAChainGraph as found:
+            assert_witness(found.cycle, arrows, lines)
+            assert has_semi_directed_cycle(3, arrows, lines)
+        else:
+            assert not has_semi_directed_cycle(3, arrows, lines)
+            accepted += 1
+    assert accepted == 50
+
+
+def output(seed: str, *program: str) -> bytes:
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run([sys.executable, *program], capture_output=True, check=True, env=environment).stdout
+
+
+def test_every_small_graph_under_five_hash_seeds() -> None:
+    program = str(Path(__file__).parent / "every_small_graph.py")
+    texts = {output(seed, program) for seed in ("0", "1", "2", "3", "4294967295")}
+    assert len(texts) == 1
+    assert texts.pop().decode().split("\n")[:3] == ["2 4 0 3", "3 50 14 25", "4 1688 2408 543"]
+
+
 SEEDED = """
 from cgc.graph import ChainGraph, NotAChainGraph
 names = ["node" + str(k) for k in range(6)]
+ends = "node0", {"node4", "node5"}
 for mask in range(0, 3 ** 15, 99991):
     edges = {(names[a], names[b]): mask // 3 ** k % 3 for k, (a, b) in enumerate((a, b) for a in range(6) for b in range(a))}
     arrows = {e for e, kind in edges.items() if kind == 1}
     lines = {e for e, kind in edges.items() if kind == 2}
-    for at, ls in ((arrows, lines), (arrows | {("node0", "node5")}, lines)):
+    for at, ls in ((arrows, lines), (arrows | {("node0", "node5")}, lines), (arrows - set(list(sorted(arrows))[::2]), set())):
         try:
             g = ChainGraph(set(names), at, ls)
-            print(g, g.components, g.flags, g.complexes, g.separated("node0", {"node4", "node5"}, {"node2"}).walk)
         except NotAChainGraph as error:
             print(error)
+            continue
+        print(g, g.components, g.flags, g.complexes, end=" ")
+        for p in ("lwf", "amp"):
+            v = g.separated(*ends, {"node2"}, p)
+            print(v.walk, v.certificate, g.minimal_separator(*ends, property=p), *g.minimal_separators(*ends, property=p), end=" ")
+        print()
 """
 
 
 def test_same_output_under_every_hash_seed() -> None:
-    digests = set()
-    for seed in "012":
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        text = subprocess.run([sys.executable, "-c", SEEDED], capture_output=True, check=True, env=environment).stdout
-        assert text.count(b"\n") == 288
-        digests.add(hashlib.sha256(text).hexdigest())
-    assert len(digests) == 1
+    texts = {output(seed, "-c", SEEDED) for seed in "01234"}
+    assert len(texts) == 1
+    text = texts.pop()
+    assert text.count(b"\n") == 432 and text.count(b"semi-directed cycle") > 50 and text.count(b"Certificate") > 50
