@@ -6,6 +6,7 @@ What is reported: an open walk for every layer in which it does not hold, and wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ from cgc.graph.parts import Part
 from cgc.graph.predicate import Constant, Expression, Index
 from cgc.graph.sample import Node, sample
 from cgc.graph.separation import Property, Verdict
-from cgc.graph.statement import Selector, Slice
+from cgc.graph.statement import Anchor, Selector, Slice
 
 Nodes = tuple[Node, ...]
 Values = Mapping[str, int]
@@ -71,6 +72,7 @@ class Question:
     def __init__(self, instance: Instance, parts: Sequence[Part], timed: bool, constants: Iterable[int], property: Property) -> None:
         self.instance = instance
         self.property = property
+        self.anchor: Anchor = "t"
         self._all = tuple(parts), timed, tuple(constants)
         named = [c for term in instance.terms for selector in term.selectors for c in _constants(selector)]
         changes = (*constants, *named, *predicate.constants(instance.condition))
@@ -91,6 +93,17 @@ class Question:
     def about(self, instance: Instance) -> Question:
         """Another instance on the same graph."""
         return Question(instance, *self._all, self.property)
+
+    def placed(self, instance: Instance, graph: ChainGraph[Node], first: int, last: int, anchor: Anchor) -> Question:
+        """The instance with its terms at certain times of another ``graph`` of the same sample, which covers ``first`` … ``last``.
+
+        ``anchor`` is what those times count from. Raises Overlap, ZeroDivisionError.
+        """
+        other = copy(self)
+        other.instance, other.graph, other.present = instance, graph, set(graph.nodes)
+        other.earliest, other.first, other.last, other.anchor = first, first, last, anchor
+        other.cases = list(other.cases_in(graph))
+        return other
 
     def open(self, given: Callable[[Case], Iterable[Node]] | None = None) -> tuple[Case, Verdict[Node]] | None:
         """The first case that does not hold, with an open walk; None if all hold. ``given`` replaces what is given."""

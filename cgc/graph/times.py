@@ -1,0 +1,259 @@
+"""At which times does a statement hold? Times may count from any step t, from the first step or from the last one, T.
+
+What is not named after the last named time has no influence (it is no ancestor of anything named), and stretches of steps in which nothing
+is named act alike from a certain length on (``Sample.settling``). So finitely many choices of t and T tell all, and their answers repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from cgc.graph.binding import BoundTerm, Instance, Names
+from cgc.graph.chain_graph import ChainGraph
+from cgc.graph.predicate import Constant
+from cgc.graph.sample import Node
+from cgc.graph.statement import Anchor, Keyword, Statement, Term
+from cgc.graph.verdict import Overlap, Question
+from cgc.source.diagnostics import Diagnostic, SpecError
+
+MAX_STEP = 1000
+"""The largest step that a query may name by its number."""
+MAX_SHOWN = 1500
+"""An open walk is shown if there are at most so many nodes up to the last time that is named."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Answers at 0, 1, 2, …, of which the last ``period`` repeat for ever; None where the statement names no nodes."""
+
+    answers: tuple[bool | None, ...]
+    period: int = 1
+
+    def constant(self) -> bool | None:
+        """The one answer there is; None if there are none or both."""
+        given = dict.fromkeys(answer for answer in self.answers if answer is not None)
+        return next(iter(given)) if len(given) == 1 else None
+
+
+@dataclass(frozen=True)
+class Times:
+    """For which times a statement holds: one run over ``along``, or one over t for each distance T - t = 0, 1, ….
+
+    Of several runs the last ``period`` repeat for ever. Without ``along`` all times are fixed, and there is one answer.
+    """
+
+    along: Literal["t", "T", ""]
+    runs: tuple[Run, ...]
+    period: int = 1
+
+    @property
+    def answers(self) -> tuple[bool, ...]:
+        """Those that occur, each once, in the order of their first occurrence."""
+        return tuple(dict.fromkeys(answer for run in self.runs for answer in run.answers if answer is not None))
+
+    def __str__(self) -> str:
+        if len(self.answers) < 2:
+            return "the same for every t and every length" if self.along == "t" else "the same for every length"
+        if len(self.runs) == 1:
+            return _text(self.runs[0], self.along)
+        if all(run.constant() is not None or not any(a is not None for a in run.answers) for run in self.runs):
+            return "it depends on T - t: " + _text(Run(tuple(run.constant() for run in self.runs), self.period), "T - t")
+        texts = [f"where T - t = {k}, {_text(run, 't')}" for k, run in enumerate(self.runs) if any(a is not None for a in run.answers)]
+        return "it depends on t and on T: " + "; ".join(texts)
+
+
+def _text(run: Run, along: str) -> str:
+    """``at t = 0 it holds, from t = 1 on it does not``."""
+    words = {True: "it holds", False: "it does not"}
+    stretches: list[tuple[int, int, bool]] = []
+    for k, answer in enumerate(run.answers):
+        if answer is None:
+            continue
+        if stretches and stretches[-1][2] == answer:
+            stretches[-1] = (stretches[-1][0], k, answer)
+        else:
+            stretches.append((k, k, answer))
+    repeats = len({a for a in run.answers[-run.period :] if a is not None}) > 1
+    texts = []
+    for place, (first, last, answer) in enumerate(stretches):
+        if place == len(stretches) - 1 and not repeats and len(stretches) > 1:
+            texts.append(f"from {along} = {first} on {words[answer]}")
+        elif len(stretches) == 1:
+            texts.append(words[answer])
+        else:
+            texts.append(f"at {along} = {first}{f' to {last}' if last > first else ''} {words[answer]}")
+    return ", ".join(texts) + (f", and so on every {run.period} steps" if repeats else "")
+
+
+def dated(statement: Statement, names: Names, timed: bool) -> Statement:
+    """A query's statement with numbers that stand where a time belongs read as steps, and what exists at the last step only put there.
+
+    Raises SpecError: CG413 for a step that does not exist, or a number that is too large.
+    """
+
+    def date(term: Term) -> Term:
+        part = names.known(term.name)
+        if part is None or part.constant or not timed:
+            return term
+        selectors = term.selectors or ()
+        if term.time is None and len(selectors) == len(part.extents) + 1 and isinstance(selectors[-1], Constant):
+            term = replace(term, selectors=selectors[:-1], time=selectors[-1].value, anchor="0")
+        elif term.time is None and part.at == "last":
+            return replace(term, time=0, anchor="T")
+        time = term.time or 0
+        if (term.anchor == "T" and time > 0) or (term.anchor == "0" and time < 0):
+            help = "steps run from 0 to `T`; `T-1` is the one before the last"
+            raise SpecError(Diagnostic("CG413", f"`{term}` is at no step", term.span, help=help))
+        if term.anchor == "T" and time and part.at == "last":
+            help = "write `T`, or leave out the time"
+            raise SpecError(Diagnostic("CG413", f"`{term.name}` exists at the last step only", term.span, help=help))
+        if abs(time) > MAX_STEP:
+            raise SpecError(Diagnostic("CG413", f"the times of a query go up to {MAX_STEP}", term.span))
+        return term
+
+    sides = [tuple(date(term) for term in side) for side in (statement.left, statement.right)]
+    given = tuple(date(term) if isinstance(term, Term) else term for term in statement.given)
+    return replace(statement, left=sides[0], right=sides[1], given=given)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A statement at one choice of t and T. ``bridged`` says that a long stretch of steps is shorter in the question than in truth."""
+
+    t: int
+    last: int
+    question: Question
+    bridged: bool
+
+
+class Moments:
+    """An instance of a query at one choice of t and T after another; ``question`` is the instance, of which the sample is used."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._timed = [term for term in question.instance.terms if term.timed]
+        self._anchors = {term.anchor for term in self._timed}
+        self._ends = "T" in self._anchors or any(term.part.at == "last" for term in self._timed)
+        self._settled, self._period = question.sample.settling()
+        self._known: dict[tuple[int | None, ...], tuple[Moment, bool] | None] = {}
+        self.open: Moment | None = None
+        """The first one that was found not to hold."""
+
+    def counts_from(self, name: str) -> bool:
+        """Whether t, or T, matters at all."""
+        return self._ends if name == "T" else name in self._anchors
+
+    def times(self) -> Times:
+        """All answers. Raises ZeroDivisionError."""
+        largest = {a: max((abs(term.time) for term in self._timed if term.anchor == a), default=0) for a in ("t", "T", "0")}
+        # from here on, every stretch beside what counts from t (or from T) is so long that one more period changes nothing
+        enough = sum(largest.values()) + self._reach() + self._settled + 2 * self._period
+        if not self._ends:
+            fixed = "t" not in self._anchors
+            answers = tuple(self._answer(t, enough + t) for t in range(1 if fixed else enough))
+            return Times("" if fixed else "t", (Run(answers, 1 if fixed else self._period),))
+        if "t" not in self._anchors:
+            return Times("T", (Run(tuple(self._answer(0, last) for last in range(enough)), self._period),))
+        runs = tuple(Run(tuple(self._answer(t, t + d) for t in range(enough)), self._period) for d in range(enough))
+        together = [dict.fromkeys(a for a in answers if a is not None) for answers in zip(*(run.answers for run in runs), strict=True)]
+        if any(len(answers) > 1 for answers in together):
+            return Times("t", runs, self._period)
+        return Times("t", (Run(tuple(next(iter(answers), None) for answers in together), self._period),))
+
+    def shown(self, moment: Moment) -> Moment:
+        """The same with every step in its place, if there are few enough nodes to look at them all."""
+        if not moment.bridged or (moment.last + 1) * len(self._question.sample.nodes) > MAX_SHOWN:
+            return moment
+        found = self._decided(moment.t, moment.last, self._places(moment.t, moment.last), False)
+        assert found is not None
+        return found[0]
+
+    def _reach(self) -> int:
+        """How many steps before the left side `parents` may lie."""
+        return max(self._question.sample.arrows, default=0) if any(isinstance(item, str) for item in self._question.instance.given) else 0
+
+    def _answer(self, t: int, last: int) -> bool | None:
+        """Whether the statement holds at t where ``last`` is the last step; None if it names no nodes, or one node twice."""
+        places = self._places(t, last)
+        if any(term.part.at == "last" and place != last for term, place in zip(self._timed, places, strict=True)):
+            return None
+        named = [k for place in places for k in range(place - self._reach(), place + 1) if 0 <= k <= last]
+        shorter = self._bridged(sorted(dict.fromkeys(named)))
+        key = tuple(shorter.get(place) for place in places)
+        if key not in self._known:
+            self._known[key] = self._decided(t, last, key, any(k != place for place, k in shorter.items()))
+        found = self._known[key]
+        if found is None:
+            return None
+        if not found[1] and self.open is None:
+            self.open = found[0]
+        return found[1]
+
+    def _places(self, t: int, last: int) -> list[int]:
+        at = {"t": t, "T": last, "0": 0}
+        return [at[term.anchor] + term.time for term in self._timed]
+
+    def _bridged(self, named: Sequence[int]) -> dict[int, int]:
+        """Where the named steps lie once every stretch between them, and before the first, is as short as it may be."""
+        places: dict[int, int] = {}
+        before, shorter = -1, -1
+        for place in named:
+            gap = place - before - 1
+            if gap >= self._settled + self._period:
+                gap = self._settled + (gap - self._settled) % self._period
+            places[place] = shorter = shorter + 1 + gap
+            before = place
+        return places
+
+    def _decided(self, t: int, last: int, places: Sequence[int | None], bridged: bool) -> tuple[Moment, bool] | None:
+        instance = self._question.instance
+        anchor: Anchor = "t" if "t" in self._anchors else "T" if self._ends else "0"
+        # times are shown as in the query: what counts from t or from T stays as it is
+        zero = next(
+            (place - term.time for term, place in zip(self._timed, places, strict=True) if term.anchor == anchor and place is not None), 0
+        )
+        end = max((place for place in places if place is not None), default=0)
+        of = {id(term): place if place is not None and place >= 0 else None for term, place in zip(self._timed, places, strict=True)}
+
+        def there(terms: Sequence[BoundTerm | Keyword]) -> Iterator[BoundTerm | Keyword]:
+            for term in terms:
+                if isinstance(term, str) or not term.timed:
+                    yield term
+                elif (place := of[id(term)]) is not None:
+                    yield replace(term, time=place - zero, anchor=anchor)
+
+        left, right, given = (tuple(there(terms)) for terms in (instance.left, instance.right, instance.given))
+        placed = Instance(instance.layers, _terms(left), _terms(right), given, instance.condition)
+        try:
+            question = self._question.placed(placed, self._graph(end - zero, -zero), -zero, end - zero, anchor)
+        except Overlap:
+            return None
+        if not question.cases or any(not {*case.x}.isdisjoint(case.y) for case in question.cases):
+            return None
+        return Moment(t, last, question, bridged), question.open() is None
+
+    def _graph(self, last: int, first: int) -> ChainGraph[Node]:
+        """The steps ``first`` to ``last``; what exists at the last step only is nowhere else."""
+        graph = self._question.sample.unrolled(first, last)
+        final = {part.name for part in self._question.parts if part.at == "last"}
+        if not final:
+            return graph
+        kept = [node for node in graph.nodes if node.part not in final or node.time == last]
+        inside = set(kept)
+        return ChainGraph(kept, [arrow for arrow in graph.arrows if inside.issuperset(arrow)], graph.lines)
+
+
+def _terms(side: Sequence[BoundTerm | Keyword]) -> tuple[BoundTerm, ...]:
+    return tuple(term for term in side if isinstance(term, BoundTerm))
+
+
+def from_the_start(question: Question, later: bool) -> Times:
+    """For a statement whose times all count from t: its answers at t = 0, 1, …, of which that at ``later`` t is known."""
+    answers: list[bool | None] = []
+    for t in range(-question.first if question.sample.timed else 0):
+        graph = question.sample.unrolled(-t, question.last)
+        cases = list(question.cases_in(graph))
+        answers.append(question.open_in(graph, cases) is None if cases else None)
+    return Times("t", (Run((*answers, later)),))
