@@ -6,15 +6,15 @@ is named act alike from a certain length on (``Sample.settling``). So finitely m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cgc.graph.binding import BoundTerm, Instance, Names
+from cgc.graph.binding import BoundTerm, Names
 from cgc.graph.chain_graph import ChainGraph
 from cgc.graph.predicate import Constant
 from cgc.graph.sample import Node
-from cgc.graph.statement import Anchor, Keyword, Statement, Term
+from cgc.graph.statement import Anchor, Statement, Term
 from cgc.graph.verdict import Overlap, Question
 from cgc.source.diagnostics import Diagnostic, SpecError
 
@@ -30,6 +30,10 @@ class Run:
 
     answers: tuple[bool | None, ...]
     period: int = 1
+
+    def at(self, k: int) -> bool | None:
+        """The answer at ``k``."""
+        return self.answers[k if k < len(self.answers) else len(self.answers) - self.period + (k - len(self.answers)) % self.period]
 
     def constant(self) -> bool | None:
         """The one answer there is; None if there are none or both."""
@@ -52,6 +56,13 @@ class Times:
     def answers(self) -> tuple[bool, ...]:
         """Those that occur, each once, in the order of their first occurrence."""
         return tuple(dict.fromkeys(answer for run in self.runs for answer in run.answers if answer is not None))
+
+    def at(self, t: int, last: int) -> bool | None:
+        """The answer at t where T is ``last``; not to be asked where the statement names no nodes."""
+        if self.along != "t" or len(self.runs) == 1:
+            return self.runs[0].at({"t": t, "T": last, "": 0}[self.along])
+        distance, count = last - t, len(self.runs)
+        return self.runs[distance if distance < count else count - self.period + (distance - count) % self.period].at(t)
 
     def __str__(self) -> str:
         if len(self.answers) < 2:
@@ -166,7 +177,8 @@ class Moments:
         """The same with every step in its place, if there are few enough nodes to look at them all."""
         if not moment.bridged or (moment.last + 1) * len(self._question.sample.nodes) > MAX_SHOWN:
             return moment
-        found = self._decided(moment.t, moment.last, self._places(moment.t, moment.last), False)
+        places = [place if place >= 0 else None for place in self._places(moment.t, moment.last)]
+        found = self._decided(moment.t, moment.last, places, False)
         assert found is not None
         return found[0]
 
@@ -175,9 +187,12 @@ class Moments:
         return max(self._question.sample.arrows, default=0) if any(isinstance(item, str) for item in self._question.instance.given) else 0
 
     def _answer(self, t: int, last: int) -> bool | None:
-        """Whether the statement holds at t where ``last`` is the last step; None if it names no nodes, or one node twice."""
+        """Whether the statement holds at t where ``last`` is the last step.
+
+        None if it names steps after the last, no nodes on one side, or one node twice. Steps before the first are left out of it.
+        """
         places = self._places(t, last)
-        if any(term.part.at == "last" and place != last for term, place in zip(self._timed, places, strict=True)):
+        if max(places) > last or any(term.part.at == "last" and place != last for term, place in zip(self._timed, places, strict=True)):
             return None
         named = [k for place in places for k in range(place - self._reach(), place + 1) if 0 <= k <= last]
         shorter = self._bridged(sorted(dict.fromkeys(named)))
@@ -210,31 +225,27 @@ class Moments:
     def _decided(self, t: int, last: int, places: Sequence[int | None], bridged: bool) -> tuple[Moment, bool] | None:
         instance = self._question.instance
         anchor: Anchor = "t" if "t" in self._anchors else "T" if self._ends else "0"
+        inside = {id(term): place for term, place in zip(self._timed, places, strict=True) if place is not None}
         # times are shown as in the query: what counts from t or from T stays as it is
-        zero = next(
-            (place - term.time for term, place in zip(self._timed, places, strict=True) if term.anchor == anchor and place is not None), 0
-        )
-        end = max((place for place in places if place is not None), default=0)
-        of = {id(term): place if place is not None and place >= 0 else None for term, place in zip(self._timed, places, strict=True)}
+        zero = next((place - term.time for term in self._timed if term.anchor == anchor and (place := inside.get(id(term))) is not None), 0)
+        first, end = -zero, max(inside.values(), default=0) - zero
 
-        def there(terms: Sequence[BoundTerm | Keyword]) -> Iterator[BoundTerm | Keyword]:
-            for term in terms:
-                if isinstance(term, str) or not term.timed:
-                    yield term
-                elif (place := of[id(term)]) is not None:
-                    yield replace(term, time=place - zero, anchor=anchor)
+        def term(term: BoundTerm) -> BoundTerm:
+            # what does not exist then is put where there are no nodes
+            return replace(term, time=inside.get(id(term), -1) - zero, anchor=anchor) if term.timed else term
 
-        left, right, given = (tuple(there(terms)) for terms in (instance.left, instance.right, instance.given))
-        placed = Instance(instance.layers, _terms(left), _terms(right), given, instance.condition)
+        left, right = (tuple(term(one) for one in side) for side in (instance.left, instance.right))
+        given = tuple(item if isinstance(item, str) else term(item) for item in instance.given)
         try:
-            question = self._question.placed(placed, self._graph(end - zero, -zero), -zero, end - zero, anchor)
+            placed = replace(instance, left=left, right=right, given=given)
+            question = self._question.placed(placed, self._graph(first, end), first, end, anchor)
         except Overlap:
             return None
         if not question.cases or any(not {*case.x}.isdisjoint(case.y) for case in question.cases):
             return None
         return Moment(t, last, question, bridged), question.open() is None
 
-    def _graph(self, last: int, first: int) -> ChainGraph[Node]:
+    def _graph(self, first: int, last: int) -> ChainGraph[Node]:
         """The steps ``first`` to ``last``; what exists at the last step only is nowhere else."""
         graph = self._question.sample.unrolled(first, last)
         final = {part.name for part in self._question.parts if part.at == "last"}
@@ -243,10 +254,6 @@ class Moments:
         kept = [node for node in graph.nodes if node.part not in final or node.time == last]
         inside = set(kept)
         return ChainGraph(kept, [arrow for arrow in graph.arrows if inside.issuperset(arrow)], graph.lines)
-
-
-def _terms(side: Sequence[BoundTerm | Keyword]) -> tuple[BoundTerm, ...]:
-    return tuple(term for term in side if isinstance(term, BoundTerm))
 
 
 def from_the_start(question: Question, later: bool) -> Times:
