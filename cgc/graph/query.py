@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cgc.graph.analysis import Graph, on_both_sides, stopped
-from cgc.graph.binding import Instance, Names, bind
+from cgc.graph.binding import BoundTerm, Instance, Names, bind
 from cgc.graph.parts import Part
 from cgc.graph.repair import Repair, repair
 from cgc.graph.report import SHOWN
@@ -17,7 +17,7 @@ from cgc.graph.statement import Anchor, Statement, parse, time_text
 from cgc.graph.structure import TooManyPairs, first_named, without
 from cgc.graph.template import with_gates
 from cgc.graph.times import Moments, Run, Times, dated, from_the_start
-from cgc.graph.verdict import Overlap, Question, locally_markov
+from cgc.graph.verdict import Overlap, Question, locally_markov, may_descend
 from cgc.source.diagnostics import SpecError
 from cgc.source.text import Source, Span
 
@@ -103,9 +103,44 @@ def ask(graph: Graph, text: str, property: Property = "lwf") -> Answer:
 
 def _locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
     """Whether the local Markov property of the graph as it is says that the instance holds."""
-    if len({term.anchor for term in instance.terms if term.timed}) > 1 or not locally_markov(instance, parts):
+    if len({term.anchor for term in instance.terms if term.timed}) > 1:
+        return False
+    if not locally_markov(instance, parts) and not _from_a_root(instance, parts):
         return False
     return without({part.name: part for part in parts}, [instance])[1] == 0
+
+
+def _from_a_root(instance: Instance, parts: Sequence[Part]) -> bool:
+    """Whether one side is nodes without parents and lines, the other none of their descendants, and nothing is given."""
+    if any(isinstance(item, BoundTerm) for item in instance.given):
+        return False
+    for roots, others in ((instance.left, instance.right), (instance.right, instance.left)):
+        # `parents` are those of the left side
+        if len(roots) == 1 and _is_root(roots[0].part) and (not instance.given or roots is instance.left):
+            (root,) = roots
+            reached = _reached(root.part.name, parts)
+            if not any(other.part.name in reached and (root.part.constant or may_descend(other, root, parts)) for other in others):
+                return True
+    return False
+
+
+def _is_root(part: Part) -> bool:
+    return all(edge.structure.kind == "absent" for edge in part.edges) and (part.role != "input" or part.independent)
+
+
+def _reached(name: str, parts: Sequence[Part]) -> set[str]:
+    """The parts that the one called ``name`` reaches by edges of any lag, itself only if it is on a cycle."""
+    reached: set[str] = set()
+    grown = True
+    while grown:
+        found = {
+            part.name
+            for part in parts
+            if any(edge.structure.kind != "absent" and (edge.source == name or edge.source in reached) for edge in part.edges)
+        }
+        grown = not found <= reached
+        reached |= found
+    return reached
 
 
 def _only_anchor(instance: Instance) -> Literal["t", "T"] | None:

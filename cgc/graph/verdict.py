@@ -198,12 +198,12 @@ def locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
     (left,) = instance.left
     if left.part.role in ("input", "gate"):
         return False
-    return not any(_may_descend(right, left, parts) for right in instance.right)
+    return not any(may_descend(right, left, parts) for right in instance.right)
 
 
-def _may_descend(term: BoundTerm, ancestor: BoundTerm, parts: Sequence[Part]) -> bool:
+def may_descend(term: BoundTerm, ancestor: BoundTerm, parts: Sequence[Part]) -> bool:
     """Whether nodes of ``term`` may be descendants of nodes of ``ancestor``; parts are in topological order."""
-    if term.part.constant or term.time < ancestor.time:
+    if term.part.constant or not term.part.edges or term.time < ancestor.time:
         return False
     if term.time > ancestor.time:
         return True

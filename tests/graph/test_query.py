@@ -7,18 +7,12 @@ from itertools import product
 
 import networkx as nx
 import pytest
-from small_specs import edge, findings, only, part, recurrent, spec
-from test_verdict import random_spec
+from small_specs import edge, part, spec
 
-from cgc.graph.analysis import Graph, analyze
+from cgc.graph.analysis import analyze
 from cgc.graph.parts import Part
-from cgc.graph.predicate import integer, names
-from cgc.graph.query import LayerAnswer, ask
-from cgc.graph.statement import parse
-from cgc.graph.template import with_gates
-from cgc.graph.times import Run, Times
+from cgc.graph.query import ask
 from cgc.source.diagnostics import SpecError
-from cgc.source.text import Source, Span
 from cgc.spec.model import Spec
 
 INDRNN = "h[i,t] ⟂ h[j,t-1] | parents where j != i"
@@ -150,5 +144,7 @@ def test_times_against_graphs_of_several_lengths(wanted: int) -> None:
                     answers.add(expected)
         assert answers <= set(found.times.answers)
         assert answer.holds == (False not in found.times.answers)
-        seen["fixed" if len(found.times.runs) == 1 and len(found.times.answers) == 1 else "varies" if len(found.times.runs) == 1 else "both"] += 1
+        seen[
+            "fixed" if len(found.times.runs) == 1 and len(found.times.answers) == 1 else "varies" if len(found.times.runs) == 1 else "both"
+        ] += 1
     assert min(seen.values()) >= wanted // 20, seen

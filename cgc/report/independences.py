@@ -1,0 +1,55 @@
+"""``cgc independences`` as text, in lines that `cgc query` reads, and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from cgc.graph.independences import Independences, Pair
+
+Mode = Literal["missing_edge", "local", "all_pairs"]
+MODES: tuple[Mode, ...] = ("missing_edge", "local", "all_pairs")
+SHOWN = 20
+"""So many lines of each list are shown as text."""
+
+_HEADS = {
+    "missing_edge": "missing edges: nodes and earlier ones that no edge joins, given the parents of the later",
+    "local": "local basis: nodes and their non-descendants, given their parents",
+    "all_pairs": "all pairs: given the fewest terms that separate them",
+}
+
+
+def independences_text(found: Independences, modes: Sequence[Mode] = MODES) -> str:
+    """The lists asked for, each cut after ``SHOWN`` lines with a line that counts the rest."""
+    blocks = []
+    for mode in modes:
+        if mode == "all_pairs":
+            lines = _pair_lines(found.pairs(SHOWN))
+            count, shown = found.count_pairs(), SHOWN
+        else:
+            statements = found.missing_edges() if mode == "missing_edge" else found.local()
+            lines, count, shown = statements[:SHOWN], len(statements), SHOWN
+        rest = [f"and {count - shown:,} more; --json lists all".replace(",", " ")] if count > shown else []
+        blocks.append("\n".join([_HEADS[mode], *(f"  {line}" for line in [*lines, *rest] or ["none"])]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _pair_lines(pairs: Iterable[Pair]) -> list[str]:
+    lines = []
+    for pair in pairs:
+        if pair.statement is None:
+            lines.append(f"{pair.left} and {pair.right}: always dependent, an edge joins them all")
+        else:
+            lines.append(pair.statement)
+    return lines
+
+
+def independences_data(found: Independences, modes: Sequence[Mode] = MODES) -> dict[str, Any]:
+    """Everything. Of a pair that is always dependent the statement is null."""
+    data: dict[str, Any] = {}
+    for mode in modes:
+        if mode == "all_pairs":
+            data[mode] = [{"left": p.left, "right": p.right, "statement": p.statement, "smallest": p.smallest} for p in found.pairs()]
+        else:
+            data[mode] = found.missing_edges() if mode == "missing_edge" else found.local()
+    return data
