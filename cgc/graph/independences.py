@@ -27,8 +27,9 @@ from cgc.source.text import Source, Span
 TERMS = 16
 CHARACTERS = 380
 """So many terms, in so many characters, stand on the right side of one statement at most."""
-MAX_SEARCHES = 200
-"""For so many pairs a smallest separator is looked for; for further ones the parents are given."""
+MAX_SEARCHES = 100
+MAX_PARTS = 8
+"""For so many pairs with so many parts above them a smallest separator is looked for; for others the parents are given."""
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,23 @@ class Independences:
                 yield Pair(left, right, None)
                 continue
             smallest = None
-            if searches < MAX_SEARCHES:
+            if searches < MAX_SEARCHES and self._few_above(block):
                 searches += 1
                 smallest = self._separator(f"{left} ⟂ {right}", _where(block.apart), names)
             given = self._given(block.part) if smallest is None else f"{' | ' * bool(smallest)}{', '.join(smallest)}"
             yield Pair(left, right, f"{left} ⟂ {right}{given}{_where(block.apart)}", smallest is not None)
+
+    def _few_above(self, block: _Block) -> bool:
+        """Whether the two parts have at most ``MAX_PARTS`` ancestors, themselves included."""
+        found = dict.fromkeys((block.part.name, block.other.name))
+        for name in (queue := list(found)):
+            for edge in _edges(self._parts[self._place[name]]):
+                if edge.source not in found:
+                    found[edge.source] = None
+                    queue.append(edge.source)
+            if len(found) > MAX_PARTS:
+                return False
+        return True
 
     def count_pairs(self) -> int:
         """How many ``pairs`` there are without a limit."""

@@ -257,10 +257,20 @@ class Moments:
 
 
 def from_the_start(question: Question, later: bool) -> Times:
-    """For a statement whose times all count from t: its answers at t = 0, 1, …, of which that at ``later`` t is known."""
+    """For a statement whose times all count from t: its answers at t = 0, 1, …, of which that at ``later`` t is known.
+
+    A walk that is open in the graph without some first steps is open with them, since what is given there is what is given of the rest.
+    So what holds later holds from the start, and what fails once fails later. Only with `parents` of nodes at several times, some of
+    which may not exist yet, more may be given later.
+    """
+    instance = question.instance
+    keyword = any(isinstance(item, str) for item in instance.given)
+    monotone = not keyword or len({term.time for term in instance.left if term.timed}) <= 1
     answers: list[bool | None] = []
-    for t in range(-question.first if question.sample.timed else 0):
+    for t in range(-question.first if question.sample.timed and not (monotone and later) else 0):
         graph = question.sample.unrolled(-t, question.last)
         cases = list(question.cases_in(graph))
         answers.append(question.open_in(graph, cases) is None if cases else None)
+        if monotone and answers[-1] is False:
+            break
     return Times("t", (Run((*answers, later)),))

@@ -15,7 +15,7 @@ SHOWN = 20
 _HEADS = {
     "missing_edge": "missing edges: nodes and earlier ones that no edge joins, given the parents of the later",
     "local": "local basis: nodes and their non-descendants, given their parents",
-    "all_pairs": "all pairs: given the fewest terms that separate them",
+    "all_pairs": "all pairs: given the fewest terms that separate them, or `parents` where those were not looked for or are no terms",
 }
 
 
