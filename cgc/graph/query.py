@@ -46,7 +46,7 @@ class Answer:
     """What the graph of a spec says about a statement, under the property ``markov``.
 
     ``inputs`` are those whose nodes, over all times, are treated as linked. ``flagless`` says that LWF = AMP on what was looked at.
-    ``vacuous``: no nodes satisfy the condition; then it holds, and there are no ``layers``. ``timed``: the spec has time steps.
+    ``timed``: the spec has time steps. ``vacuous``: at no time are there nodes that satisfy the condition; then it holds.
     """
 
     statement: Statement
@@ -98,7 +98,8 @@ def ask(graph: Graph, text: str, property: Property = "lwf") -> Answer:
             answers.append(_by_moments(graph, statement, question, shown) if anchor is None else _at_any(question, anchor, shown))
     except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
         raise SpecError(stopped(statement, error)) from error
-    return Answer(statement, property, tuple(answers), inputs, flagless, graph.timed)
+    vacuous = not any(answer.times.answers for answer in answers)
+    return Answer(statement, property, tuple(answers), inputs, flagless, graph.timed, vacuous)
 
 
 def holds(graph: Graph, text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from cgc.graph.binding import BoundTerm, Names
 from cgc.graph.chain_graph import ChainGraph
@@ -18,6 +18,7 @@ from cgc.graph.statement import Anchor, Statement, Term
 from cgc.graph.verdict import Overlap, Question
 from cgc.source.diagnostics import Diagnostic, SpecError
 
+T = TypeVar("T")
 MAX_STEP = 1000
 """The largest step that a query may name by its number."""
 MAX_SHOWN = 1500
@@ -35,10 +36,10 @@ class Run:
         """The answer at ``k``."""
         return self.answers[k if k < len(self.answers) else len(self.answers) - self.period + (k - len(self.answers)) % self.period]
 
-    def constant(self) -> bool | None:
-        """The one answer there is; None if there are none or both."""
-        given = dict.fromkeys(answer for answer in self.answers if answer is not None)
-        return next(iter(given)) if len(given) == 1 else None
+    @property
+    def given(self) -> tuple[bool, ...]:
+        """The answers that occur, each once, in the order of their first occurrence."""
+        return tuple(dict.fromkeys(answer for answer in self.answers if answer is not None))
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Times:
     @property
     def answers(self) -> tuple[bool, ...]:
         """Those that occur, each once, in the order of their first occurrence."""
-        return tuple(dict.fromkeys(answer for run in self.runs for answer in run.answers if answer is not None))
+        return tuple(dict.fromkeys(answer for run in self.runs for answer in run.given))
 
     def at(self, t: int, last: int) -> bool | None:
         """The answer at t where T is ``last``; not to be asked where the statement names no nodes."""
@@ -65,37 +66,49 @@ class Times:
         return self.runs[distance if distance < count else count - self.period + (distance - count) % self.period].at(t)
 
     def __str__(self) -> str:
-        if len(self.answers) < 2:
+        if not self.answers:
+            return "at no time does all that it names exist"
+        if len(self.answers) == 1:
             return "the same for every t and every length" if self.along == "t" else "the same for every length"
         if len(self.runs) == 1:
             return _text(self.runs[0], self.along)
-        if all(run.constant() is not None or not any(a is not None for a in run.answers) for run in self.runs):
-            return "it depends on T - t: " + _text(Run(tuple(run.constant() for run in self.runs), self.period), "T - t")
-        texts = [f"where T - t = {k}, {_text(run, 't')}" for k, run in enumerate(self.runs) if any(a is not None for a in run.answers)]
-        return "it depends on t and on T: " + "; ".join(texts)
+        if all(len(run.given) < 2 for run in self.runs):
+            return "it depends on T - t: " + _text(Run(tuple(next(iter(run.given), None) for run in self.runs), self.period), "T - t")
+        texts = [_text(run, "t") if run.given else None for run in self.runs]
+        kept = _shortest(texts, self.period)
+        rows = [f"where T - t = {k}, {text}" for k, text in enumerate(kept) if text is not None]
+        if self.period == 1:
+            rows[-1] = rows[-1].replace("T - t = ", "T - t >= ", 1)
+        return "it depends on t and on T: " + "; ".join(rows) + (f"; and so on every {self.period} steps" if self.period > 1 else "")
 
 
 def _text(run: Run, along: str) -> str:
     """``at t = 0 it holds, from t = 1 on it does not``."""
     words = {True: "it holds", False: "it does not"}
+    if len(run.given) == 1:
+        return words[run.given[0]]
+    period = run.period if len(dict.fromkeys(run.answers[-run.period :])) > 1 else 1
+    answers = _shortest(run.answers, period)
     stretches: list[tuple[int, int, bool]] = []
-    for k, answer in enumerate(run.answers):
+    for k, answer in enumerate(answers):
         if answer is None:
             continue
         if stretches and stretches[-1][2] == answer:
             stretches[-1] = (stretches[-1][0], k, answer)
         else:
             stretches.append((k, k, answer))
-    repeats = len({a for a in run.answers[-run.period :] if a is not None}) > 1
-    texts = []
-    for place, (first, last, answer) in enumerate(stretches):
-        if place == len(stretches) - 1 and not repeats and len(stretches) > 1:
-            texts.append(f"from {along} = {first} on {words[answer]}")
-        elif len(stretches) == 1:
-            texts.append(words[answer])
-        else:
-            texts.append(f"at {along} = {first}{f' to {last}' if last > first else ''} {words[answer]}")
-    return ", ".join(texts) + (f", and so on every {run.period} steps" if repeats else "")
+    texts = [f"at {along} = {first}{f' to {last}' if last > first else ''} {words[answer]}" for first, last, answer in stretches]
+    if period > 1:
+        return f"{', '.join(texts)}, and so on every {period} steps"
+    first, _, answer = stretches[-1]
+    return ", ".join([*texts[:-1], f"from {along} = {first} on {words[answer]}"])
+
+
+def _shortest(items: Sequence[T], period: int) -> Sequence[T]:
+    """Without what repeats: of the rest the last ``period`` repeat for ever."""
+    while len(items) > period and items[-1] == items[-1 - period]:
+        items = items[:-1]
+    return items
 
 
 def dated(statement: Statement, names: Names, timed: bool) -> Statement:
@@ -149,6 +162,7 @@ class Moments:
         self._ends = "T" in self._anchors or any(term.part.at == "last" for term in self._timed)
         self._settled, self._period = question.sample.settling()
         self._known: dict[tuple[int | None, ...], tuple[Moment, bool] | None] = {}
+        self._overlap: Overlap | None = None
         self.open: Moment | None = None
         """The first one that was found not to hold."""
 
@@ -157,7 +171,13 @@ class Moments:
         return self._ends if name == "T" else name in self._anchors
 
     def times(self) -> Times:
-        """All answers. Raises ZeroDivisionError."""
+        """All answers. Raises ZeroDivisionError; Overlap if there are none for that reason."""
+        times = self._times()
+        if self._overlap is not None and not times.answers:
+            raise self._overlap
+        return times
+
+    def _times(self) -> Times:
         largest = {a: max((abs(term.time) for term in self._timed if term.anchor == a), default=0) for a in ("t", "T", "0")}
         # from here on, every stretch beside what counts from t (or from T) is so long that one more period changes nothing
         enough = sum(largest.values()) + self._reach() + self._settled + 2 * self._period
@@ -239,9 +259,13 @@ class Moments:
         try:
             placed = replace(instance, left=left, right=right, given=given)
             question = self._question.placed(placed, self._graph(first, end), first, end, anchor)
-        except Overlap:
+            cases = question.cases
+        except Overlap as overlap:
+            written = instance.given[given.index(overlap.term)]
+            assert isinstance(written, BoundTerm)
+            self._overlap = Overlap(written, overlap.layers)
             return None
-        if not question.cases or any(not {*case.x}.isdisjoint(case.y) for case in question.cases):
+        if not cases or any(not {*case.x}.isdisjoint(case.y) for case in cases):
             return None
         return Moment(t, last, question, bridged), question.open() is None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -66,7 +67,7 @@ class Question:
     ``constants`` are index values that the sample must have. What is given may start at t + ``earliest``, the first time of a parent of
     a node that the statement names; the graph starts at t + ``first``, early enough for verdicts to hold however much past there is.
 
-    Raises TooManyNodes; Overlap; ZeroDivisionError for a bound of a slice.
+    Raises TooManyNodes.
     """
 
     def __init__(self, instance: Instance, parts: Sequence[Part], timed: bool, constants: Iterable[int], property: Property) -> None:
@@ -88,7 +89,11 @@ class Question:
         self.graph = self.sample.unrolled(self.first, self.last)
         self.present = set(self.graph.nodes)
         self.parts = [part for part in parts if part.name in self.nodes_of]
-        self.cases = list(self.cases_in(self.graph))
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """The cases in the graph. Raises Overlap; ZeroDivisionError for a bound of a slice."""
+        return list(self.cases_in(self.graph))
 
     def about(self, instance: Instance) -> Question:
         """Another instance on the same graph."""
@@ -97,12 +102,12 @@ class Question:
     def placed(self, instance: Instance, graph: ChainGraph[Node], first: int, last: int, anchor: Anchor) -> Question:
         """The instance with its terms at certain times of another ``graph`` of the same sample, which covers ``first`` … ``last``.
 
-        ``anchor`` is what those times count from. Raises Overlap, ZeroDivisionError.
+        ``anchor`` is what those times count from.
         """
         other = copy(self)
         other.instance, other.graph, other.present = instance, graph, set(graph.nodes)
         other.earliest, other.first, other.last, other.anchor = first, first, last, anchor
-        other.cases = list(other.cases_in(graph))
+        vars(other).pop("cases", None)
         return other
 
     def open(self, given: Callable[[Case], Iterable[Node]] | None = None) -> tuple[Case, Verdict[Node]] | None:

@@ -14,7 +14,7 @@ NAMES = {"lwf": "LWF (Lauritzen, Wermuth, Frydenberg)", "amp": "AMP (Andersson, 
 def query_text(answer: Answer) -> str:
     """Yes or no, why, and when."""
     if answer.vacuous:
-        return "yes, but no nodes satisfy its condition: the statement says nothing\n"
+        return "yes, but it says nothing: at no time are there nodes that it could be about\n"
     failed = [found for found in answer.layers if not found.holds]
     lines = ["yes" if answer.holds else "sometimes" if answer.sometimes else "no"]
     lines[0] += (
