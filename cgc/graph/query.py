@@ -21,6 +21,9 @@ from cgc.graph.verdict import Overlap, Question, locally_markov, may_descend
 from cgc.source.diagnostics import SpecError
 from cgc.source.text import Source, Span
 
+NEAR = 20
+"""Times that are further apart are decided with the steps between them left out."""
+
 
 @dataclass(frozen=True)
 class LayerAnswer:
@@ -92,7 +95,8 @@ def ask(graph: Graph, text: str, property: Property = "lwf") -> Answer:
                 answers.append(LayerAnswer(instance.layers, True, "local Markov property", Times("t", (Run((True,)),))))
                 continue
             question = Question(instance, parts, graph.timed, values, property)
-            flagless = flagless and not question.graph.flags
+            # all edges of the template lie within so many steps
+            flagless = flagless and not question.sample.unrolled(0, max(question.sample.arrows, default=0)).flags
             shown = sum(not answer.holds for answer in answers) < SHOWN
             anchor = _only_anchor(instance)
             answers.append(_by_moments(graph, statement, question, shown) if anchor is None else _at_any(question, anchor, shown))
@@ -166,11 +170,12 @@ def _reached(name: str, parts: Sequence[Part]) -> set[str]:
 
 
 def _only_anchor(instance: Instance) -> Literal["t", "T"] | None:
-    """What all times count from, where it is t or T and what exists at the last step only is at the last time named."""
+    """What all times count from, if it is t or T, the times are near, and what exists at the last step only is at the last of them."""
     anchors = {term.anchor for term in instance.terms if term.timed}
-    end = max((term.time for term in instance.terms if term.timed), default=0)
+    times = [term.time for term in instance.terms if term.timed] or [0]
+    end = max(times)
     early = any(term.timed and term.part.at == "last" and term.time < end for term in instance.terms)
-    return None if len(anchors) > 1 or "0" in anchors or early else "T" if "T" in anchors else "t"
+    return None if len(anchors) > 1 or "0" in anchors or early or end - min(times) > NEAR else "T" if "T" in anchors else "t"
 
 
 def _at_any(question: Question, anchor: Literal["t", "T"], shown: bool) -> LayerAnswer:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -109,7 +110,7 @@ class Sample:
         paths, common, roots = np.eye(len(step), dtype=bool), np.zeros_like(new_common), np.zeros_like(new_roots)
         seen: dict[bytes, int] = {}
         for steps in range(MAX_NODES):
-            state = b"".join(np.packbits(relation).tobytes() for relation in (paths, common, roots))
+            state = sha256(b"".join(np.packbits(relation).tobytes() for relation in (paths, common, roots))).digest()
             if state in seen:
                 return seen[state], steps - seen[state]
             seen[state] = steps

@@ -20,7 +20,8 @@ from cgc.source.diagnostics import Diagnostic, SpecError
 
 T = TypeVar("T")
 MAX_STEP = 1000
-"""The largest step that a query may name by its number."""
+MAX_STEP_OF_BOTH = 50
+"""The largest number in a time of a query; where times count from t and from T, and every t is to be held against every T."""
 MAX_SHOWN = 1500
 """An open walk is shown if there are at most so many nodes up to the last time that is named."""
 
@@ -133,13 +134,18 @@ def dated(statement: Statement, names: Names, timed: bool) -> Statement:
         if term.anchor == "T" and time and part.at == "last":
             help = "write `T`, or leave out the time"
             raise SpecError(Diagnostic("CG413", f"`{term.name}` exists at the last step only", term.span, help=help))
-        if abs(time) > MAX_STEP:
-            raise SpecError(Diagnostic("CG413", f"the times of a query go up to {MAX_STEP}", term.span))
         return term
 
-    sides = [tuple(date(term) for term in side) for side in (statement.left, statement.right)]
+    left, right = (tuple(date(term) for term in side) for side in (statement.left, statement.right))
     given = tuple(date(term) if isinstance(term, Term) else term for term in statement.given)
-    return replace(statement, left=sides[0], right=sides[1], given=given)
+    terms = [term for term in (*left, *right, *given) if isinstance(term, Term)]
+    both = {"t", "T"} <= {term.anchor for term in terms}
+    most = MAX_STEP_OF_BOTH if both else MAX_STEP
+    for term in terms:
+        if term.time is not None and abs(term.time) > most:
+            why = "where some times count from t and some from the last step" if both else ""
+            raise SpecError(Diagnostic("CG413", f"the numbers in the times of a query go up to {most}", term.span, why=why))
+    return replace(statement, left=left, right=right, given=given)
 
 
 @dataclass(frozen=True)

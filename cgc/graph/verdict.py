@@ -86,9 +86,17 @@ class Question:
         self.last = max(times)
         self.earliest = min(times) - max(self.sample.arrows, default=0)
         self.first = self.earliest - self.sample.past_steps()
-        self.graph = self.sample.unrolled(self.first, self.last)
-        self.present = set(self.graph.nodes)
         self.parts = [part for part in parts if part.name in self.nodes_of]
+
+    @cached_property
+    def graph(self) -> ChainGraph[Node]:
+        """The graph of all times that matter."""
+        return self.sample.unrolled(self.first, self.last)
+
+    @cached_property
+    def present(self) -> set[Node]:
+        """The nodes of the graph."""
+        return set(self.graph.nodes)
 
     @cached_property
     def cases(self) -> list[Case]:
@@ -105,9 +113,10 @@ class Question:
         ``anchor`` is what those times count from.
         """
         other = copy(self)
-        other.instance, other.graph, other.present = instance, graph, set(graph.nodes)
-        other.earliest, other.first, other.last, other.anchor = first, first, last, anchor
-        vars(other).pop("cases", None)
+        for known in ("present", "cases"):
+            vars(other).pop(known, None)
+        other.instance, other.graph, other.anchor = instance, graph, anchor
+        other.earliest, other.first, other.last = first, first, last
         return other
 
     def open(self, given: Callable[[Case], Iterable[Node]] | None = None) -> tuple[Case, Verdict[Node]] | None:

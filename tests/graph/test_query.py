@@ -328,4 +328,4 @@ def test_same_text_under_every_hash_seed() -> None:
     for seed in "012":
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(PATHS), "PYTHONIOENCODING": "utf-8"}
         texts.add(subprocess.run([sys.executable, "-c", SEEDED], capture_output=True, check=True, env=environment).stdout)
-    assert len(texts) == 1 and "is open".encode() in texts.pop()
+    assert len(texts) == 1 and b"is open" in texts.pop()
