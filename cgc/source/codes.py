@@ -217,8 +217,8 @@ CODES: dict[str, Code] = {
     "CG412": Code("Wrong number of indices", "A term has one index per dimension of its nodes, and then the time.", "h[i,j,t]", "h[i,t]"),
     "CG413": Code(
         "The time of a term",
-        "With time steps a term ends with `t`, `t-1`, …; without, it has none. Queries may also name a step by its number from 0 (`h[i,5]`)\n"
-        "or count from the last one (`h[i,T]`, `h[i,T-1]`).",
+        "With time steps a term ends with `t`, `t-1`, …; without, it has none. Queries may also name a step by its number\n"
+        "(`h[i,5]`, from 0) or count from the last one (`h[i,T]`, `h[i,T-1]`).",
         "h[i] ⟂ x[j]",
         "h[i,t] ⟂ x[j,t]",
     ),

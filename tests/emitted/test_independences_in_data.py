@@ -7,6 +7,7 @@ Every node is drawn given its parents (`sample` in the emitted module, hidden no
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,15 @@ def most_rejections(tests: int, level: float = 0.05, surely: float = 1e-3) -> in
         k += 1
         tail -= math.comb(tests, k) * level**k * (1 - level) ** (tests - k)
     return k
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """These tensors are small: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 CASES = {"bits": (BITS, None, False), "recurrent": (RECURRENT, 3, False), "gaussian": (GAUSSIAN, None, True)}
