@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 from cgc.graph import predicate
 from cgc.graph.analysis import Graph
 from cgc.graph.binding import BoundTerm, Instance, Names, bind
-from cgc.graph.parts import Part, PartEdge, child_axes, parent_axes
+from cgc.graph.parts import Part, child_axes, parent_axes
 from cgc.graph.predicate import Index, Predicate, Truth, compare, conjunction, disjunction, negate
 from cgc.graph.repair import repair
 from cgc.graph.sample import TooManyNodes
 from cgc.graph.statement import parse, time_text
-from cgc.graph.structure import first_named
+from cgc.graph.structure import TooManyPairs, first_named
 from cgc.graph.template import with_gates
 from cgc.graph.verdict import Question
 from cgc.source.text import Source, Span
@@ -46,8 +48,7 @@ class Pair:
     smallest: bool = False
 
 
-@dataclass(frozen=True)
-class _Block:
+class _Block(NamedTuple):
     """The nodes of ``part`` at t and those of ``other`` at t - ``lag``; ``apart`` says which of them no edge joins.
 
     Lags below 0 are for linked inputs: as their lines run over all times, later ones too come before what depends on inputs.
@@ -59,19 +60,25 @@ class _Block:
     apart: Predicate
 
 
+_Alike = tuple[str, str, int, Predicate]
+_ALL, _NONE = Truth(True), Truth(False)
+
+
 class Independences:
-    """The statements that follow from a graph. Lists are made anew at each call, in the order of the parts."""
+    """The statements that follow from a graph, in the order of its ``parts``, dropout nodes included."""
 
     def __init__(self, graph: Graph) -> None:
-        self._parts = with_gates(graph.parts)
+        self.parts = self._parts = with_gates(graph.parts)
         self._timed = graph.timed
         self._place = {part.name: k for k, part in enumerate(self._parts)}
-        longest = max((edge.lag for part in self._parts for edge in _edges(part)), default=0)
+        self._edges = {part.name: [edge for edge in part.edges if edge.structure.kind != "absent"] for part in self._parts}
+        self._linked = {part.name for part in self._parts if part.role == "input" and not part.independent}
+        longest = max((edge.lag for edges in self._edges.values() for edge in edges), default=0)
         window = max(1, longest) if self._timed else 0
         self._lags = [*range(window + 1), *range(-1, -window - 1, -1)]
         self._children: dict[str, list[tuple[str, int]]] = {}
         for part in self._parts:
-            for edge in _edges(part):
+            for edge in self._edges[part.name]:
                 self._children.setdefault(edge.source, []).append((part.name, edge.lag))
         self._layers: dict[str, int] = {}
         for part in self._parts:
@@ -80,26 +87,32 @@ class Independences:
 
     # --- Missing edges.
 
-    def missing_edges(self) -> list[str]:
-        """One statement for every pair of parts and lag with nodes that no edge joins; one for all layers of a stack where that says it."""
-        blocks = [block for block in self._blocks() if block.apart != Truth(False)]
-        alike: dict[tuple[str, str, int, Predicate], int] = {}
-        for block in blocks:
+    def missing_edges(self, limit: int | None = None) -> tuple[list[str], int]:
+        """One statement for every pair of parts and lag with nodes that no edge joins; one for all layers of a stack where that says it.
+
+        The first ``limit`` of them, and how many there are.
+        """
+        alike: dict[_Alike, int] = {}
+        for block in self._blocks():
             key = self._alike(block)
             alike[key] = alike.get(key, 0) + 1
         statements: list[str] = []
-        told: dict[tuple[str, str, int, Predicate], None] = {}
-        for block in blocks:
+        count = 0
+        told: dict[_Alike, None] = {}
+        for block in self._blocks():
+            if block.apart == _NONE:
+                continue
             key = self._alike(block)
-            if alike[key] > 1 and alike[key] == self._choices(block):
-                if key not in told:
-                    told[key] = None
-                    statements.append(self._statement(block, *key[:2]))
-            else:
-                statements.append(self._statement(block))
-        return statements
+            together = alike[key] > 1 and alike[key] == self._choices(block)
+            if together and key in told:
+                continue
+            told[key] = None
+            count += 1
+            if limit is None or count <= limit:
+                statements.append(self._statement(block, *key[:2]) if together else self._statement(block))
+        return statements, count
 
-    def _alike(self, block: _Block) -> tuple[str, str, int, Predicate]:
+    def _alike(self, block: _Block) -> _Alike:
         """What a block has in common with those of other layers: the names of stacks in place of their layers."""
         part, other = block.part, block.other
         between_layers = part is not other and part.component == other.component
@@ -119,15 +132,12 @@ class Independences:
 
     # --- The local basis.
 
-    def local(self) -> list[str]:
-        """For every part, that it is independent of its non-descendants up to the longest lag, given its parents.
+    def local(self, part: Part) -> Iterator[str]:
+        """That nodes of ``part`` are independent of their non-descendants up to the longest lag, given their parents.
 
         Where only some nodes of another part are parents, a statement of its own speaks of the rest of them: together these statements
         say the same as one (separation is a compositional graphoid).
         """
-        return [statement for part in self._parts for statement in self._local(part)]
-
-    def _local(self, part: Part) -> Iterator[str]:
         wholly: list[str] = []
         partly: list[_Block] = []
         descendants = self._descendants(part)
@@ -136,9 +146,9 @@ class Independences:
                 if not lag and other.name in descendants:
                     continue
                 block = self._block(part, other, lag)
-                if block is None or block.apart == Truth(False):
+                if block is None or block.apart == _NONE:
                     continue
-                if block.apart == Truth(True):
+                if block.apart == _ALL:
                     wholly.append(self._whole(other, lag))
                 else:
                     partly.append(block)
@@ -173,11 +183,9 @@ class Independences:
         """Every two parts at every lag, at most ``limit`` of them: with a separator of those nodes that no edge joins."""
         searches = 0
         names = Names(self._parts)
-        for count, block in enumerate(self._blocks()):
-            if count == limit:
-                return
+        for block in islice(self._blocks(), limit):
             left, right = self._term(block.part, "i", 0), self._term(block.other, "j", block.lag)
-            if block.apart == Truth(False):
+            if block.apart == _NONE:
                 yield Pair(left, right, None)
                 continue
             smallest = None
@@ -191,7 +199,7 @@ class Independences:
         """Whether the two parts have at most ``MAX_PARTS`` ancestors, themselves included."""
         found = dict.fromkeys((block.part.name, block.other.name))
         for name in (queue := list(found)):
-            for edge in _edges(self._parts[self._place[name]]):
+            for edge in self._edges[name]:
                 if edge.source not in found:
                     found[edge.source] = None
                     queue.append(edge.source)
@@ -208,7 +216,7 @@ class Independences:
         (instance,) = bind(parse(text, Span(Source("pair", text), 1, 1, len(text))), names, self._timed)
         try:
             change = repair(Question(instance, self._parts, self._timed, first_named(instance) or (), "lwf"))
-        except TooManyNodes:
+        except (TooManyNodes, TooManyPairs):
             return None
         return None if change is None else change.add
 
@@ -227,29 +235,29 @@ class Independences:
         """None if there are no two nodes, or no separate question: what is the same at all times has no lags."""
         if lag and (part.constant or other.constant or other.at == "last"):
             return None
-        if lag < 0 and (not _linked(other) or part.at == "last" or not _edges(part)):
+        if lag < 0 and (other.name not in self._linked or part.at == "last" or not self._edges[part.name]):
             return None
         if part is other and not lag:
             if part.size == 1:
                 return None
-            if _linked(part):
-                return _Block(part, other, lag, Truth(False))
+            if part.name in self._linked:
+                return _Block(part, other, lag, _NONE)
             axes = zip(child_axes(part.extents), parent_axes(part.extents), strict=True)
             return _Block(part, other, lag, disjunction(*(compare("!=", Index(j), Index(i)) for (i, _), (j, _) in axes)))
-        if _linked(part):
+        if part.name in self._linked:
             # a linked input is no descendant; what else is none and depends on nothing is independent of it
-            if _linked(other):
-                return _Block(part, other, lag, Truth(False))
-            return None if _edges(other) else _Block(part, other, lag, Truth(True))
-        edges = [edge for edge in _edges(part) if edge.source == other.name and (edge.lag == lag or other.constant)]
+            if other.name in self._linked:
+                return _Block(part, other, lag, _NONE)
+            return None if self._edges[other.name] else _Block(part, other, lag, _ALL)
+        edges = [edge for edge in self._edges[part.name] if edge.source == other.name and (edge.lag == lag or other.constant)]
         joined = sum(edge.structure.pairs for edge in edges)
         if not edges:
-            return _Block(part, other, lag, Truth(True))
+            return _Block(part, other, lag, _ALL)
         if any(edge.structure.pairs == part.size * other.size for edge in edges):
-            return _Block(part, other, lag, Truth(False))
+            return _Block(part, other, lag, _NONE)
         apart = conjunction(*(negate(edge.structure.joined) for edge in edges))
         if joined >= part.size * other.size and not _names_some(part, other, apart):
-            apart = Truth(False)
+            apart = _NONE
         return _Block(part, other, lag, apart)
 
     def _statement(self, block: _Block, left: str | None = None, right: str | None = None) -> str:
@@ -257,7 +265,7 @@ class Independences:
         return f"{sides[0]} ⟂ {sides[1]}{self._given(block.part)}{_where(block.apart)}"
 
     def _given(self, part: Part) -> str:
-        return " | parents" if _edges(part) else ""
+        return " | parents" if self._edges[part.name] else ""
 
     def _term(self, part: Part, letter: str, lag: int, name: str | None = None) -> str:
         axes = child_axes(part.extents) if letter == "i" else parent_axes(part.extents)
@@ -270,20 +278,15 @@ class Independences:
         return [time_text(-lag)] if self._timed and not part.constant else []
 
 
-def _edges(part: Part) -> list[PartEdge]:
-    return [edge for edge in part.edges if edge.structure.kind != "absent"]
-
-
-def _linked(part: Part) -> bool:
-    return part.role == "input" and not part.independent
-
-
 def _where(apart: Predicate) -> str:
-    return "" if apart == Truth(True) else f" where {predicate.text(apart)}"
+    return "" if apart == _ALL else f" where {predicate.text(apart)}"
 
 
 def _names_some(part: Part, other: Part, apart: Predicate) -> bool:
-    """Whether several edges together leave out any pair of nodes."""
+    """Whether several edges together leave out any pair of nodes; also true if there are too many to look."""
     axes = (part, child_axes(part.extents)), (other, parent_axes(other.extents))
     left, right = (BoundTerm(p, p.name, tuple(Index(name) for name, _ in indices), 0, False) for p, indices in axes)
-    return first_named(Instance((), (left,), (right,), (), apart)) is not None
+    try:
+        return first_named(Instance((), (left,), (right,), (), apart)) is not None
+    except TooManyPairs:
+        return True

@@ -17,7 +17,7 @@ import numpy as np
 from cgc.graph import predicate
 from cgc.graph.binding import Instance, named_pairs
 from cgc.graph.parts import Axes, Kind, Part, PartEdge, Structure, child_axes, parent_axes
-from cgc.graph.predicate import Index, Integers, Predicate, Truths, conjunction, negate
+from cgc.graph.predicate import Index, Integers, Predicate, Truth, Truths, conjunction, negate
 
 MAX_PAIRS = 2**28
 _BLOCK = 2**20
@@ -103,7 +103,9 @@ def _survey(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, bool]
 
 @lru_cache(maxsize=256)
 def _first(pairs: Predicate, children: Axes, parents: Axes) -> tuple[int, ...] | None:
-    """The indices, child's then parent's, of the first pair that satisfies the predicate. All pairs are evaluated."""
+    """The indices, child's then parent's, of the first pair that satisfies the predicate. All pairs are evaluated (division by 0)."""
+    if pairs == Truth(True):
+        return (0,) * len(children + parents)
     first: tuple[int, ...] | None = None
     for rows, columns, mask in _blocks(pairs, children, parents):
         if first is None and mask.any():

@@ -63,7 +63,7 @@ def _assumptions(before: Model, after: Model) -> list[Row]:
         stated = "stated in both" if shown in old and shown in new else "added" if shown in new else "removed"
         if stated != "stated in both" or row.before != row.after:
             rows.append(replace(row, change=f"{stated}; {row.change}"))
-    implied = [dict.fromkeys(Independences(model.graph).missing_edges()) for model in (before, after)]
+    implied = [dict.fromkeys(Independences(model.graph).missing_edges()[0]) for model in (before, after)]
     for text in dict.fromkeys([*implied[0], *implied[1]]):
         if (text in implied[0]) != (text in implied[1]) and text not in old and text not in new:
             row = _judged("implied", text, text, before, after)

@@ -24,12 +24,19 @@ def independences_text(found: Independences, modes: Sequence[Mode] = MODES) -> s
     blocks = []
     for mode in modes:
         if mode == "all_pairs":
-            lines = _pair_lines(found.pairs(SHOWN))
-            count, shown = found.count_pairs(), SHOWN
+            lines, more = _pair_lines(found.pairs(SHOWN)), [(found.count_pairs() - SHOWN, "")]
+        elif mode == "missing_edge":
+            lines, count = found.missing_edges(SHOWN)
+            more = [(count - SHOWN, "")]
         else:
-            statements = found.missing_edges() if mode == "missing_edge" else found.local()
-            lines, count, shown = statements[:SHOWN], len(statements), SHOWN
-        rest = [f"and {count - shown:,} more; --json lists all".replace(",", " ")] if count > shown else []
+            lines, told = [], 0
+            while told < len(found.parts) and len(lines) < SHOWN:
+                lines += found.local(found.parts[told])
+                told += 1
+            more = [(len(lines) - SHOWN, ""), (len(found.parts) - told, " components")]
+            lines = lines[:SHOWN]
+        left = " and ".join(f"{count:,} more{what}".replace(",", " ") for count, what in more if count > 0)
+        rest = [f"and {left}; --json lists all"] if left else []
         blocks.append("\n".join([_HEADS[mode], *(f"  {line}" for line in [*lines, *rest] or ["none"])]))
     return "\n\n".join(blocks) + "\n"
 
@@ -51,5 +58,7 @@ def independences_data(found: Independences, modes: Sequence[Mode] = MODES) -> d
         if mode == "all_pairs":
             data[mode] = [{"left": p.left, "right": p.right, "statement": p.statement, "smallest": p.smallest} for p in found.pairs()]
         else:
-            data[mode] = found.missing_edges() if mode == "missing_edge" else found.local()
+            data[mode] = (
+                found.missing_edges()[0] if mode == "missing_edge" else [text for part in found.parts for text in found.local(part)]
+            )
     return data

@@ -161,7 +161,7 @@ CASES = {"bits": (BITS, None, False), "recurrent": (RECURRENT, 3, False), "gauss
 def implied(package: Package) -> list[str]:
     """What is printed, but for the future, which is not in the draws."""
     found = Independences(package.compiled.graph)
-    texts = [*found.missing_edges(), *(p.statement for p in found.pairs() if p.statement is not None)]
+    texts = [*found.missing_edges()[0], *(p.statement for p in found.pairs() if p.statement is not None)]
     return [text for text in dict.fromkeys(texts) if "t+1" not in text]
 
 
