@@ -137,12 +137,11 @@ def _locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
 
 
 def _from_a_root(instance: Instance, parts: Sequence[Part]) -> bool:
-    """Whether one side is nodes without parents and lines, the other none of their descendants, and nothing is given."""
+    """Whether one side is nodes without parents and lines, and the other none of their descendants; then `parents` are none either."""
     if any(isinstance(item, BoundTerm) for item in instance.given):
         return False
     for roots, others in ((instance.left, instance.right), (instance.right, instance.left)):
-        # `parents` are those of the left side
-        if len(roots) == 1 and _is_root(roots[0].part) and (not instance.given or roots is instance.left):
+        if len(roots) == 1 and _is_root(roots[0].part):
             (root,) = roots
             reached = _reached(root.part.name, parts)
             if not any(other.part.name in reached and (root.part.constant or may_descend(other, root, parts)) for other in others):

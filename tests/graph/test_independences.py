@@ -87,16 +87,21 @@ def test_random_specs_are_answered_yes_and_no_missing_edge_is_left_out(count: in
     for _ in range(count):
         graph = analyze(random_spec(rng))
         parts = with_gates(graph.parts)
+        long, number = unrolled(parts, 2 * t + 1)
+        missing = Independences(graph).missing_edges()[0]
+        stated: dict[frozenset[int], None] = {}
         for text in statements_of(graph):
             assert ask(graph, text).holds, (text, graph.parts)
-        long, number = unrolled(parts, 2 * t + 1)
-        stated: dict[frozenset[int], None] = {}
-        for text in Independences(graph).missing_edges()[0]:
             (instance,) = bind(_parsed(text), Names(parts), True)
-            question = Question(instance, parts, True, (), "lwf")
-            for case in question.cases:
-                a, b = ([number[n.part, n.indices, t + n.time if n.time is not None else 0] for n in nodes] for nodes in (case.x, case.y))
-                stated[frozenset((*a, *b))] = None
+            for case in Question(instance, parts, True, (), "lwf").cases:
+                a, b, z = (
+                    [number[n.part, n.indices, t + n.time if n.time is not None else 0] for n in nodes]
+                    for nodes in (case.x, case.y, case.z)
+                )
+                # the theorem that said yes, held against the whole graph
+                assert long.separated(a, b, z), (text, graph.parts)
+                if text in missing:
+                    stated[frozenset((*a, *b))] = None
         assert all(len(pair) == 2 for pair in stated)
         adjacent = {frozenset(e) for e in (*long.arrows, *long.lines)}
         assert not adjacent & set(stated)

@@ -186,6 +186,9 @@ def test_times_before_the_first_step_are_cut_away() -> None:
     answer = ask(analyze(spec(x, h, steps=9)), "h[i,t] ⟂ h[j,t] where i != j")
     assert str(answer.layers[0].times) == "at t = 0 it holds, from t = 1 on it does not"
     assert answer.sometimes and not answer.holds
+    slow = part("h", 2, edge("x", "elementwise"), edge("h", lag=3))
+    answer = ask(analyze(spec(x, slow, steps=9)), "h[i,t] ⟂ h[j,t] where i != j")
+    assert str(answer.layers[0].times) == "at t = 0 to 2 it holds, from t = 3 on it does not"
 
 
 def test_long_stretches_are_not_unrolled_step_by_step() -> None:
