@@ -158,13 +158,11 @@ def _reached(name: str, parts: Sequence[Part]) -> set[str]:
     reached: set[str] = set()
     grown = True
     while grown:
-        found = {
-            part.name
-            for part in parts
-            if any(edge.structure.kind != "absent" and (edge.source == name or edge.source in reached) for edge in part.edges)
-        }
-        grown = not found <= reached
-        reached |= found
+        before = len(reached)
+        for part in parts:
+            if any(edge.structure.kind != "absent" and (edge.source == name or edge.source in reached) for edge in part.edges):
+                reached.add(part.name)
+        grown = len(reached) > before
     return reached
 
 
@@ -203,8 +201,12 @@ def _by_moments(graph: Graph, statement: Statement, question: Question, shown: b
     assert found is not None
     walk = "" if moment.bridged else _walk(found[1], moment.question.anchor)
     change = repair(moment.question) if shown and not moment.bridged else None
-    if change is not None and not _cures(change, graph, statement, question):
-        change = None
+    if change is not None:
+        # terms that are given go by what is written in the statement
+        written = {str(placed): str(item) for placed, item in zip(moment.question.instance.given, statement.given, strict=True)}
+        change = replace(change, remove=tuple(written[term] for term in change.remove))
+        if not _cures(change, graph, statement, question):
+            change = None
     return LayerAnswer(layers, False, "separation", times, walk, where, repair=change)
 
 
@@ -214,10 +216,13 @@ def _cures(change: Repair, graph: Graph, statement: Statement, question: Questio
     bare = str(replace(statement, given=())).partition("  where ")
     text = f"{bare[0]}{' | ' * bool(given or change.add)}{', '.join([*given, *change.add])} {bare[1]}{bare[2]}"
     parts, names = with_gates(graph.parts), Names(with_gates(graph.parts))
-    changed = dated(parse(text, Span(Source("query", text), 1, 1, len(text)), ("t", "T")), names, graph.timed)
-    (instance,) = (i for i in bind(changed, names, graph.timed) if i.layers == question.instance.layers)
-    values = first_named(instance)
-    return values is not None and Moments(Question(instance, parts, graph.timed, values, question.property)).times().answers == (True,)
+    try:
+        changed = dated(parse(text, Span(Source("query", text), 1, 1, len(text)), ("t", "T")), names, graph.timed)
+        instances = [i for i in bind(changed, names, graph.timed) if set(i.layers) <= set(question.instance.layers)]
+        moments = [Moments(Question(i, parts, graph.timed, first_named(i) or (), question.property)) for i in instances]
+        return all(one.times().answers == (True,) for one in moments)
+    except (SpecError, Overlap, TooManyNodes):
+        return False  # too long to be written, or not at all times apart from the two sides
 
 
 def _walk(verdict: Verdict[Node], anchor: Anchor) -> str:

@@ -204,7 +204,9 @@ def test_long_stretches_are_not_unrolled_step_by_step() -> None:
 def test_a_repair_is_given_only_if_it_holds_at_all_times() -> None:
     graph = analyze(recurrent(statement=INDRNN, independent=True))
     (found,) = ask(graph, "h[i,t] ⟂ h[j,0] | y where j != i").layers
-    assert str(found.repair) == "remove `y`" or found.repair is None
+    assert str(found.repair) == "remove `y` and add `h[:,t-1]`, `x[:,t]`"
+    assert ask(graph, "h[i,t] ⟂ h[j,0] | h[:,t-1], x[:,t] where j != i").holds
+    assert not ask(graph, "h[i,t] ⟂ h[j,0] | h[:,t-1], x[:,t], y where j != i").holds
     (found,) = ask(graph, "y ⟂ h[i,0]").layers
     assert found.repair is None and str(found.times) == "the same for every length"
     (found,) = ask(graph, "y ⟂ h[:,T-2]").layers
