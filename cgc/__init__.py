@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from cgc.api import check as check
     from cgc.api import compile as compile
     from cgc.api import inspect as inspect
+    from cgc.api import query as query
     from cgc.derived import derive as derive
 
-__all__ = ["__version__", "check", "compile", "derive", "inspect"]
+__all__ = ["__version__", "check", "compile", "derive", "inspect", "query"]
 
 
 def __getattr__(name: str) -> object:
-    if name in ("check", "compile", "inspect"):
+    if name in ("check", "compile", "inspect", "query"):
         return getattr(importlib.import_module("cgc.api"), name)
     if name == "derive":
         # the package cgc.derive, which is callable

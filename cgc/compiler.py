@@ -61,6 +61,11 @@ def inspect(path: str | Path, params: Params | None = None, overrides: Overrides
     return model(read(path, params, overrides))
 
 
+def graph(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Graph:
+    """The graph of the spec at ``path``; nothing is derived. Raises SpecError."""
+    return analyze(load(str(path), params or {}, overrides))
+
+
 def check(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> tuple[Diagnostic, ...]:
     """All findings about the spec at ``path``: errors, warnings, notes. Never raises for a mistake in a spec."""
     try:

@@ -93,9 +93,9 @@ def analyze(spec: Spec) -> Graph:
             changed, removed = without(left, instances)
             left |= changed
             applied.append(_Applied(statement, instances, removed, first_named(instances[0])))
-            findings += _on_both_sides(statement, instances)
+            findings += on_both_sides(statement, instances)
         except (TooManyPairs, ZeroDivisionError) as error:
-            findings.append(_failed(statement, error))
+            findings.append(stopped(statement, error))
     if findings:
         raise SpecError(*findings)
     parts = tuple(share(left, shared, names, timed).values())
@@ -106,7 +106,7 @@ def analyze(spec: Spec) -> Graph:
         try:
             verdict, questions = _judge(one, everything, timed, "lwf")
         except (TooManyNodes, Overlap, ZeroDivisionError) as error:
-            findings.append(_failed(one.statement, error))
+            findings.append(stopped(one.statement, error))
             continue
         verdicts.append(replace(verdict, reading=reading(found, "lwf")))
         findings += [failure(verdict, questions, everything)] if questions else _remarks(verdict)
@@ -121,12 +121,12 @@ def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdi
     statement = parse(text, Span(Source("query", text), 1, 1, max(1, len(text))))
     instances = bind(statement, Names(parts), graph.timed)
     try:
-        if findings := list(_on_both_sides(statement, instances)):
+        if findings := list(on_both_sides(statement, instances)):
             raise SpecError(*findings)
         verdict = _judge(_Applied(statement, instances, None, first_named(instances[0])), parts, graph.timed, property)[0]
         return replace(verdict, reading=reading(graph.flags, property))
     except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
-        raise SpecError(_failed(statement, error)) from error
+        raise SpecError(stopped(statement, error)) from error
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,8 @@ def _remarks(verdict: StatementVerdict) -> Iterator[Diagnostic]:
         yield Diagnostic("CG422", "this independence follows from the rest of the spec", span, why=why, severity="note")
 
 
-def _on_both_sides(statement: Statement, instances: Sequence[Instance]) -> Iterator[Diagnostic]:
+def on_both_sides(statement: Statement, instances: Sequence[Instance]) -> Iterator[Diagnostic]:
+    """At most one Diagnostic (CG418): both sides name the same node. Raises TooManyPairs, ZeroDivisionError."""
     for instance in instances:
         if names_one_twice(instance):
             sides = (instance.left, instance.right)
@@ -206,7 +207,7 @@ def _in(layers: Sequence[str]) -> str:
     return f" in {' with '.join(f'`{layer}`' for layer in layers)}" if layers else ""
 
 
-def _failed(statement: Statement, error: Exception) -> Diagnostic:
+def stopped(statement: Statement, error: Exception) -> Diagnostic:
     """What stopped the analysis of a statement."""
     match error:
         case ZeroDivisionError():

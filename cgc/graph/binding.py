@@ -13,7 +13,7 @@ from cgc.graph import predicate
 from cgc.graph.geometry import Axes
 from cgc.graph.parts import Part, child_axes, parent_axes
 from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, compare, conjunction
-from cgc.graph.statement import Keyword, Selector, Slice, Statement, Term, selector_text, time_text
+from cgc.graph.statement import Anchor, Keyword, Selector, Slice, Statement, Term, selector_text, time_text
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.suggest import nearest
 
@@ -21,6 +21,8 @@ from cgc.source.suggest import nearest
 @dataclass(frozen=True)
 class BoundTerm:
     """Some nodes of ``part`` at time t + ``time`` (0 without time): one selector per axis, constants and slice bounds made non-negative.
+
+    In queries a time may count from another ``anchor`` than t.
 
     ``name`` is what the part is called in its statement: ``h`` where a statement speaks of any layer of ``h``.
     """
@@ -30,9 +32,10 @@ class BoundTerm:
     selectors: tuple[Selector, ...]
     time: int
     timed: bool
+    anchor: Anchor = "t"
 
     def __str__(self) -> str:
-        indices = [selector_text(s) for s in self.selectors] + ([time_text(self.time)] if self.timed else [])
+        indices = [selector_text(s) for s in self.selectors] + ([time_text(self.time, self.anchor)] if self.timed else [])
         return f"{self.name}[{','.join(indices)}]"
 
 
@@ -143,7 +146,7 @@ def _instance(statement: Statement, names: Names, layer: dict[str, int], timed: 
                 continue
             part = names.part(term.name, layer)
             selectors = [_normal(s, n) for s, n in zip(term.selectors or (Slice(),) * len(part.extents), part.extents, strict=True)]
-            yield BoundTerm(part, term.name, tuple(selectors), term.time or 0, timed and not part.constant)
+            yield BoundTerm(part, term.name, tuple(selectors), term.time or 0, timed and not part.constant, term.anchor)
 
     left, right, given = (tuple(bound(terms)) for terms in (statement.left, statement.right, statement.given))
     sides = [tuple(term for term in side if isinstance(term, BoundTerm)) for side in (left, right)]

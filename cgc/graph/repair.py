@@ -129,6 +129,6 @@ def candidates(question: Question) -> Iterator[BoundTerm]:
         moving = question.sample.timed and not part.constant
         for time in range(question.earliest, question.latest + 1) if moving else (0,):
             for form in dict.fromkeys(forms):
-                term = BoundTerm(part, name, form, time, moving)
+                term = BoundTerm(part, name, form, time, moving, question.anchor)
                 if all({*case.x, *case.y}.isdisjoint(question.nodes(term, case.values)) for case in question.cases):
                     yield term

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -100,9 +101,43 @@ class Sample:
         both have a linked or the same constant one. One more step of past changes these relations by a fixed monotone map, so once a
         step changes nothing, none will.
         """
-        longest = max(self.arrows, default=0)
-        if longest == 0:
+        if max(self.arrows, default=0) == 0:
             return 0
+        step, new_common, new_roots = self._further_step()
+        common, roots = np.zeros_like(new_common), np.zeros_like(new_roots)
+        steps = 0
+        while True:
+            grown = _product(_product(step, common), step.T) | new_common, _product(step, roots) | new_roots
+            if np.array_equal(grown[0], common) and np.array_equal(grown[1], roots):
+                return steps
+            common, roots = grown
+            steps += 1
+
+    def settling(self) -> tuple[int, int]:
+        """(s, p): s or more time steps, none of whose nodes is given, connect what is around them as p more such steps do.
+
+        They connect the last L steps before them to the last L of them by directed paths, and the latter to each other as in
+        ``past_steps``. One more step changes all three relations by a fixed map, so they repeat once they recur. The period is not
+        always 1: with the lag 2 alone, odd and even times never meet.
+
+        Raises TooManyNodes if that takes more than ``MAX_NODES`` steps.
+        """
+        step, new_common, new_roots = self._further_step()
+        paths, common, roots = np.eye(len(step), dtype=bool), np.zeros_like(new_common), np.zeros_like(new_roots)
+        seen: dict[bytes, int] = {}
+        for steps in range(MAX_NODES):
+            state = sha256(b"".join(np.packbits(relation).tobytes() for relation in (paths, common, roots))).digest()
+            if state in seen:
+                return seen[state], steps - seen[state]
+            seen[state] = steps
+            common, roots = _product(_product(step, common), step.T) | new_common, _product(step, roots) | new_roots
+            paths = _product(step, paths)
+        raise TooManyNodes
+
+    def _further_step(self) -> tuple[Truths, Truths, Truths]:
+        """How nodes of the last L steps hang on those of the L steps one step before; which pairs of them have a common ancestor in the
+        step that came, and which have a constant or linked one there."""
+        longest = max(1, *self.arrows) if self.arrows else 1
         size = len(self.nodes)
         moving = {lag: arrows & ~self.constant for lag, arrows in self.arrows.items()}
         within = _closure(moving.get(0, np.zeros((size, size), bool)))
@@ -112,15 +147,7 @@ class Sample:
             step[:size, (lag - 1) * size : lag * size] = _product(within, moving[lag]) if lag in moving else False
         still = self.arrows[0][:, self.constant] if 0 in self.arrows else np.zeros((size, 0), bool)
         new_roots = _on_top(_product(within, np.column_stack([still, self.linked])), longest)
-        new_common = _on_top(_product(within, within.T), longest, longest)
-        common, roots = np.zeros_like(new_common), np.zeros_like(new_roots)
-        steps = 0
-        while True:
-            grown = _product(_product(step, common), step.T) | new_common, _product(step, roots) | new_roots
-            if np.array_equal(grown[0], common) and np.array_equal(grown[1], roots):
-                return steps
-            common, roots = grown
-            steps += 1
+        return step, _on_top(_product(within, within.T), longest, longest), new_roots
 
     def unrolled(self, first: int, last: int, linked: bool = True) -> ChainGraph[Node]:
         """The graph of the times t + ``first`` … t + ``last``; ``linked`` says whether there are lines between linked nodes."""

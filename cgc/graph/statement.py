@@ -19,6 +19,8 @@ from cgc.source.text import Span
 FORM = "write `LEFT ⟂ RIGHT | GIVEN where CONDITION`, for example `h[i,t] ⟂ h[j,t-1] | parents where j != i`"
 
 Keyword = Literal["parents", "boundary"]
+Anchor = Literal["t", "T", "0"]
+"""What a time counts from: any step t, the last step T, or the first one. Statements of specs know t only."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,20 @@ Selector: TypeAlias = Index | Constant | Slice
 class Term:
     """Nodes of one component (or layer): ``name[index, …]``.
 
-    ``selectors`` are None for a bare name, which means all nodes. ``time`` is k for ``t+k``, None if no time is written.
+    ``selectors`` are None for a bare name, which means all nodes. ``time`` is k for ``t+k``, None if no time is written; in queries it
+    may count from another ``anchor``.
     """
 
     name: str
     selectors: tuple[Selector, ...] | None
     time: int | None
     span: Span
+    anchor: Anchor = "t"
 
     def __str__(self) -> str:
         if self.selectors is None:
             return self.name
-        indices = [selector_text(s) for s in self.selectors] + ([] if self.time is None else [time_text(self.time)])
+        indices = [selector_text(s) for s in self.selectors] + ([] if self.time is None else [time_text(self.time, self.anchor)])
         return f"{self.name}[{','.join(indices)}]"
 
 
@@ -74,9 +78,9 @@ def terms_text(terms: tuple[Term | Keyword, ...]) -> str:
     return ", ".join(str(term) for term in terms)
 
 
-def time_text(offset: int) -> str:
-    """``t``, ``t-1``, ``t+2``."""
-    return f"t{offset:+d}" if offset else "t"
+def time_text(offset: int, anchor: Anchor = "t") -> str:
+    """``t``, ``t-1``, ``t+2``; ``T-1``; ``5``."""
+    return str(offset) if anchor == "0" else f"{anchor}{offset:+d}" if offset else anchor
 
 
 def selector_text(selector: Selector) -> str:
@@ -92,16 +96,22 @@ def index_names(terms: tuple[Term, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s.name for term in terms for s in term.selectors or () if isinstance(s, Index)))
 
 
-def parse(text: str, span: Span) -> Statement:
-    """The statement written as ``text`` at ``span``; ``_||_`` and ``⊥`` may stand for ``⟂``.
+def parse(text: str, span: Span, anchors: tuple[Anchor, ...] = ("t",)) -> Statement:
+    """The statement written as ``text`` at ``span``; ``_||_`` and ``⊥`` may stand for ``⟂``. ``anchors`` are the names of times.
 
     Raises SpecError: CG410 for its form, CG413 for a time, CG414 for index names that no term of LEFT or RIGHT has, CG416 and CG417
     for its condition.
     """
-    return StatementReader(text, span, FORM).statement()
+    reader = StatementReader(text, span, FORM)
+    reader.anchors = anchors
+    return reader.statement()
 
 
 class StatementReader(ExpressionReader):
+    """Reads statements. ``anchors`` are what times may count from."""
+
+    anchors: tuple[Anchor, ...] = ("t",)
+
     def statement(self) -> Statement:
         left = self.terms()
         if not self.take("⟂"):
@@ -140,7 +150,7 @@ class StatementReader(ExpressionReader):
         if not self.take("["):
             return Term(name.text, None, None, self.place(name.offset))
         selectors: list[Selector] = []
-        time: int | None = None
+        time: tuple[int, Anchor] | None = None
         while True:
             start = self.next.offset
             index = self._index()
@@ -150,7 +160,8 @@ class StatementReader(ExpressionReader):
             if time is None:
                 selectors.append(self._selector(index, start))
             if self.take("]"):
-                return Term(name.text, tuple(selectors), time, self.place(name.offset))
+                offset, anchor = time or (None, "t")
+                return Term(name.text, tuple(selectors), offset, self.place(name.offset), anchor)
             if not self.take(","):
                 self.unexpected("`,` or `]`")
 
@@ -167,16 +178,18 @@ class StatementReader(ExpressionReader):
             self.fail_from(offset, "CG410", "the step of a slice is a positive integer")
         return Slice(start, stop, step.value)
 
-    def _time(self, index: Expression | Slice, start: int) -> int | None:
-        match index:
-            case Index("t"):
-                return 0
-            case Arithmetic("+", Index("t"), Constant(value)):
-                return value
-            case Arithmetic("-", Index("t"), Constant(value)):
-                return -value
-        if any(use.text == "t" and use.offset >= start for use in self.uses):
-            self.fail_from(start, "CG413", "this is not a time", "times are `t`, `t-1`, `t+1` and so on")
+    def _time(self, index: Expression | Slice, start: int) -> tuple[int, Anchor] | None:
+        for anchor in self.anchors:
+            match index:
+                case Index(name) if name == anchor:
+                    return 0, anchor
+                case Arithmetic("+", Index(name), Constant(value)) if name == anchor:
+                    return value, anchor
+                case Arithmetic("-", Index(name), Constant(value)) if name == anchor:
+                    return -value, anchor
+        if any(use.text in self.anchors and use.offset >= start for use in self.uses):
+            more = " `T` and `T-1` count from the last step" if "T" in self.anchors else ""
+            self.fail_from(start, "CG413", "this is not a time", f"times are `t`, `t-1`, `t+1` and so on{';' * bool(more)}{more}")
         return None
 
     def _selector(self, index: Expression | Slice, start: int) -> Selector:
@@ -190,11 +203,11 @@ class StatementReader(ExpressionReader):
         """One Diagnostic, at its first use, for every name that is no index of these terms. The condition starts at ``where``."""
         first: dict[str, Token] = {}
         for use in self.uses:
-            if use.text not in bound and (use.text != "t" or use.offset >= where):
+            if use.text not in bound and (use.text not in self.anchors or use.offset >= where):
                 first.setdefault(use.text, use)
         for name, use in first.items():
             span = self.span.within(use.offset, use.length)
-            if name == "t":
+            if name in self.anchors:
                 yield Diagnostic("CG413", "a condition cannot depend on the time", span, help="a statement is about every t")
                 continue
             near = nearest(name, bound)

@@ -40,7 +40,7 @@ def without(parts: Mapping[str, Part], instances: Sequence[Instance]) -> tuple[d
         for left, right in product(instance.left, instance.right):
             for child, parent in ((left, right), (right, left)):  # statements are symmetric
                 for place, edge in enumerate(parts[child.part.name].edges if child.part.name in parts else ()):
-                    if edge.source == parent.part.name and edge.lag == child.time - parent.time:
+                    if edge.source == parent.part.name and edge.lag == child.time - parent.time and child.anchor == parent.anchor:
                         named.setdefault((child.part.name, place), []).append(named_pairs(instance, child, parent))
     changed: dict[str, Part] = {}
     removed = 0
@@ -68,7 +68,7 @@ def first_named(instance: Instance) -> tuple[int, ...] | None:
 def names_one_twice(instance: Instance) -> bool:
     """Whether some pair that the instance names is a node with itself. Raises TooManyPairs, ZeroDivisionError."""
     for left, right in product(instance.left, instance.right):
-        if left.part.name == right.part.name and left.time == right.time:
+        if left.part.name == right.part.name and (left.time, left.anchor) == (right.time, right.anchor):
             axes = child_axes(left.part.extents)
             same = {j: Index(i) for (i, _), (j, _) in zip(axes, parent_axes(left.part.extents), strict=True)}
             if first_pair(predicate.substitute(named_pairs(instance, left, right), same), axes, ()) is not None:

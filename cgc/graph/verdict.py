@@ -6,7 +6,9 @@ What is reported: an open walk for every layer in which it does not hold, and wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -19,7 +21,7 @@ from cgc.graph.parts import Part
 from cgc.graph.predicate import Constant, Expression, Index
 from cgc.graph.sample import Node, sample
 from cgc.graph.separation import Property, Verdict
-from cgc.graph.statement import Selector, Slice
+from cgc.graph.statement import Anchor, Selector, Slice
 
 Nodes = tuple[Node, ...]
 Values = Mapping[str, int]
@@ -67,12 +69,13 @@ class Question:
     the nodes that the statement names, of their parents, and of their neighbours along time. The graph has the times t + ``first`` to
     t + ``last``, enough for verdicts to hold however much past and future there is.
 
-    Raises TooManyNodes; Overlap; ZeroDivisionError for a bound of a slice.
+    Raises TooManyNodes.
     """
 
     def __init__(self, instance: Instance, parts: Sequence[Part], timed: bool, constants: Iterable[int], property: Property) -> None:
         self.instance = instance
         self.property = property
+        self.anchor: Anchor = "t"
         self._all = tuple(parts), timed, tuple(constants)
         named = [c for term in instance.terms for selector in term.selectors for c in _constants(selector)]
         changes = (*constants, *named, *predicate.constants(instance.condition))
@@ -88,14 +91,38 @@ class Question:
         self.earliest = min(times) - max(*self.sample.arrows, along_time, 0)
         self.first = self.earliest - past
         self.last = self.latest + future
-        self.graph = self.sample.unrolled(self.first, self.last)
-        self.present = set(self.graph.nodes)
         self.parts = [part for part in parts if part.name in self.nodes_of]
-        self.cases = list(self.cases_in(self.graph))
+
+    @cached_property
+    def graph(self) -> ChainGraph[Node]:
+        """The graph of all times that matter."""
+        return self.sample.unrolled(self.first, self.last)
+
+    @cached_property
+    def present(self) -> set[Node]:
+        """The nodes of the graph."""
+        return set(self.graph.nodes)
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """The cases in the graph. Raises Overlap; ZeroDivisionError for a bound of a slice."""
+        return list(self.cases_in(self.graph))
 
     def about(self, instance: Instance) -> Question:
         """Another instance on the same graph."""
         return Question(instance, *self._all, self.property)
+
+    def placed(self, instance: Instance, graph: ChainGraph[Node], first: int, last: int, anchor: Anchor) -> Question:
+        """The instance with its terms at certain times of another ``graph`` of the same sample, which covers ``first`` … ``last``.
+
+        ``anchor`` is what those times count from.
+        """
+        other = copy(self)
+        for known in ("present", "cases"):
+            vars(other).pop(known, None)
+        other.instance, other.graph, other.anchor = instance, graph, anchor
+        other.earliest, other.first, other.last = first, first, last
+        return other
 
     def open(self, given: Callable[[Case], Iterable[Node]] | None = None) -> tuple[Case, Verdict[Node]] | None:
         """The first case that does not hold, with an open walk; None if all hold. ``given`` replaces what is given."""
@@ -191,12 +218,12 @@ def locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
     (left,) = instance.left
     if left.part.role in ("input", "gate") or (left.part.lines and "boundary" not in instance.given):
         return False
-    return not any(_may_descend(right, left, parts) for right in instance.right)
+    return not any(may_descend(right, left, parts) for right in instance.right)
 
 
-def _may_descend(term: BoundTerm, ancestor: BoundTerm, parts: Sequence[Part]) -> bool:
+def may_descend(term: BoundTerm, ancestor: BoundTerm, parts: Sequence[Part]) -> bool:
     """Whether nodes of ``term`` may be descendants of nodes of ``ancestor``; parts are in topological order."""
-    if term.part.constant:
+    if term.part.constant or not term.part.edges:
         return False
     if along_time := [part.name for part in parts if part.lines and part.lines.lag]:
         if term.part.name == ancestor.part.name and term.part.name in along_time:

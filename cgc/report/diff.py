@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cgc.graph.analysis import query
+from cgc.graph.independences import Independences
+from cgc.graph.query import holds
 from cgc.program.ir import Contribution
 from cgc.program.parameters import learned_size, parameters
 from cgc.source.diagnostics import SpecError
@@ -13,14 +14,22 @@ from cgc.source.diagnostics import SpecError
 if TYPE_CHECKING:
     from cgc.compiler import Model
 
+SHOWN = 20
+"""So many statements that follow from missing edges are shown as text."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """One difference: what it is about, the thing, and how it changed."""
+    """One difference: what it is about, the thing, and how it changed.
+
+    For statements ``before`` and ``after`` say whether they hold: `yes`, `no`, or `cannot be said` with the reason.
+    """
 
     what: str
     text: str
     change: str
+    before: str | None = None
+    after: str | None = None
 
 
 def difference(before: Model, after: Model) -> tuple[Row, ...]:
@@ -34,26 +43,45 @@ def diff_text(rows: tuple[Row, ...]) -> str:
     if not rows:
         return "no difference\n"
     width = max(len(row.what) for row in rows)
-    return "".join(f"{row.what:<{width}}  {row.text}  {row.change}".rstrip() + "\n" for row in rows)
+    implied = [row for row in rows if row.what == "implied"]
+    hidden = {id(row) for row in implied[SHOWN:]}
+    lines = []
+    for row in rows:
+        if id(row) not in hidden:
+            lines.append(f"{row.what:<{width}}  {row.text}  {row.change}".rstrip() + "\n")
+        if hidden and row is implied[-1]:
+            lines.append(f"{row.what:<{width}}  and {len(hidden)} more; --json lists all\n")
+    return "".join(lines)
 
 
 def _assumptions(before: Model, after: Model) -> list[Row]:
-    old = {" ".join(statement.text.split()): statement.text for statement in before.spec.independence}
-    new = {" ".join(statement.text.split()): statement.text for statement in after.spec.independence}
+    """Statements whose standing differs: those of the specs, then what their missing edges imply."""
+    old, new = ({" ".join(s.text.split()): s.text for s in model.spec.independence} for model in (before, after))
     rows = []
     for shown, text in {**old, **new}.items():
-        if (shown in old) != (shown in new):
-            held, holds = _held(before, text), _held(after, text)
-            change = "added" if shown in new else "removed"
-            rows.append(Row("assume", shown, f"{change}; holds in {after.spec.name}: {holds}, held in {before.spec.name}: {held}"))
+        row = _judged("assume", shown, text, before, after)
+        stated = "stated in both" if shown in old and shown in new else "added" if shown in new else "removed"
+        if stated != "stated in both" or row.before != row.after:
+            rows.append(replace(row, change=f"{stated}; {row.change}"))
+    implied = [dict.fromkeys(Independences(model.graph).missing_edges()[0]) for model in (before, after)]
+    for text in dict.fromkeys([*implied[0], *implied[1]]):
+        if (text in implied[0]) != (text in implied[1]) and text not in old and text not in new:
+            row = _judged("implied", text, text, before, after)
+            if row.before != row.after:
+                rows.append(row)
     return rows
+
+
+def _judged(what: str, shown: str, text: str, before: Model, after: Model) -> Row:
+    held, holds = _held(before, text), _held(after, text)
+    return Row(what, shown, f"holds in {after.spec.name}: {holds}, held in {before.spec.name}: {held}", held, holds)
 
 
 def _held(model: Model, statement: str) -> str:
     try:
-        return "yes" if query(model.graph, statement).holds else "no"
-    except SpecError:
-        return "cannot be said, it names what is not there"
+        return "yes" if holds(model.graph, statement) else "no"
+    except SpecError as error:
+        return f"cannot be said, {error.diagnostics[0].message}"
 
 
 def _components(before: Model, after: Model) -> list[Row]:

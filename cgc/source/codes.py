@@ -255,7 +255,11 @@ CODES: dict[str, Code] = {
     "CG411": Code("Unknown name in a statement", "The term names no component; layers of a stack are `h.0`, `h.1`, and so on."),
     "CG412": Code("Wrong number of indices", "A term has one index per dimension of its nodes, and then the time.", "h[i,j,t]", "h[i,t]"),
     "CG413": Code(
-        "The time of a term", "With time steps a term ends with `t`, `t-1`, …; without, it has none.", "h[i] ⟂ x[j]", "h[i,t] ⟂ x[j,t]"
+        "The time of a term",
+        "With time steps a term ends with `t`, `t-1`, …; without, it has none. Queries may also name a step by its number\n"
+        "(`h[i,5]`, from 0) or count from the last one (`h[i,T]`, `h[i,T-1]`).",
+        "h[i] ⟂ x[j]",
+        "h[i,t] ⟂ x[j,t]",
     ),
     "CG414": Code(
         "An index of neither side",

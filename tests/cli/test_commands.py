@@ -111,6 +111,63 @@ def test_diff() -> None:
     assert backwards[0]["what"] == "assume" and backwards[0]["change"].startswith("removed; holds in srn: no")
 
 
+def test_diff_judges_statements_in_both(tmp_path: Path) -> None:
+    one, two, three = (tmp_path / f"{name}.yaml" for name in ("one", "two", "three"))
+    text = Path(SRN).read_text()
+    one.write_text(text.replace("name: srn", "name: one") + "independence:\n  - h.0[i,t] ⟂ h.0[j,t-1] | parents where j > i\n")
+    two.write_text(text.replace("name: srn", "name: two") + "independence:\n  - h.0[i,t] ⟂ h.0[j,t-1] | parents where j > i + 1\n")
+    three.write_text(text.replace("name: srn", "name: three").replace("stack: layers", "stack: 1"))
+    rows = {row["text"]: row for row in json.loads(run("diff", str(one), str(two), "--json").stdout)}
+    stated = rows["h.0[i,t] ⟂ h.0[j,t-1] | parents where j > i"]
+    assert (stated["what"], stated["before"], stated["after"]) == ("assume", "yes", "no")
+    # what is stated in one spec follows from what is stated in the other
+    weaker = rows["h.0[i,t] ⟂ h.0[j,t-1] | parents where j > i + 1"]
+    assert (weaker["what"], weaker["before"], weaker["after"]) == ("assume", "yes", "yes") and weaker["change"].startswith("added; ")
+    rows = {row["text"]: row for row in json.loads(run("diff", SRN, str(three), "--json").stdout)}
+    implied = rows["h.1[i,t] ⟂ x[j,t] | parents"]
+    assert (implied["what"], implied["before"]) == ("implied", "yes")
+    assert implied["after"] == "cannot be said, `h` has no part `h.1`"
+    assert all(row["before"] is None for row in rows.values() if row["what"] not in ("assume", "implied"))
+    many = run("diff", SRN, str(SPECS / "digits_dense.yaml"), "-p", "layers=9")
+    assert many.exit_code != 0  # digits_dense has no such param
+    many = run("diff", str(three), SRN, "-p", "layers=9").stdout
+    assert sum(line.startswith("implied ") for line in many.splitlines()) == 21 and "more; --json lists all" in many
+
+
+def test_query() -> None:
+    text = run("query", INDRNN, "h[i,t] ⟂ h[j,t-1] | parents where j != i")
+    assert text.exit_code == 0 and text.stdout.startswith("yes, ") and "local Markov property" in text.stdout
+    text = run("query", SRN, "h[i,t] _||_ h[j,t-1] | parents where j != i")
+    assert text.exit_code == 0 and text.stdout.startswith("no: ")
+    data = json.loads(run("query", INDRNN, "h[i,t] ⟂ h[j,0] | y where i != j", "--json", "--property", "amp", "-p", "layers=1").stdout)
+    assert (data["holds"], data["property"], len(data["layers"])) == (False, "amp", 1)
+    assert json.loads(run("query", SRN, "x[0,t] ⟂ x[1,t]", "--json", "--set", "components.x.independent=true").stdout)["holds"]
+
+
+def test_query_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status("query", SRN, "h[i,t] ⟂ z") == 1
+    captured = capsys.readouterr()
+    assert "--> query:1:10" in captured.err and "there is no component `z`" in captured.err and captured.out == ""
+    assert exit_status("query", SRN) == 2
+    assert exit_status("query", SRN, "h ⟂ x", "--property", "pmf") == 2
+    assert exit_status("query", "no/such.yaml", "h ⟂ x") == 1
+    assert exit_status("query", SRN, "h ⟂ \x1b[2J\n\n| x" * 3) == 1
+    assert exit_status("query", SRN, "h[i,t] ⟂ x[j,T] | y") == 0
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_independences() -> None:
+    text = run("independences", INDRNN).stdout
+    assert "\n  h[i,t] ⟂ h[j,t-1] | parents where j != i\n" in text
+    assert text.count("\n\n") == 2 and "always dependent" in text
+    only = run("independences", INDRNN, "--mode", "local").stdout
+    assert only.startswith("local basis") and "\n\n" not in only
+    data = json.loads(run("independences", SRN, "--json", "-p", "layers=4").stdout)
+    assert list(data) == ["missing_edge", "local", "all_pairs"]
+    assert {"left": "h.0[i,t]", "right": "x[j,t]", "statement": None, "smallest": False} in data["all_pairs"]
+    assert run("independences", SRN, "--mode", "some").exit_code == 2
+
+
 def test_diff_of_formulas() -> None:
     text = run("diff", str(SPECS / "mnist_dense.yaml"), str(SPECS / "mnist_dense.yaml"), "--set", "families.node=rect").stdout
     assert text == "no difference\n"
@@ -200,6 +257,9 @@ def test_python_face() -> None:
     inspection = cgc.inspect(INDRNN)
     assert "one weight per node" in str(inspection)
     assert cgc.check(INDRNN) == ()
+    reply = cgc.query(INDRNN, "h[i,t] ⟂ h[j,t-1] | h[i,t-1] where j != i", params={"layers": 1})
+    assert not reply and reply.layers[0].repair is not None and "add `x[:,t]`" in str(reply)
+    assert cgc.query(INDRNN, "x[0,t] ⟂ x[1,t]", overrides=[("components.x.independent", "true")])
     with pytest.raises(SpecError):
         cgc.inspect("no/such.yaml")
 
