@@ -2,7 +2,8 @@
 
 A node is independent of every earlier one that no edge joins to it, given its parents (the pairwise Markov property), and of all its
 non-descendants together (the local one; Lauritzen 1996, section 3.2). "Earlier" is by time, and within a step by the order of the parts;
-linked inputs are earlier than all else.
+linked inputs are earlier than all else. Where components have lines, what is given is the boundary: neighbours along lines too (LWF;
+Frydenberg 1990). Nodes of one chain component descend from none of each other, and a component along time has all times.
 Nodes are never listed one by one: a statement speaks of two parts, at a lag up to the longest of the graph, with a condition on indices.
 """
 
@@ -65,7 +66,10 @@ _ALL, _NONE = Truth(True), Truth(False)
 
 
 class Independences:
-    """The statements that follow from a graph, in the order of its ``parts``, dropout nodes included."""
+    """The statements that follow from a graph, in the order of its ``parts``, dropout nodes included.
+
+    They speak of nodes that are up to ``window`` steps apart: as far as the longest lag.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.parts = self._parts = with_gates(graph.parts)
@@ -73,13 +77,15 @@ class Independences:
         self._place = {part.name: k for k, part in enumerate(self._parts)}
         self._edges = {part.name: [edge for edge in part.edges if edge.structure.kind != "absent"] for part in self._parts}
         self._linked = {part.name for part in self._parts if part.role == "input" and not part.independent}
-        longest = max((edge.lag for edges in self._edges.values() for edge in edges), default=0)
-        window = max(1, longest) if self._timed else 0
-        self._lags = [*range(window + 1), *range(-1, -window - 1, -1)]
+        self._along_time = {part.name for part in self._parts if part.lines is not None and part.lines.lag}
+        longest = max([edge.lag for edges in self._edges.values() for edge in edges] + [1] * bool(self._along_time), default=0)
+        self.window = max(1, longest) if self._timed else 0
+        self._lags = [*range(self.window + 1), *range(-1, -self.window - 1, -1)]
         self._children: dict[str, list[tuple[str, int]]] = {}
         for part in self._parts:
             for edge in self._edges[part.name]:
                 self._children.setdefault(edge.source, []).append((part.name, edge.lag))
+        self._reached: dict[str, set[str]] = {}
         self._layers: dict[str, int] = {}
         for part in self._parts:
             if part.layer is not None:
@@ -235,7 +241,9 @@ class Independences:
         """None if there are no two nodes, or no separate question: what is the same at all times has no lags."""
         if lag and (part.constant or other.constant or other.at == "last"):
             return None
-        if lag < 0 and (other.name not in self._linked or part.at == "last" or not self._edges[part.name]):
+        if lag < 0 and (part.at == "last" or not self._may_be_later(part, other)):
+            return None
+        if lag >= 0 and part is not other and self._over_all_times(part, other):
             return None
         if part is other and not lag:
             if part.size == 1:
@@ -243,7 +251,13 @@ class Independences:
             if part.name in self._linked:
                 return _Block(part, other, lag, _NONE)
             axes = zip(child_axes(part.extents), parent_axes(part.extents), strict=True)
-            return _Block(part, other, lag, disjunction(*(compare("!=", Index(j), Index(i)) for (i, _), (j, _) in axes)))
+            apart = disjunction(*(compare("!=", Index(j), Index(i)) for (i, _), (j, _) in axes))
+            if part.lines is not None and not part.lines.lag:
+                apart = conjunction(apart, negate(part.lines.joined))
+            return _Block(part, other, lag, apart if _names_some(part, other, apart) else _NONE)
+        if part is other and part.lines is not None and part.lines.lag == abs(lag):
+            apart = negate(part.lines.joined)
+            return _Block(part, other, lag, apart if _names_some(part, other, apart) else _NONE)
         if part.name in self._linked:
             # a linked input is no descendant; what else is none and depends on nothing is independent of it
             if other.name in self._linked:
@@ -264,7 +278,34 @@ class Independences:
         sides = self._term(block.part, "i", 0, left), self._term(block.other, "j", block.lag, right)
         return f"{sides[0]} ⟂ {sides[1]}{self._given(block.part)}{_where(block.apart)}"
 
+    def _may_be_later(self, part: Part, other: Part) -> bool:
+        """Whether later nodes of ``other`` descend from none of ``part``: those of linked inputs, and of all that a component along time
+        does not lead to."""
+        if other.name in self._linked:
+            return bool(self._edges[part.name])
+        return part.name in self._along_time and part is not other and other.name not in self._below(part.name)
+
+    def _over_all_times(self, part: Part, other: Part) -> bool:
+        """Whether ``part`` leads to nodes of ``other`` at all times, earlier ones too: by way of a component along time."""
+        below = self._below(part.name)
+        return any(name in below and other.name in self._below(name) for name in self._along_time)
+
+    def _below(self, name: str) -> set[str]:
+        """The part and all that it leads to, at any lag."""
+        if name not in self._reached:
+            found = {name}
+            grown = [name]
+            while grown:
+                for child, _ in self._children.get(grown.pop(), ()):
+                    if child not in found:
+                        found.add(child)
+                        grown.append(child)
+            self._reached[name] = found
+        return self._reached[name]
+
     def _given(self, part: Part) -> str:
+        if part.lines is not None:
+            return " | boundary"
         return " | parents" if self._edges[part.name] else ""
 
     def _term(self, part: Part, letter: str, lag: int, name: str | None = None) -> str:

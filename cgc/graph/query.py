@@ -8,6 +8,7 @@ from typing import Literal
 
 from cgc.graph.analysis import Graph, on_both_sides, stopped
 from cgc.graph.binding import BoundTerm, Instance, Names, bind
+from cgc.graph.lines import first_line
 from cgc.graph.parts import Part
 from cgc.graph.repair import Repair, repair
 from cgc.graph.report import SHOWN
@@ -18,7 +19,7 @@ from cgc.graph.structure import TooManyPairs, first_named, without
 from cgc.graph.template import with_gates
 from cgc.graph.times import Moments, Run, Times, dated, from_the_start
 from cgc.graph.verdict import Overlap, Question, locally_markov, may_descend
-from cgc.source.diagnostics import SpecError
+from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.text import Source, Span
 
 NEAR = 20
@@ -91,19 +92,28 @@ def ask(graph: Graph, text: str, property: Property = "lwf") -> Answer:
         answers: list[LayerAnswer] = []
         flagless = True
         for instance in instances:
-            if _locally_markov(instance, parts):
+            # the local property given a boundary is another under AMP
+            if (property == "lwf" or not any(part.lines for part in parts)) and _locally_markov(instance, parts):
                 answers.append(LayerAnswer(instance.layers, True, "local Markov property", Times("t", (Run((True,)),))))
                 continue
             question = Question(instance, parts, graph.timed, values, property)
             # all edges of the template lie within so many steps
-            flagless = flagless and not question.sample.unrolled(0, max(question.sample.arrows, default=0)).flags
+            flagless = flagless and not question.sample.unrolled(0, max([*question.sample.arrows, *question.sample.lines, 0])).flags
             shown = sum(not answer.holds for answer in answers) < SHOWN
             anchor = _only_anchor(instance)
+            if anchor is None and (1 in question.sample.lines or (question.sample.lines and property == "amp")):
+                raise SpecError(_too_many_times(statement))
             answers.append(_by_moments(graph, statement, question, shown) if anchor is None else _at_any(question, anchor, shown))
     except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
         raise SpecError(stopped(statement, error)) from error
     vacuous = not any(answer.times.answers for answer in answers)
     return Answer(statement, property, tuple(answers), inputs, flagless, graph.timed, vacuous)
+
+
+def _too_many_times(statement: Statement) -> Diagnostic:
+    message = "times that count from different steps, or lie far apart, cannot be decided among these lines"
+    why = "where lines run along time, and under the AMP property beside any lines, no number of steps between is known to be enough"
+    return Diagnostic("CG402", message, statement.span, why=why, help="let all times count from `t`, or all from `T`")
 
 
 def holds(graph: Graph, text: str) -> bool:
@@ -133,7 +143,7 @@ def _locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
         return False
     if not locally_markov(instance, parts) and not _from_a_root(instance, parts):
         return False
-    return without({part.name: part for part in parts}, [instance])[1] == 0
+    return first_line(instance) is None and without({part.name: part for part in parts}, [instance])[1] == 0
 
 
 def _from_a_root(instance: Instance, parts: Sequence[Part]) -> bool:
@@ -150,7 +160,7 @@ def _from_a_root(instance: Instance, parts: Sequence[Part]) -> bool:
 
 
 def _is_root(part: Part) -> bool:
-    return all(edge.structure.kind == "absent" for edge in part.edges) and (part.role != "input" or part.independent)
+    return part.lines is None and all(edge.structure.kind == "absent" for edge in part.edges) and (part.role != "input" or part.independent)
 
 
 def _reached(name: str, parts: Sequence[Part]) -> set[str]:
@@ -177,9 +187,11 @@ def _only_anchor(instance: Instance) -> Literal["t", "T"] | None:
 
 def _at_any(question: Question, anchor: Literal["t", "T"], shown: bool) -> LayerAnswer:
     """The answer where all times count from ``anchor``."""
-    question.anchor = anchor
+    if anchor == "T":
+        question = question.ending()
     found = question.open()
-    times = replace(from_the_start(question, found is None), along=anchor)
+    times = from_the_start(question, found is None)
+    times = times if anchor == "t" else replace(times, along="T")
     if found is None:
         return LayerAnswer(question.instance.layers, False not in times.answers, "separation", times)
     apart = question.sample.unrolled(question.first, question.last, linked=False)

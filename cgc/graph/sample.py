@@ -118,7 +118,7 @@ class Sample:
 
         They connect the last L steps before them to the last L of them by directed paths, and the latter to each other as in
         ``past_steps``. One more step changes all three relations by a fixed map, so they repeat once they recur. The period is not
-        always 1: with the lag 2 alone, odd and even times never meet.
+        always 1: with the lag 2 alone, odd and even times never meet. Lines may run within a step, under the LWF property.
 
         Raises TooManyNodes if that takes more than ``MAX_NODES`` steps.
         """

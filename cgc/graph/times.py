@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from cgc.graph.binding import BoundTerm, Names
 from cgc.graph.chain_graph import ChainGraph
 from cgc.graph.predicate import Constant
-from cgc.graph.sample import Node
+from cgc.graph.sample import Node, TooManyNodes
 from cgc.graph.statement import Anchor, Statement, Term
 from cgc.graph.verdict import Overlap, Question
 from cgc.source.diagnostics import Diagnostic, SpecError
@@ -22,6 +22,7 @@ T = TypeVar("T")
 MAX_STEP = 1000
 MAX_STEP_OF_BOTH = 50
 """The largest number in a time of a query; where times count from t and from T, and every t is to be held against every T."""
+MAX_ENDS = 400
 MAX_SHOWN = 1500
 """An open walk is shown if there are at most so many nodes up to the last time that is named."""
 
@@ -286,6 +287,28 @@ class Moments:
         return ChainGraph(kept, [arrow for arrow in graph.arrows if inside.issuperset(arrow)], graph.lines)
 
 
+def _between(question: Question, later: bool) -> Times:
+    """``from_the_start`` where lines run along time, so that steps after the statement matter too: a run over t for each T - t.
+
+    As there, what holds far from both ends holds near them. Raises TooManyNodes if there are too many choices of t and T to look at.
+    """
+    if later:
+        return Times("t", (Run((True,)),))
+    named = max((term.time for term in question.instance.terms if term.timed), default=0)
+    begins, ends = range(-question.first), range(max(0, named), question.last)
+    if len(begins) * len(ends) > MAX_ENDS:
+        raise TooManyNodes(f"there are more than {MAX_ENDS} choices of the first and of the last step that matter")
+
+    def answer(first: int, last: int) -> bool | None:
+        graph = question.sample.unrolled(first, last)
+        cases = list(question.cases_in(graph))
+        return question.open_in(graph, cases) is None if cases else None
+
+    runs = [Run((None,)) for _ in range(ends.start)]
+    runs += [Run((*(answer(-t, last) for t in begins), answer(question.first, last))) for last in ends]
+    return Times("t", (*runs, Run((*(answer(-t, question.last) for t in begins), later))))
+
+
 def from_the_start(question: Question, later: bool) -> Times:
     """For a statement whose times all count from t: its answers at t = 0, 1, …, of which that at ``later`` t is known.
 
@@ -293,6 +316,8 @@ def from_the_start(question: Question, later: bool) -> Times:
     So what holds later holds from the start, and what fails once fails later. Only with `parents` of nodes at several times, some of
     which may not exist yet, more may be given later.
     """
+    if 1 in question.sample.lines and question.anchor == "t":
+        return _between(question, later)
     instance = question.instance
     keyword = any(isinstance(item, str) for item in instance.given)
     monotone = not keyword or len({term.time for term in instance.left if term.timed}) <= 1

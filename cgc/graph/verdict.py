@@ -110,7 +110,14 @@ class Question:
 
     def about(self, instance: Instance) -> Question:
         """Another instance on the same graph."""
-        return Question(instance, *self._all, self.property)
+        other = Question(instance, *self._all, self.property)
+        return other.ending() if self.anchor == "T" else other
+
+    def ending(self) -> Question:
+        """The same where t is the last step."""
+        other = copy(self)
+        other.anchor, other.last = "T", 0
+        return other
 
     def placed(self, instance: Instance, graph: ChainGraph[Node], first: int, last: int, anchor: Anchor) -> Question:
         """The instance with its terms at certain times of another ``graph`` of the same sample, which covers ``first`` … ``last``.

@@ -13,15 +13,17 @@ SHOWN = 20
 """So many lines of each list are shown as text."""
 
 _HEADS = {
-    "missing_edge": "missing edges: nodes and earlier ones that no edge joins, given the parents of the later",
-    "local": "local basis: nodes and their non-descendants, given their parents",
-    "all_pairs": "all pairs: given the fewest terms that separate them, or `parents` where those were not looked for or are no terms",
+    "missing_edge": "missing edges: nodes and earlier ones that no edge joins, given the GIVEN of the later",
+    "local": "local basis: nodes and their non-descendants, given their GIVEN",
+    "all_pairs": "all pairs: given the fewest terms that separate them, or `GIVEN` where those were not looked for or are no terms",
 }
 
 
 def independences_text(found: Independences, modes: Sequence[Mode] = MODES) -> str:
     """The lists asked for, each cut after ``SHOWN`` lines with a line that counts the rest."""
     blocks = []
+    given = "boundary" if any(part.lines for part in found.parts) else "parents"
+    within = f", up to {found.window} step{'s' * (found.window > 1)} apart" if found.window else ""
     for mode in modes:
         if mode == "all_pairs":
             lines, more = _pair_lines(found.pairs(SHOWN)), [(found.count_pairs() - SHOWN, "")]
@@ -37,7 +39,7 @@ def independences_text(found: Independences, modes: Sequence[Mode] = MODES) -> s
             lines = lines[:SHOWN]
         left = " and ".join(f"{count:,} more{what}".replace(",", " ") for count, what in more if count > 0)
         rest = [f"and {left}; --json lists all"] if left else []
-        blocks.append("\n".join([_HEADS[mode], *(f"  {line}" for line in [*lines, *rest] or ["none"])]))
+        blocks.append("\n".join([_HEADS[mode].replace("GIVEN", given) + within, *(f"  {line}" for line in [*lines, *rest] or ["none"])]))
     return "\n\n".join(blocks) + "\n"
 
 

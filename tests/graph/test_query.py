@@ -198,13 +198,13 @@ def test_long_stretches_are_not_unrolled_step_by_step() -> None:
     assert (found.walk, found.repair) == ("", None)
     assert "leads through the steps between" in query_text(ask(graph, "h[i,1] ⟂ h[i,999]"))
     (short,) = ask(graph, "h[i,1] ⟂ h[i,7]").layers
-    assert short.walk == "h[0,1] → h[0,3] → h[0,5] → h[0,7]" and str(short.repair) == "add `h[:,3]`"
+    assert short.walk == "h[0,1] → h[0,3] → h[0,5] → h[0,7]" and str(short.repair) == "add `h[i,3]`"
 
 
 def test_a_repair_is_given_only_if_it_holds_at_all_times() -> None:
     graph = analyze(recurrent(statement=INDRNN, independent=True))
     (found,) = ask(graph, "h[i,t] ⟂ h[j,0] | y where j != i").layers
-    assert str(found.repair) == "remove `y` and add `h[:,t-1]`, `x[:,t]`"
+    assert str(found.repair) == "remove `y` and add `h[i,t-1]`, `x[:,t]`"
     assert ask(graph, "h[i,t] ⟂ h[j,0] | h[:,t-1], x[:,t] where j != i").holds
     assert not ask(graph, "h[i,t] ⟂ h[j,0] | h[:,t-1], x[:,t], y where j != i").holds
     (found,) = ask(graph, "y ⟂ h[i,0]").layers
