@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import networkx as nx
@@ -21,12 +21,15 @@ from cgc.graph.sample import TooManyNodes
 from cgc.graph.separation import Property
 from cgc.graph.sharing import read_sharing, share
 from cgc.graph.statement import Statement, parse
-from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, names_one_twice, without
+from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, named_edges, names_one_twice, without
 from cgc.graph.template import template, with_gates
 from cgc.graph.verdict import InstanceVerdict, Overlap, Question, decide, locally_markov
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.text import Source, Span
 from cgc.spec.model import Spec
+
+MAX_RIVALS = 20
+"""So many statements about the same edges are held against each other to tell which are redundant."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,14 @@ def analyze(spec: Spec) -> Graph:
     if findings:
         raise SpecError(*findings)
     applied: list[_Applied] = []
-    left = {part.name: part for part in parts}
+    whole = left = {part.name: part for part in parts}
     for statement, instances in bound:
         try:
             if joined := list(_joined_by_lines(statement, instances)):
                 findings += joined
                 continue
             changed, removed = without(left, instances)
-            left |= changed
+            left = left | changed
             applied.append(_Applied(statement, instances, removed, first_named(instances[0])))
             findings += on_both_sides(statement, instances)
         except (TooManyPairs, ZeroDivisionError) as error:
@@ -102,13 +105,14 @@ def analyze(spec: Spec) -> Graph:
     everything = with_gates(parts)
     found = _flags(parts, timed)
     verdicts = []
-    for one in applied:
+    for one, redundant in zip(applied, _redundant(applied, whole), strict=True):
         try:
             verdict, questions = _judge(one, everything, timed, "lwf")
         except (TooManyNodes, Overlap, ZeroDivisionError) as error:
             findings.append(stopped(one.statement, error))
             continue
-        verdicts.append(replace(verdict, reading=reading(found, "lwf")))
+        verdict = replace(verdict, reading=reading(found, "lwf"), redundant=redundant and verdict.holds)
+        verdicts.append(verdict)
         findings += [failure(verdict, questions, everything)] if questions else _remarks(verdict)
     if any(finding.severity == "error" for finding in findings):
         raise SpecError(*findings)
@@ -157,14 +161,35 @@ def _judge(one: _Applied, parts: Sequence[Part], timed: bool, property: Property
     return StatementVerdict(one.statement, one.removed or 0, tuple(verdicts), linked), failed
 
 
+def _redundant(applied: Sequence[_Applied], parts: Mapping[str, Part]) -> list[bool]:
+    """Which statements take nothing away that the rest would leave; of several that say the same, one remains."""
+    at: dict[tuple[str, int], list[int]] = {}
+    places = [named_edges(parts, one.instances) for one in applied]
+    for k, named in enumerate(places):
+        for place in named:
+            at.setdefault(place, []).append(k)
+    redundant = [one.removed == 0 and one.values is not None for one in applied]
+    for k, one in enumerate(applied):
+        others = sorted({m for place in places[k] for m in at[place]} - {k})
+        if redundant[k] or not one.removed or not 0 < len(others) <= MAX_RIVALS:
+            continue
+        rest = dict(parts)
+        for m in others:
+            if not redundant[m]:
+                rest |= without(rest, applied[m].instances)[0]
+        redundant[k] = without(rest, one.instances)[1] == 0
+    return redundant
+
+
 def _remarks(verdict: StatementVerdict) -> Iterator[Diagnostic]:
     """A warning if no nodes satisfy the condition; a note if the statement follows from the others."""
     span = verdict.statement.span
     if verdict.vacuous:
         where = verdict.statement.condition_span
         yield Diagnostic("CG421", "no nodes satisfy this condition: the statement says nothing", where, severity="warning")
-    elif not verdict.removed:
-        why = "it takes no pair out of any edge, and the graph implies it without it"
+    elif verdict.redundant:
+        why = "it takes no pair out of any edge" if not verdict.removed else "other statements take the same pairs out of edges"
+        why += ", and the graph implies it without it"
         yield Diagnostic("CG422", "this independence follows from the rest of the spec", span, why=why, severity="note")
 
 

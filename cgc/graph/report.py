@@ -21,6 +21,7 @@ class StatementVerdict:
 
     ``vacuous`` says that no nodes satisfy its condition; there are no ``instances`` then. ``linked`` are the inputs whose nodes, over all
     times, are treated as linked. ``reading`` is the Markov property by which it was decided.
+    ``redundant``: the rest of the spec implies it.
     """
 
     statement: Statement
@@ -29,6 +30,7 @@ class StatementVerdict:
     linked: tuple[str, ...]
     vacuous: bool = False
     reading: str = "LWF = AMP here"
+    redundant: bool = False
 
     @property
     def holds(self) -> bool:
@@ -42,9 +44,12 @@ class StatementVerdict:
         if self.vacuous:
             return "says nothing, as no nodes satisfy its condition"
         removed = f"takes away {self.removed} {'pair' if self.removed == 1 else 'pairs'}, " if self.removed else ""
+        if self.redundant:
+            removed = "redundant, as it follows from the rest; "
         if not self.holds:
             failed = [verdict for verdict in self.instances if not verdict.holds]
-            return f"{removed}does not hold: {failed[0].walk} is open"
+            only = "holds only pairwise" if all(verdict.pairwise for verdict in failed) else "does not hold"
+            return f"{removed}{only}: {failed[0].walk} is open"
         if all(verdict.reason == "local Markov property" for verdict in self.instances):
             return f"{removed}holds by the local Markov property, whether or not inputs are linked"
         return f"{removed}holds by separation ({self.reading}), {assumption(self.linked)}"
@@ -66,6 +71,8 @@ def failure(verdict: StatementVerdict, questions: Sequence[Question], parts: Seq
         walks.append(f"{where}{instance.walk}{when}")
     given = f"given {terms_text(verdict.statement.given)}" if verdict.statement.given else "with nothing given"
     linked = f" ({assumption(verdict.linked)})" if any(instance.linked for instance in failed) else ""
+    if all(instance.pairwise for instance in failed):
+        linked += "; it holds only pairwise, that is, given all that the two nodes of each pair depend on"
     return Diagnostic(
         "CG420",
         "this independence does not hold in the resulting graph" + (f", in {_layers(failed)}" if several else ""),

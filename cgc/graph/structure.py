@@ -35,6 +35,19 @@ def without(parts: Mapping[str, Part], instances: Sequence[Instance]) -> tuple[d
 
     Raises TooManyPairs; ZeroDivisionError if a condition divides by 0.
     """
+    changed: dict[str, Part] = {}
+    removed = 0
+    for (name, place), pairs in named_edges(parts, instances).items():
+        part = changed.get(name, parts[name])
+        edges = list(part.edges)
+        edges[place] = replace(edges[place], structure=_remove(edges[place], pairs))
+        removed += part.edges[place].structure.pairs - edges[place].structure.pairs
+        changed[name] = replace(part, edges=tuple(edges))
+    return changed, removed
+
+
+def named_edges(parts: Mapping[str, Part], instances: Sequence[Instance]) -> dict[tuple[str, int], list[Predicate]]:
+    """The edges between what the instances name, by the child's name and the place among its edges, with the pairs that are named."""
     named: dict[tuple[str, int], list[Predicate]] = {}
     for instance in instances:
         for left, right in product(instance.left, instance.right):
@@ -42,15 +55,7 @@ def without(parts: Mapping[str, Part], instances: Sequence[Instance]) -> tuple[d
                 for place, edge in enumerate(parts[child.part.name].edges if child.part.name in parts else ()):
                     if edge.source == parent.part.name and edge.lag == child.time - parent.time and child.anchor == parent.anchor:
                         named.setdefault((child.part.name, place), []).append(named_pairs(instance, child, parent))
-    changed: dict[str, Part] = {}
-    removed = 0
-    for (name, place), pairs in named.items():
-        part = changed.get(name, parts[name])
-        edges = list(part.edges)
-        edges[place] = replace(edges[place], structure=_remove(edges[place], pairs))
-        removed += part.edges[place].structure.pairs - edges[place].structure.pairs
-        changed[name] = replace(part, edges=tuple(edges))
-    return changed, removed
+    return named
 
 
 def first_named(instance: Instance) -> tuple[int, ...] | None:

@@ -51,7 +51,8 @@ class InstanceVerdict:
     """Whether a statement holds in certain layers, and how that is known.
 
     ``walk`` is an open walk if it does not. ``linked`` says that it would hold without lines between inputs; ``early`` are the times t at
-    which it holds although it does not hold later.
+    which it holds although it does not hold later. ``pairwise``: no edge joins the two sides, so that every two of their nodes are
+    independent given all others that they depend on, though not given what the statement gives.
     """
 
     layers: tuple[str, ...]
@@ -60,6 +61,7 @@ class InstanceVerdict:
     walk: Verdict[Node] | None = None
     linked: bool = False
     early: tuple[int, ...] = ()
+    pairwise: bool = False
 
 
 class Question:
@@ -211,7 +213,17 @@ def decide(question: Question) -> InstanceVerdict:
         cases = list(question.cases_in(graph))
         if cases and question.open_in(graph, cases) is None:
             early.append(t)
-    return InstanceVerdict(layers, False, "separation", found[1], independent, tuple(early))
+    return InstanceVerdict(layers, False, "separation", found[1], independent, tuple(early), _pairwise(question))
+
+
+def _pairwise(question: Question) -> bool:
+    """Whether no two nodes of different sides are adjacent: then they are independent given all others that they depend on.
+
+    That is the pairwise Markov property. Separation is a compositional graphoid, so there is no third case between this and the statement:
+    what holds for every pair with the same nodes given holds for the sides as a whole.
+    """
+    pairs = {frozenset((a, b)) for case in question.cases for a in case.x for b in case.y}
+    return not any(frozenset(edge) in pairs for edge in (*question.graph.arrows, *question.graph.lines))
 
 
 def locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:

@@ -177,6 +177,56 @@ def test_warning_and_note() -> None:
     assert [d.code for d in analyze(recurrent(statement="h[i,t] ⟂ x[j,t-1] | parents")).diagnostics] == ["CG422"]
 
 
+def test_redundant_statements_in_any_order() -> None:
+    """Of statements that others cover, whichever comes first; of two that say the same, one remains."""
+    narrow, wide = "h[a,t] ⟂ h[b,t-1] | parents where b > a", INDRNN
+    lower = "h[a,t] ⟂ h[b,t-1] | parents where b < a"
+    for texts, redundant in (
+        ((narrow, wide), [True, False]),
+        ((wide, narrow), [False, True]),
+        ((wide, wide), [False, True]),
+        ((narrow, lower), [False, False]),
+        ((narrow, lower, wide), [True, True, False]),
+        ((lower, wide, narrow), [True, False, True]),
+        (("h[i,t] ⟂ x[j,t] | parents where j == 0", wide), [False, False]),
+    ):
+        graph = analyze(spec(*recurrent().components, steps=8, independence=texts))
+        assert [s.redundant for s in graph.statements] == redundant, texts
+        assert [d.code for d in graph.diagnostics] == ["CG422"] * sum(redundant)
+        left = tuple(text for text, gone in zip(texts, redundant, strict=True) if not gone)
+        assert analyze(spec(*recurrent().components, steps=8, independence=left)).parts == graph.parts
+    assert str(graph.statements[0]).endswith("holds by the local Markov property, whether or not inputs are linked")
+    twice = analyze(spec(*recurrent().components, steps=8, independence=(wide, narrow)))
+    assert "redundant, as it follows from the rest; holds" in str(twice.statements[1])
+
+
+def test_what_holds_only_pairwise_is_said() -> None:
+    """No edge joins the two sides, and yet they are not apart given what is given: only given all that the pair depends on."""
+    with pytest.raises(SpecError) as error:
+        analyze(recurrent(layers=2, statement="h[i,t] ⟂ h[j,t-1] | h[i,t-1] where j != i"))
+    assert only(error.value).why.endswith("; it holds only pairwise, that is, given all that the two nodes of each pair depend on")
+    graph = analyze(recurrent(layers=2, statement=INDRNN))
+    found = query(graph, "h.1[i,t] ⟂ h.1[j,t-1] | h.1[i,t-1] where j != i")
+    assert found.instances[0].pairwise and "holds only pairwise: " in str(found)
+    rng = random.Random(2)
+    seen = {True: 0, False: 0}
+    for _ in range(60):
+        graph = analyze(random_spec(rng))
+        a, b = (rng.choice(graph.parts).name for _ in range(2))
+        found = query(graph, f"{a}[i,t] ⟂ {b}[j,t-1]")
+        if found.holds:
+            continue
+        parts = with_gates(graph.parts)
+        (instance,) = bind(found.statement, Names(parts), True)
+        question = verdict.Question(instance, parts, True, (), "lwf")
+        pairs = [(x, y) for case in question.cases for x in case.x for y in case.y]
+        given = ([n for n in question.graph.ancestral([x, y]) if n not in (x, y)] for x, y in pairs)
+        apart = all(question.graph.separated(x, y, z) for (x, y), z in zip(pairs, given, strict=True))
+        assert found.instances[0].pairwise == apart
+        seen[apart] += 1
+    assert min(seen.values()) > 5, seen
+
+
 def test_every_false_statement_is_reported_once() -> None:
     texts = ("h[i,t] ⟂ h[j,t-1] | x where j > i", INDRNN, "h[i,t] ⟂ x[j,t-1]")
     with pytest.raises(SpecError) as error:
