@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 from small_graphs import separated_by_moralisation
 from small_specs import edge, findings, only, part, place, spec
+from test_verdict import PAIRWISE
 from test_verdict import unrolled as arrows_unrolled
 
 from cgc.graph import ChainGraph, sample, verdict
@@ -198,7 +199,7 @@ def test_the_local_markov_property_with_lines() -> None:
     assert graph.statements[0].instances[0].reason == "local Markov property"
     with pytest.raises(SpecError) as error:
         analyze(spec(part("x", 2), part("h", 4, edge("x"), lines=CHAIN), steps=3, independence=(instances[0],)))
-    assert only(error.value).code == "CG420" and only(error.value).why == "h[0,t] — h[1,t] — h[2,t]"
+    assert only(error.value).code == "CG420" and only(error.value).why == "h[0,t] — h[1,t] — h[2,t]" + PAIRWISE
 
 
 def test_cycles_through_lines_along_time_are_shown_whole() -> None:
