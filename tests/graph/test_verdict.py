@@ -350,7 +350,7 @@ def test_parents_do_not_separate_from_descendants() -> None:
     assert (found.why, found.help, note.code) == ("h[0] → g[0] → y[0]" + PAIRWISE, "add `g[:]` to what is given", "CG422")
     with pytest.raises(SpecError) as error:
         analyze(recurrent(statement="h[i,t-1] ⟂ h[j,t+1] | parents"))
-    assert only(error.value).why == "h[0,t-1] → h[0,t] → h[0,t+1]"
+    assert only(error.value).why == "h[0,t-1] → h[0,t] → h[0,t+1]" + PAIRWISE
 
 
 def test_the_past_is_unrolled_as_far_as_it_matters() -> None:
