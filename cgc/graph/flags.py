@@ -36,9 +36,8 @@ def flags(parts: Sequence[Part], timed: bool) -> tuple[Flag, ...]:
 def _of(part: Part, parts: Sequence[Part], timed: bool) -> Iterator[Flag]:
     assert part.lines is not None
     taken = sample(parts, [part.name], (), timed)
-    size = len(taken.nodes)
     own = np.array([node.part == part.name for node in taken.nodes])
-    lines = taken.lines.get(part.lines.lag, np.zeros((size, size), bool)) & own & own[:, None]
+    lines = taken.line(part.lines.lag) & own & own[:, None]
     seen: dict[tuple[str, int], None] = {}
     for edge in part.edges:
         if edge.structure.kind == "absent" or (edge.source, edge.lag) in seen:
@@ -46,7 +45,7 @@ def _of(part: Part, parts: Sequence[Part], timed: bool) -> Iterator[Flag]:
         seen[edge.source, edge.lag] = None
         source = np.array([node.part == edge.source for node in taken.nodes])
         for later in (1, -1) if part.lines.lag else (0,):
-            near, far = (taken.arrows.get(edge.lag + k, np.zeros((size, size), bool)) for k in (0, later))
+            near, far = (taken.arrow(edge.lag + k) for k in (0, later))
             # lines[a, b] leads from a to b, one step later where they run along time
             found = _first(lines if later > 0 else lines.T, near & source & own[:, None], far)
             if found is not None:

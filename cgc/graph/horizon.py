@@ -36,7 +36,7 @@ def horizon(sample: Sample, property: Property) -> tuple[int, int]:
 def _steps(sample: Sample, property: Property, nearest: int, past: bool) -> int:
     if not nearest:
         return 0
-    edges = sum(int(np.count_nonzero(truths)) for truths in (*sample.arrows.values(), *sample.lines.values()))
+    edges = sum(len(pairs) for pairs in (*sample.arrows.values(), *sample.lines.values()))
     steps, before = nearest, _relation(list(_moves(sample, property, nearest, past)), nearest)
     while True:
         if 2 * steps * edges > MAX_EDGES:
@@ -64,16 +64,16 @@ def _relation(moves: list[tuple[State, State]], nearest: int) -> dict[State, int
 def _moves(sample: Sample, property: Property, steps: int, past: bool) -> Iterator[tuple[State, State]]:
     """The moves of ``separation.py`` where nothing is given, over so many steps away; for AMP only tails go on to parents."""
     up, down, along = _MOVES[property]
-    for lag, truths in sample.arrows.items():
-        for head, tail in np.argwhere(truths).tolist():
+    for lag, pairs in sample.arrows.items():
+        for head, tail in pairs.tolist():
             for near in range(steps - lag):
                 at_head, at_tail = (near, near + lag) if past else (near + lag, near)
                 if sample.constant[tail]:
                     at_tail = 0
                 yield from (((head, at_head, a), (tail, at_tail, b)) for a, b in up)
                 yield from (((tail, at_tail, a), (head, at_head, b)) for a, b in down)
-    for lag, truths in sample.lines.items():
-        for one, other in np.argwhere(truths).tolist():
+    for lag, pairs in sample.lines.items():
+        for one, other in pairs.tolist():
             for near in range(steps - lag):
                 at_one, at_other = (near + lag, near) if past else (near, near + lag)
                 yield from (((one, at_one, a), (other, at_other, b)) for a, b in along)

@@ -17,6 +17,11 @@ MAX_TRIALS = 300
 """After so many sets of terms a smallest one is no longer looked for, only one from which no term can be left out."""
 
 
+MAX_PARTS = 40
+MAX_WORK = 2_000_000
+"""In a graph of more parts: cases times nodes that are looked at."""
+
+
 @dataclass(frozen=True)
 class Repair:
     """Terms of GIVEN to remove, and terms to add to it."""
@@ -74,7 +79,8 @@ def _addition(question: Question) -> tuple[str, ...] | None:
         return None
     level: dict[frozenset[int], None] = {frozenset(): None}
     trials = 0
-    while level and (trials := trials + len(level)) <= MAX_TRIALS:
+    most = MAX_TRIALS if not is_large(question) else max(1, MAX_WORK // (len(question.cases) * len(question.graph.nodes)))
+    while level and (trials := trials + len(level)) <= most:
         solutions: list[list[int]] = []
         following: dict[frozenset[int], None] = {}
         for chosen in level:
@@ -116,11 +122,23 @@ def _with(question: Question, case: Case, added: Iterable[BoundTerm]) -> list[No
     return [*case.z, *(node for term in added for node in question.nodes(term, case.values))]
 
 
+def is_large(question: Question) -> bool:
+    """Whether there are so many parts that not all are looked at for a repair."""
+    return len(question.parts) > MAX_PARTS
+
+
 def candidates(question: Question) -> Iterator[BoundTerm]:
-    """Terms that may be given: all nodes of a part at one time, or those with the indices of the left or the right side."""
+    """Terms that may be given: all nodes of a part at one time, or those with the indices of the left or the right side.
+
+    In a large graph, only the parts that are named and their parents are considered.
+    """
     instance = question.instance
+    near = [term.part for term in instance.terms]
+    wanted = {part.name for part in near} | {edge.source for part in near for edge in part.edges}
     shapes = [side[0] for side in (instance.left, instance.right) if len(side) == 1]
     for part in question.parts:
+        if is_large(question) and part.name not in wanted:
+            continue
         layer = next((layer for layer in instance.layers if part.name == layer or part.name.startswith(f"{layer}.")), None)
         # The layer that a statement is about goes by its stack's name there.
         name = part.name if layer is None else layer.rpartition(".")[0] + part.name[len(layer) :]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cgc.graph.parts import Part
-from cgc.graph.repair import repair
+from cgc.graph.repair import is_large, repair
 from cgc.graph.statement import Statement, terms_text
 from cgc.graph.verdict import InstanceVerdict, Question, locally_markov
 from cgc.source.diagnostics import Diagnostic
@@ -107,6 +107,8 @@ def _help(verdict: StatementVerdict, failed: Sequence[InstanceVerdict], question
 def _repair(question: Question) -> str:
     change = repair(question)
     if change is None:
+        if is_large(question):
+            return "give `parents`, or leave the statement out: no repair was found among the parents of what it names"
         return "leave the statement out: nothing that could be given separates the two sides"
     return f"{change} {'from' if change.remove and not change.add else 'to'} what is given"
 

@@ -28,10 +28,13 @@ import numpy as np
 from cgc.graph import predicate
 from cgc.graph.chain_graph import ChainGraph
 from cgc.graph.parts import Part, child_axes, parent_axes
-from cgc.graph.predicate import Predicate, Truths
+from cgc.graph.predicate import Integers, Predicate, Truths
 from cgc.graph.statement import time_text
 
 MAX_NODES = 2000
+"""Of one time step, where there are lags."""
+MAX_STILL = 50_000
+"""Where there are none."""
 MAX_EDGES = 500_000
 """Of all time steps together, where there are lines within components."""
 _WHOLE = 100
@@ -72,7 +75,7 @@ def index_values(extents: tuple[int, ...], constants: Iterable[int]) -> tuple[tu
 
 
 class TooManyNodes(Exception):
-    """The sample is too large: of one time step it has more than ``MAX_NODES`` nodes, or with lines more than ``MAX_EDGES`` edges."""
+    """The sample is too large: it has more than ``MAX_NODES`` nodes (``MAX_STILL`` without lags), or with lines ``MAX_EDGES`` edges."""
 
     def __init__(self, what: str = f"a sample of one time step has more than {MAX_NODES} nodes") -> None:
         super().__init__(what)
@@ -82,17 +85,33 @@ class TooManyNodes(Exception):
 class Sample:
     """The nodes of one time step, part by part, and the arrows into them.
 
-    ``arrows[lag][head, tail]`` says whether there is an arrow. ``constant`` marks nodes that are the same at all times (their arrows
-    have lag 0), ``linked`` those that lines join over all times. ``lines[lag][a, b]`` says whether a line joins a at any time t to b
-    at t + lag.
+    ``arrows[lag]`` are pairs (head, tail) of node numbers. ``constant`` marks nodes that are the same at all times (their arrows have
+    lag 0), ``linked`` those that lines join over all times. ``lines[lag]`` are pairs (a, b): a line joins a at any time t to b at t + lag.
     """
 
     nodes: tuple[Node, ...]
-    arrows: Mapping[int, Truths]
+    arrows: Mapping[int, Integers]
     constant: Truths
     linked: Truths
     timed: bool
-    lines: Mapping[int, Truths] = field(default_factory=dict)
+    lines: Mapping[int, Integers] = field(default_factory=dict)
+
+    def arrow(self, lag: int) -> Truths:
+        """Whether there is an arrow with this lag, by (head, tail). Raises TooManyNodes."""
+        return self._matrix(self.arrows.get(lag))
+
+    def line(self, lag: int) -> Truths:
+        """Whether a line joins two nodes so many steps apart. Raises TooManyNodes."""
+        return self._matrix(self.lines.get(lag))
+
+    def _matrix(self, pairs: Integers | None) -> Truths:
+        size = len(self.nodes)
+        if size > MAX_NODES:
+            raise TooManyNodes
+        truths = np.zeros((size, size), bool)
+        if pairs is not None:
+            truths[pairs[:, 0], pairs[:, 1]] = True
+        return truths
 
     def past_steps(self) -> int:
         """How many time steps before those of a statement can matter to it, if lines join inputs only.
@@ -139,13 +158,14 @@ class Sample:
         step that came, and which have a constant or linked one there."""
         longest = max(1, *self.arrows) if self.arrows else 1
         size = len(self.nodes)
-        moving = {lag: arrows & ~self.constant for lag, arrows in self.arrows.items()}
-        within = _closure(moving.get(0, np.zeros((size, size), bool)))
+        moving = {lag: self.arrow(lag) & ~self.constant for lag in (0, *self.arrows)}
+        # walks that pass nothing given go up by lines and parents, and down by children and lines (LWF)
+        within = _closure(moving[0] | self.line(0))
         step = np.zeros((longest * size, longest * size), bool)
         step[size:, :-size] = np.eye((longest - 1) * size, dtype=bool)
         for lag in range(1, longest + 1):
             step[:size, (lag - 1) * size : lag * size] = _product(within, moving[lag]) if lag in moving else False
-        still = self.arrows[0][:, self.constant] if 0 in self.arrows else np.zeros((size, 0), bool)
+        still = self.arrow(0)[:, self.constant]
         new_roots = _on_top(_product(within, np.column_stack([still, self.linked])), longest)
         return step, _on_top(_product(within, within.T), longest, longest), new_roots
 
@@ -156,16 +176,16 @@ class Sample:
         arrows = [
             (at[time if self.constant[tail] else time - lag][tail], at[time][head])
             for time in times
-            for lag, truths in sorted(self.arrows.items())
-            for head, tail in np.argwhere(truths)
+            for lag, pairs in sorted(self.arrows.items())
+            for head, tail in pairs.tolist()
             if time - lag >= first
         ]
         inputs = dict.fromkeys(at[time][k] for time in times for k in np.flatnonzero(self.linked)) if linked else {}
         lines = [
             (at[time][a], at[time + lag][b])
             for time in times
-            for lag, truths in sorted(self.lines.items())
-            for a, b in np.argwhere(truths)
+            for lag, pairs in sorted(self.lines.items())
+            for a, b in pairs.tolist()
             if time + lag <= last
         ]
         return ChainGraph((node for time in times for node in at[time]), arrows, [*lines, *combinations(inputs, 2)])
@@ -192,19 +212,18 @@ def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int]
     chosen = _chosen(kept, changes)
     nodes = tuple(Node(name, index, None) for name, indices in chosen.items() for index in indices)
     longest = max((edge.lag for edge in edges), default=0)
-    if len(nodes) * max(1, longest) > MAX_NODES:
-        raise TooManyNodes
+    if len(nodes) * max(1, longest) > (MAX_NODES if longest else MAX_STILL):
+        raise TooManyNodes(*([] if longest else [f"a sample of it has more than {MAX_STILL} nodes"]))
     start = dict(zip(chosen, np.cumsum([0, *(len(indices) for indices in chosen.values())]), strict=False))
-    arrows: dict[int, Truths] = {}
-    lines: dict[int, Truths] = {}
+    arrows: dict[int, list[Integers]] = {}
+    lines: dict[int, list[Integers]] = {}
 
-    def join(edges: dict[int, Truths], lag: int, joined: Predicate, child: Part, parent: Part) -> None:
-        block = edges.setdefault(lag, np.zeros((len(nodes), len(nodes)), bool))
+    def join(edges: dict[int, list[Integers]], lag: int, joined: Predicate, child: Part, parent: Part) -> None:
         rows, columns = (np.array(chosen[part.name]) for part in (child, parent))
         indices = {name: rows[:, axis, None] for axis, (name, _) in enumerate(child_axes(child.extents))}
         indices |= {name: columns[:, axis] for axis, (name, _) in enumerate(parent_axes(parent.extents))}
-        down, across = (slice(start[part.name], start[part.name] + len(chosen[part.name])) for part in (child, parent))
-        block[down, across] |= predicate.evaluate(joined, indices)
+        truths = np.broadcast_to(predicate.evaluate(joined, indices), (len(rows), len(columns)))
+        edges.setdefault(lag, []).append(np.argwhere(truths) + np.array([start[child.name], start[parent.name]]))
 
     for part in kept:
         for edge in part.edges:
@@ -217,12 +236,17 @@ def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int]
         elif part.lines is not None:
             # thousands of pairs make a long condition
             place = {index: start[part.name] + k for k, index in enumerate(chosen[part.name])}
-            block = lines.setdefault(0, np.zeros((len(nodes), len(nodes)), bool))
-            for a, b in part.lines.written.pairs:
-                block[place[a], place[b]] = block[place[b], place[a]] = True
+            ends = [(place[a], place[b]) for a, b in part.lines.written.pairs]
+            lines.setdefault(0, []).append(np.array([*ends, *((b, a) for a, b in ends)]))
     of = [by_name[node.part] for node in nodes]
     linked = np.array([part.role == "input" and not part.independent for part in of])
-    return Sample(nodes, arrows, np.array([part.constant for part in of]), linked, timed, lines)
+    constant = np.array([part.constant for part in of])
+    return Sample(nodes, _together(arrows), constant, linked, timed, _together(lines))
+
+
+def _together(edges: Mapping[int, list[Integers]]) -> dict[int, Integers]:
+    """The pairs of each lag, each once, ascending."""
+    return {lag: np.unique(np.concatenate(pairs), axis=0) for lag, pairs in edges.items()}
 
 
 def _chosen(parts: Sequence[Part], constants: Iterable[int]) -> dict[str, list[tuple[int, ...]]]:
@@ -242,7 +266,7 @@ def _chosen(parts: Sequence[Part], constants: Iterable[int]) -> dict[str, list[t
         part.name: [sorted({*kept, *along.get(n, ())}) for kept, n in zip(index_values(part.extents, constants), part.extents, strict=True)]
         for part in parts
     }
-    if sum(math.prod(len(axis) for axis in axes) for axes in values.values()) > MAX_NODES:
+    if sum(math.prod(len(axis) for axis in axes) for axes in values.values()) > MAX_STILL:
         raise TooManyNodes
     return {name: list(product(*axes)) for name, axes in values.items()}
 

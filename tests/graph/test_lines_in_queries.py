@@ -150,3 +150,39 @@ def test_what_is_implied_is_true_and_complete(timed: bool) -> None:
         for a, b in product(at, at):
             if a < b and frozenset((a, b)) not in adjacent and not along:
                 assert frozenset((a, b)) in stated, (graph.parts, a, b)
+
+
+@pytest.mark.parametrize("property", ["lwf", "amp"])
+def test_times_that_count_from_the_first_and_the_last_step(property: str) -> None:
+    """Among lines within steps these are decided (LWF); among lines along time, and for AMP, they are refused."""
+    rng = random.Random(12)
+    seen = {True: 0, False: 0}
+    for graph in graphs(rng, 60):
+        along = any(p.lines and p.lines.lag for p in graph.parts)
+        terms = [(rng.choice(graph.parts), *rng.choice([("0", 0), ("0", 1), ("T", 0), ("T", -1), ("t", 0), ("t", -1)])) for _ in range(3)]
+        written = [
+            f"{p.name}[{k},{offset if anchor == '0' else f'{anchor}{offset:+d}'.replace('+0', '')}]"
+            for (p, anchor, offset), k in zip(terms, "ij:", strict=True)
+        ]
+        text = f"{written[0]} ⟂ {written[1]} | {written[2]} where i == 0 and j == 0"
+        try:
+            answer = ask(graph, text, property)  # type: ignore[arg-type]
+        except SpecError as error:
+            codes = {d.code for d in error.diagnostics}
+            assert codes <= {"CG402", "CG418"} and (codes != {"CG402"} or along or property == "amp"), error
+            continue
+        if answer.vacuous:
+            continue
+        (found,) = answer.layers
+        for last in range(6):
+            long, number = unrolled(with_gates(graph.parts), last + 1)
+            for t in range(last + 1):
+                at = [{"0": 0, "T": last, "t": t}[anchor] + offset for _, anchor, offset in terms]
+                x, y = ([number[key] for key in [(p.name, (0,), k)] if key in number] for (p, _, _), k in zip(terms[:2], at, strict=False))
+                z = [v for (name, _, time), v in number.items() if name == terms[2][0].name and time == at[2]]
+                if max(at) > last or not x or not y or x == y or {*x, *y} & {*z}:
+                    continue
+                known = separated_by_moralisation(long, x, y, z) if property == "lwf" else bool(long.separated(x, y, z, "amp"))
+                assert found.times.at(t, last) == known, (text, t, last, found.times, graph.parts)
+                seen[known] += 1
+    assert property == "amp" or min(seen.values()) > 20, seen
