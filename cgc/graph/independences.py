@@ -40,13 +40,14 @@ class Pair:
     """Nodes of two parts, ``left`` not earlier than ``right``.
 
     ``statement`` separates those that no edge joins, ``smallest`` with the fewest terms that do; it is None if edges join all of them,
-    so that nothing separates any.
+    so that nothing separates any, or they are ``linked`` inputs.
     """
 
     left: str
     right: str
     statement: str | None
     smallest: bool = False
+    linked: bool = False
 
 
 class _Block(NamedTuple):
@@ -192,7 +193,7 @@ class Independences:
         for block in islice(self._blocks(), limit):
             left, right = self._term(block.part, "i", 0), self._term(block.other, "j", block.lag)
             if block.apart == _NONE:
-                yield Pair(left, right, None)
+                yield Pair(left, right, None, linked={block.part.name, block.other.name} <= self._linked)
                 continue
             smallest = None
             if searches < MAX_SEARCHES and self._few_above(block):

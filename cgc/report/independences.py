@@ -47,7 +47,8 @@ def _pair_lines(pairs: Iterable[Pair]) -> list[str]:
     lines = []
     for pair in pairs:
         if pair.statement is None:
-            lines.append(f"{pair.left} and {pair.right}: always dependent, an edge joins them all")
+            why = "inputs are taken as linked" if pair.linked else "an edge joins them all"
+            lines.append(f"{pair.left} and {pair.right}: always dependent, {why}")
         else:
             lines.append(pair.statement)
     return lines
@@ -58,7 +59,10 @@ def independences_data(found: Independences, modes: Sequence[Mode] = MODES) -> d
     data: dict[str, Any] = {}
     for mode in modes:
         if mode == "all_pairs":
-            data[mode] = [{"left": p.left, "right": p.right, "statement": p.statement, "smallest": p.smallest} for p in found.pairs()]
+            data[mode] = [
+                {"left": p.left, "right": p.right, "statement": p.statement, "smallest": p.smallest, "linked": p.linked}
+                for p in found.pairs()
+            ]
         else:
             data[mode] = (
                 found.missing_edges()[0] if mode == "missing_edge" else [text for part in found.parts for text in found.local(part)]
