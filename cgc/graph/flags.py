@@ -9,7 +9,7 @@ import numpy as np
 
 from cgc.graph.parts import Part, PartEdge
 from cgc.graph.predicate import Truths
-from cgc.graph.sample import Node, sample
+from cgc.graph.sample import Node, TooManyNodes, sample
 from cgc.graph.statement import time_text
 
 
@@ -52,6 +52,8 @@ def _of(part: Part, parts: Sequence[Part], timed: bool) -> Iterator[Flag]:
                 times = (-edge.lag, 0, later)
                 a, b, c = (taken.nodes[k]._replace(time=time if timed else None) for k, time in zip(found, times, strict=True))
                 yield Flag(_template(part, edge, parts, (a, b, c)), (a, b, c))
+            elif not taken.complete:
+                raise TooManyNodes
 
 
 def _first(lines: Truths, arrows: Truths, adjacent: Truths) -> tuple[int, int, int] | None:

@@ -98,6 +98,7 @@ def ask(graph: Graph, text: str, property: Property = "lwf") -> Answer:
                 continue
             question = Question(instance, parts, graph.timed, values, property)
             # all edges of the template lie within so many steps
+            flagless = flagless and (question.sample.complete or not question.sample.lines)
             flagless = flagless and not question.sample.unrolled(0, max([*question.sample.arrows, *question.sample.lines, 0])).flags
             shown = sum(not answer.holds for answer in answers) < SHOWN
             anchor = _only_anchor(instance)
@@ -132,7 +133,7 @@ def holds(graph: Graph, text: str) -> bool:
             return True
         if without({part.name: part for part in parts}, instances)[1]:
             return False  # what an edge joins, nothing separates
-        return all(_locally_markov(i, parts) or Question(i, parts, graph.timed, values, "lwf").open() is None for i in instances)
+        return all(_locally_markov(i, parts) or Question(i, parts, graph.timed, values, "lwf").separated() for i in instances)
     except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
         raise SpecError(stopped(statement, error)) from error
 
@@ -190,6 +191,11 @@ def _at_any(question: Question, anchor: Literal["t", "T"], shown: bool) -> Layer
     if anchor == "T":
         question = question.ending()
     found = question.open()
+    if found is None:
+        question.must_be_complete()
+    elif not question.sample.complete:
+        unknown = Times(anchor, (Run((False,)),), unknown=question.sample.timed)
+        return LayerAnswer(question.instance.layers, False, "separation", unknown, _walk(found[1], anchor))
     times = from_the_start(question, found is None)
     times = times if anchor == "t" else replace(times, along="T")
     if found is None:
@@ -202,6 +208,7 @@ def _at_any(question: Question, anchor: Literal["t", "T"], shown: bool) -> Layer
 
 def _by_moments(graph: Graph, statement: Statement, question: Question, shown: bool) -> LayerAnswer:
     """The answer where times count from different things."""
+    question.must_be_complete()
     moments = Moments(question)
     times = moments.times()
     layers = question.instance.layers

@@ -41,6 +41,8 @@ def repair(question: Question) -> Repair | None:
 
     Terms are added if that can help at all; else as few as possible are removed, and others added only if that is not enough.
     """
+    if not question.sample.complete:
+        return None
     added = _addition(question)
     if added is not None:
         return Repair(add=added)
@@ -123,8 +125,8 @@ def _with(question: Question, case: Case, added: Iterable[BoundTerm]) -> list[No
 
 
 def is_large(question: Question) -> bool:
-    """Whether there are so many parts that not all are looked at for a repair."""
-    return len(question.parts) > MAX_PARTS
+    """Whether not all parts, or not all nodes of them, are looked at for a repair."""
+    return len(question.parts) > MAX_PARTS or not question.sample.complete
 
 
 def candidates(question: Question) -> Iterator[BoundTerm]:

@@ -108,11 +108,11 @@ def _repair(question: Question) -> str:
     change = repair(question)
     if change is None:
         if is_large(question):
-            return "give `parents`, or leave the statement out: no repair was found among the parents of what it names"
+            return "give `parents`, or leave the statement out: the graph is too large to look for the smallest repair"
         return "leave the statement out: nothing that could be given separates the two sides"
     return f"{change} {'from' if change.remove and not change.add else 'to'} what is given"
 
 
 def _holds_given_parents(question: Question, parts: Sequence[Part]) -> bool:
     instance = replace(question.instance, given=("parents",))
-    return locally_markov(instance, parts) or question.about(instance).open() is None
+    return locally_markov(instance, parts) or (question.sample.complete and question.about(instance).open() is None)

@@ -1,13 +1,8 @@
 """The template on a sample of its index values, unrolled over as many time steps as can matter, as a chain graph of nodes.
 
-**Index values.** Axes with few values keep them all. Of others, those are kept at which the predicates change: the first few, the last
-two, and the neighbourhood of every constant c that occurs, of 2c, and of sums, differences and products of two constants. What the
-sample leaves out can only hide walks: the sample has all edges of the whole graph among its nodes, and whether a walk is open depends
-on its own nodes alone, so every open walk that is found in it is open in the whole graph as well.
-
-**Lines.** A walk may run along a chain or a grid from end to end, and a single node left out would cut it. So along the axes of such
-lines, and along all other axes as long, every value is kept; of a list of lines, every index that it names. Among dense lines nothing
-is cut. A graph with lines and few nodes is kept whole.
+**Index values.** ``values.py`` says which are kept, and whether verdicts on them are verdicts on the whole graph (``complete``). If not,
+the sample has all edges of the whole graph among its nodes, and whether a walk is open depends on its own nodes alone: every open walk that
+is found in it is open in the whole graph as well, but some may not be found.
 
 **Time steps.** Walks that leave the times of a statement go up to a common ancestor and come down again. ``past_steps`` is the number
 of steps after which no pair of nodes gains a common ancestor from a further step; it is exact, so verdicts hold for every t. Where
@@ -16,11 +11,10 @@ there are lines within components, ``horizon.py`` says how many steps there must
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import combinations, product
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -30,20 +24,16 @@ from cgc.graph.chain_graph import ChainGraph
 from cgc.graph.parts import Part, child_axes, parent_axes
 from cgc.graph.predicate import Integers, Predicate, Truths
 from cgc.graph.statement import time_text
+from cgc.graph.values import Axis, kept_values
 
 MAX_NODES = 2000
 """Of one time step, where there are lags."""
 MAX_STILL = 50_000
 """Where there are none."""
+MAX_WHOLE, MAX_WHOLE_STILL = 1000, 8000
+"""So many are looked at where every index value counts, with and without lags."""
 MAX_EDGES = 500_000
 """Of all time steps together, where there are lines within components."""
-_WHOLE = 100
-"""A graph with lines of up to so many nodes per time step is kept whole."""
-_FEW = {1: 10, 2: 5}
-"""Axes of up to so many values are kept whole, by the number of axes; beyond two axes, ``_FEWEST``."""
-_FEWEST = 4
-_MOST = {1: 24, 2: 7}
-"""How many values of a longer axis are kept beside the constants themselves; beyond two axes, ``_FEWEST`` + 1."""
 
 
 class Node(NamedTuple):
@@ -55,23 +45,6 @@ class Node(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.part}[{','.join([*(str(k) for k in self.indices), *([] if self.time is None else [time_text(self.time)])])}]"
-
-
-def index_values(extents: tuple[int, ...], constants: Iterable[int]) -> tuple[tuple[int, ...], ...]:
-    """The values that are kept of each axis of a part, ascending."""
-    axes = len(extents)
-    few, most = _FEW.get(axes, _FEWEST), _MOST.get(axes, _FEWEST + 1)
-    named = sorted(set(constants))
-    pairs = [v for a, b in combinations(named, 2) for v in (a + b, b - a, a * b)]
-    near = [v + d for v in (*named, *(2 * c for c in named), *pairs) for d in (0, -1, 1)]
-    kept = []
-    for extent in extents:
-        if extent <= few:
-            kept.append(tuple(range(extent)))
-            continue
-        wanted = dict.fromkeys(v for v in (*range(few // 2 + 1), extent - 1, extent - 2, *near) if 0 <= v < extent)
-        kept.append(tuple(sorted({*list(wanted)[:most], *(c for c in named if c < extent)})))
-    return tuple(kept)
 
 
 class TooManyNodes(Exception):
@@ -95,6 +68,7 @@ class Sample:
     linked: Truths
     timed: bool
     lines: Mapping[int, Integers] = field(default_factory=dict)
+    complete: bool = True
 
     def arrow(self, lag: int) -> Truths:
         """Whether there is an arrow with this lag, by (head, tail). Raises TooManyNodes."""
@@ -194,10 +168,10 @@ class Sample:
         return node if constant or not self.timed else node._replace(time=time)
 
 
-def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int], timed: bool) -> Sample:
+def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int], timed: bool, ordered: Iterable[Axis] = ()) -> Sample:
     """A sample of the parts called ``names`` and their ancestors. ``constants`` matter beside those of the edges' predicates.
 
-    Raises TooManyNodes.
+    Along the axes ``ordered`` every value counts. Raises TooManyNodes.
     """
     by_name = {part.name: part for part in parts}
     relevant = dict.fromkeys(names)
@@ -209,9 +183,10 @@ def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int]
     kept = [part for part in parts if part.name in relevant]
     edges = [edge for part in kept for edge in part.edges if edge.structure.kind != "absent"]
     changes = {*constants, *(c for edge in edges for c in predicate.constants(edge.structure.joined))}
-    chosen = _chosen(kept, changes)
-    nodes = tuple(Node(name, index, None) for name, indices in chosen.items() for index in indices)
     longest = max((edge.lag for edge in edges), default=0)
+    found = kept_values(kept, changes, ordered, MAX_WHOLE // longest if longest else MAX_WHOLE_STILL)
+    chosen = found.indices
+    nodes = tuple(Node(name, index, None) for name, indices in chosen.items() for index in indices)
     if len(nodes) * max(1, longest) > (MAX_NODES if longest else MAX_STILL):
         raise TooManyNodes(*([] if longest else [f"a sample of it has more than {MAX_STILL} nodes"]))
     start = dict(zip(chosen, np.cumsum([0, *(len(indices) for indices in chosen.values())]), strict=False))
@@ -241,34 +216,12 @@ def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int]
     of = [by_name[node.part] for node in nodes]
     linked = np.array([part.role == "input" and not part.independent for part in of])
     constant = np.array([part.constant for part in of])
-    return Sample(nodes, _together(arrows), constant, linked, timed, _together(lines))
+    return Sample(nodes, _together(arrows), constant, linked, timed, _together(lines), found.complete)
 
 
 def _together(edges: Mapping[int, list[Integers]]) -> dict[int, Integers]:
     """The pairs of each lag, each once, ascending."""
     return {lag: np.unique(np.concatenate(pairs), axis=0) for lag, pairs in edges.items()}
-
-
-def _chosen(parts: Sequence[Part], constants: Iterable[int]) -> dict[str, list[tuple[int, ...]]]:
-    """The indices that are kept of each part's nodes. Raises TooManyNodes."""
-    whole = any(part.lines for part in parts) and sum(part.size for part in parts) <= _WHOLE
-    along: dict[int, set[int]] = {}
-    for part in parts:
-        lines = part.lines.written if part.lines else None
-        for axis, extent in enumerate(part.extents):
-            if whole or (lines and lines.kind in ("chain", "grid") and axis in lines.axes):
-                if extent > MAX_NODES:
-                    raise TooManyNodes
-                along.setdefault(extent, set()).update(range(extent))
-            elif lines:
-                along.setdefault(extent, set()).update(end[axis] for pair in lines.pairs for end in pair)
-    values = {
-        part.name: [sorted({*kept, *along.get(n, ())}) for kept, n in zip(index_values(part.extents, constants), part.extents, strict=True)]
-        for part in parts
-    }
-    if sum(math.prod(len(axis) for axis in axes) for axes in values.values()) > MAX_STILL:
-        raise TooManyNodes
-    return {name: list(product(*axes)) for name, axes in values.items()}
 
 
 def _closure(arrows: Truths) -> Truths:

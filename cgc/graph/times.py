@@ -48,12 +48,14 @@ class Run:
 class Times:
     """For which times a statement holds: one run over ``along``, or one over t for each distance T - t = 0, 1, ….
 
-    Of several runs the last ``period`` repeat for ever. Without ``along`` all times are fixed, and there is one answer.
+    Of several runs the last ``period`` repeat for ever. Without ``along`` all times are fixed, and there is one answer. ``unknown``: it does
+    not hold far from both ends, and what it does near them was not looked at.
     """
 
     along: Literal["t", "T", ""]
     runs: tuple[Run, ...]
     period: int = 1
+    unknown: bool = False
 
     @property
     def answers(self) -> tuple[bool, ...]:
@@ -68,6 +70,8 @@ class Times:
         return self.runs[distance if distance < count else count - self.period + (distance - count) % self.period].at(t)
 
     def __str__(self) -> str:
+        if self.unknown:
+            return "near the first and the last step not looked at: the graph is too large"
         if not self.answers:
             return "at no time does all that it names exist"
         if len(self.answers) == 1:

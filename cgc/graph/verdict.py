@@ -5,6 +5,7 @@ What is reported: an open walk for every layer in which it does not hold, and wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from cgc.graph.binding import BoundTerm, Instance
 from cgc.graph.chain_graph import ChainGraph
 from cgc.graph.horizon import horizon
 from cgc.graph.parts import Part
-from cgc.graph.predicate import Constant, Expression, Index
-from cgc.graph.sample import Node, sample
+from cgc.graph.predicate import Comparison, Constant, Expression, Index, Junction, Predicate
+from cgc.graph.sample import Node, TooManyNodes, sample
 from cgc.graph.separation import Property, Verdict
 from cgc.graph.statement import Anchor, Selector, Slice
 
 Nodes = tuple[Node, ...]
+MAX_CASES = 250_000
 Values = Mapping[str, int]
 
 
@@ -81,7 +83,7 @@ class Question:
         self._all = tuple(parts), timed, tuple(constants)
         named = [c for term in instance.terms for selector in term.selectors for c in _constants(selector)]
         changes = (*constants, *named, *predicate.constants(instance.condition))
-        self.sample = sample(parts, (term.part.name for term in instance.terms), changes, timed)
+        self.sample = sample(parts, (term.part.name for term in instance.terms), changes, timed, _ordered(instance))
         self._named: dict[tuple[str, tuple[Selector, ...], int, tuple[int, ...]], Nodes] = {}
         self.nodes_of: dict[str, list[Node]] = {}
         for node in self.sample.nodes:
@@ -132,6 +134,18 @@ class Question:
         other.instance, other.graph, other.anchor = instance, graph, anchor
         other.earliest, other.first, other.last = first, first, last
         return other
+
+    def must_be_complete(self) -> None:
+        """Raises TooManyNodes if what was not found open may be so in the whole graph."""
+        if not self.sample.complete:
+            raise TooManyNodes("no open walk is found among some of its nodes, and there are too many to look at all")
+
+    def separated(self) -> bool:
+        """Whether all cases hold. Raises TooManyNodes if that cannot be told."""
+        if self.open() is not None:
+            return False
+        self.must_be_complete()
+        return True
 
     def open(self, given: Callable[[Case], Iterable[Node]] | None = None) -> tuple[Case, Verdict[Node]] | None:
         """The first case that does not hold, with an open walk; None if all hold. ``given`` replaces what is given."""
@@ -192,6 +206,8 @@ class Question:
                 if isinstance(selector, Index):
                     kept = {node.indices[axis] for node in self.nodes_of[term.part.name]}
                     axes[selector.name] = axes.get(selector.name, kept) & kept
+        if math.prod(len(kept) for kept in axes.values()) > MAX_CASES:
+            raise TooManyNodes(f"it is about more than {MAX_CASES} choices of index values")
         names, lists = list(axes), [np.array(sorted(kept), np.int64) for kept in axes.values()]
         grid = dict(zip(names, np.meshgrid(*lists, indexing="ij", sparse=True), strict=True)) if names else {}
         truths = np.broadcast_to(predicate.evaluate(self.instance.condition, grid), tuple(len(kept) for kept in lists))
@@ -204,14 +220,19 @@ def decide(question: Question) -> InstanceVerdict:
     layers = question.instance.layers
     found = question.open()
     if found is None:
+        question.must_be_complete()
         return InstanceVerdict(layers, True, "separation")
+    if not question.sample.complete:
+        return InstanceVerdict(layers, False, "separation", found[1], pairwise=_pairwise(question))
     apart = question.sample.unrolled(question.first, question.last, linked=False)
     independent = question.open_in(apart, question.cases_in(apart)) is None
     early = []
     for t in range(-question.first if question.sample.timed else 0):
         graph = question.sample.unrolled(-t, question.last)
         cases = list(question.cases_in(graph))
-        if cases and question.open_in(graph, cases) is None:
+        if cases and question.open_in(graph, cases) is not None:
+            break  # an open walk is open with more of the past too
+        if cases:
             early.append(t)
     return InstanceVerdict(layers, False, "separation", found[1], independent, tuple(early), _pairwise(question))
 
@@ -272,6 +293,31 @@ def _below(name: str, parts: Sequence[Part]) -> set[str]:
         below |= further
         further = {part.name for part in parts if part.name not in below and any(edge.source in below for edge in part.edges)}
     return below
+
+
+def _ordered(instance: Instance) -> Iterator[tuple[str, int]]:
+    """The axes of which the statement tells more than which values are equal to each other or to a constant, or lie beside one."""
+    names = set(_related(instance.condition))
+    for term in instance.terms:
+        for axis, selector in enumerate(term.selectors):
+            bounds = _names(selector) if isinstance(selector, Slice) else ()
+            if bounds or (isinstance(selector, Slice) and selector.step > 1) or (isinstance(selector, Index) and selector.name in names):
+                yield term.part.name, axis
+                names.update(bounds)
+    for term in instance.terms:
+        yield from ((term.part.name, axis) for axis, s in enumerate(term.selectors) if isinstance(s, Index) and s.name in names)
+
+
+def _related(condition: Predicate) -> Iterator[str]:
+    """The indices between which a condition says more than whether they are equal."""
+    match condition:
+        case Junction(_, parts):
+            for part in parts:
+                yield from _related(part)
+        case Comparison(relation, left, right):
+            plain = isinstance(left, (Index, Constant)) and isinstance(right, (Index, Constant))
+            beside = plain and (relation in ("==", "!=") or isinstance(left, Constant) or isinstance(right, Constant))
+            yield from () if beside else predicate.names(condition)
 
 
 def _selects(selector: Selector, k: int, values: Values) -> bool:
