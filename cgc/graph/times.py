@@ -48,8 +48,8 @@ class Run:
 class Times:
     """For which times a statement holds: one run over ``along``, or one over t for each distance T - t = 0, 1, ….
 
-    Of several runs the last ``period`` repeat for ever. Without ``along`` all times are fixed, and there is one answer. ``unknown``: it does
-    not hold far from both ends, and what it does near them was not looked at.
+    Of several runs the last ``period`` repeat for ever. Without ``along`` all times are fixed, and there is one answer.
+    ``unknown``: it does not hold far from both ends, and what it does near them was not looked at.
     """
 
     along: Literal["t", "T", ""]

@@ -25,7 +25,8 @@ from cgc.graph.separation import Property, Verdict
 from cgc.graph.statement import Anchor, Selector, Slice
 
 Nodes = tuple[Node, ...]
-MAX_CASES = 250_000
+MAX_CASES = 100_000
+MAX_GRID = 20_000_000
 Values = Mapping[str, int]
 
 
@@ -206,11 +207,13 @@ class Question:
                 if isinstance(selector, Index):
                     kept = {node.indices[axis] for node in self.nodes_of[term.part.name]}
                     axes[selector.name] = axes.get(selector.name, kept) & kept
-        if math.prod(len(kept) for kept in axes.values()) > MAX_CASES:
-            raise TooManyNodes(f"it is about more than {MAX_CASES} choices of index values")
+        if math.prod(len(kept) for kept in axes.values()) > MAX_GRID:
+            raise TooManyNodes(f"it is about more than {MAX_GRID} choices of index values")
         names, lists = list(axes), [np.array(sorted(kept), np.int64) for kept in axes.values()]
         grid = dict(zip(names, np.meshgrid(*lists, indexing="ij", sparse=True), strict=True)) if names else {}
         truths = np.broadcast_to(predicate.evaluate(self.instance.condition, grid), tuple(len(kept) for kept in lists))
+        if np.count_nonzero(truths) > MAX_CASES:
+            raise TooManyNodes(f"it is about more than {MAX_CASES} choices of index values")
         for place in np.argwhere(truths):
             yield {name: int(kept[k]) for name, kept, k in zip(names, lists, place, strict=True)}
 

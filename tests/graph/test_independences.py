@@ -161,7 +161,7 @@ def test_an_indrnn_in_few_lines() -> None:
     assert "h.0[i,t] ⟂ h.0[j,t-1] | parents where j != i" in local(found)
     assert "h.1[i,t] ⟂ x[t], x[t-1], h.0[t-1], x[t+1] | parents" in local(found)
     assert "h.0[i,t] ⟂ h.0[j,t] | h.0[i,t-1], x[:,t] where j != i" in [p.statement for p in found.pairs()]
-    assert next(found.pairs()) == Pair("x[i,t]", "x[j,t]", None)
+    assert next(found.pairs()) == Pair("x[i,t]", "x[j,t]", None, linked=True)
 
 
 def test_layers_of_a_stack_are_told_together_only_if_all_agree() -> None:
