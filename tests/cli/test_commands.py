@@ -164,7 +164,7 @@ def test_independences() -> None:
     assert only.startswith("local basis") and "\n\n" not in only
     data = json.loads(run("independences", SRN, "--json", "-p", "layers=4").stdout)
     assert list(data) == ["missing_edge", "local", "all_pairs"]
-    assert {"left": "h.0[i,t]", "right": "x[j,t]", "statement": None, "smallest": False} in data["all_pairs"]
+    assert {"left": "h.0[i,t]", "right": "x[j,t]", "statement": None, "smallest": False, "linked": False} in data["all_pairs"]
     assert run("independences", SRN, "--mode", "some").exit_code == 2
 
 
