@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,7 @@ from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.text import Source, Span
 from cgc.spec.model import Spec
 
+LARGE_MATRIX = 2**28
 MAX_RIVALS = 20
 """So many statements about the same edges are held against each other to tell which are redundant."""
 
@@ -102,6 +104,7 @@ def analyze(spec: Spec) -> Graph:
     if findings:
         raise SpecError(*findings)
     parts = tuple(share(left, shared, names, timed).values())
+    findings += _large_matrices(parts)
     everything = with_gates(parts)
     found = _flags(parts, timed)
     verdicts = []
@@ -202,6 +205,19 @@ def on_both_sides(statement: Statement, instances: Sequence[Instance]) -> Iterat
             help = f"add `where {b.name} != {a.name}`" if a and b and a != b else "let the two sides name different nodes"
             yield Diagnostic("CG418", f"both sides of this statement name the same node{_in(instance.layers)}", statement.span, help=help)
             return
+
+
+def _large_matrices(parts: Sequence[Part]) -> Iterator[Diagnostic]:
+    """A warning for each edge of which little is left, and that has to be computed as a whole matrix all the same."""
+    for part in parts:
+        for edge in part.edges:
+            structure = edge.structure
+            size = math.prod(n for _, n in (*structure.child_index, *structure.parent_index))
+            if structure.kind in ("masked", "tied") and size > LARGE_MATRIX and structure.pairs < size // 10:
+                numbers = (f"{number:,}".replace(",", " ") for number in (size, structure.pairs))
+                message = "this edge is computed as a matrix of {} weights, of which {} count".format(*numbers)
+                help = "windows, groups and equal indices are computed without one"
+                yield Diagnostic("CG424", message, edge.edge.span, help=help, severity="warning")
 
 
 def _joined_by_lines(statement: Statement, instances: Sequence[Instance]) -> Iterator[Diagnostic]:

@@ -132,6 +132,11 @@ class Names:
         stack = self.stack(name)
         return self.parts[name if stack is None else f"{stack}.{layer[stack]}{name[len(stack) :]}"]
 
+    def every(self, name: str) -> list[Part]:
+        """The part, or all those that a stack's name stands for. Raises KeyError for an unknown name."""
+        stack = self.stack(name)
+        return [self.parts[name]] if stack is None else [self.part(name, {stack: layer}) for layer in self.layers[stack]]
+
     def known(self, name: str) -> Part | None:
         """The part, or the first of those that a stack's name stands for."""
         stack = self.stack(name)
@@ -175,9 +180,14 @@ def term_errors(term: Term, names: Names, timed: bool) -> Iterator[Diagnostic]:
     if part is None:
         yield _unknown(term, names)
         return
+    layers = names.every(term.name)
     axes = len(part.extents)
     timed = timed and not part.constant
     count = len(term.selectors or ())
+    if count and any(len(layer.extents) != axes for layer in layers):
+        help = f"name one layer, such as `{part.name}`"
+        yield Diagnostic("CG412", f"`{term.name}` has other nodes in other layers", term.span, help=help)
+        return
     shape = " x ".join(str(n) for n in part.extents)
     if term.time is not None and not timed:
         reason = "the spec has no `time`" if not part.constant else f"`{term.name}` is the same at all times"
@@ -189,7 +199,8 @@ def term_errors(term: Term, names: Names, timed: bool) -> Iterator[Diagnostic]:
     elif count and timed and term.time is None and part.at == "all":
         yield Diagnostic("CG413", f"`{term}` has no time", term.span, help=f"write `{str(term)[:-1]},t]`")
     else:
-        for selector, extent in zip(term.selectors or (), part.extents, strict=bool(count)):
+        extents = [min(layer.extents[axis] for layer in layers) for axis in range(axes)]
+        for selector, extent in zip(term.selectors or (), extents, strict=bool(count)):
             yield from _range_errors(term, selector, extent)
 
 

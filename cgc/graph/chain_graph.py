@@ -52,9 +52,9 @@ class ChainGraph(Generic[N]):
     """The chain components, in a topological order; ties go to the component whose first node is first."""
 
     def __init__(self, nodes: Iterable[N] = (), arrows: Iterable[tuple[N, N]] = (), lines: Iterable[tuple[N, N]] = ()) -> None:
-        number: defaultdict[N, int] = defaultdict(None, {v: k for k, v in enumerate(dict.fromkeys(_ordered(nodes)))})
+        number: defaultdict[N, int] = defaultdict(None, {v: k for k, v in enumerate(dict.fromkeys(ordered(nodes)))})
         number.default_factory = number.__len__  # a node that is new gets the next number
-        arrow_ends, line_ends = _numbers(_ordered(arrows), number), _numbers(_ordered(lines), number)
+        arrow_ends, line_ends = _numbers(ordered(arrows), number), _numbers(ordered(lines), number)
         self._index = dict(number)
         self.nodes = tuple(self._index)
         for k in (line_ends[0] == line_ends[1]).nonzero()[0][:1]:
@@ -256,7 +256,8 @@ class ChainGraph(Generic[N]):
 T = TypeVar("T")
 
 
-def _ordered(items: Iterable[T]) -> list[T]:
+def ordered(items: Iterable[T]) -> list[T]:
+    """The items as they come; those of a set in the order of ``repr``."""
     return sorted(items, key=repr) if isinstance(items, (set, frozenset)) else list(items)
 
 

@@ -53,7 +53,7 @@ def recognise(condition: Predicate, keys: tuple[Expression, ...] | None, childre
         for count in range(1, min(MOST_WINDOWS, len(children), len(parents)) + 1):
             geometry = _windows(found, children, parents, count, keys)
             if geometry is not None and _same_classes(condition, keys, geometry, children, parents):
-                return Pattern("convolution", geometry)
+                return Pattern("convolution", _widened(found, children, parents, geometry, keys))
         if not _all_free(condition, keys, children, parents):
             return Pattern("tied")
     if found.count == math.prod(n for _, n in (*children, *parents)):
@@ -70,6 +70,17 @@ def recognise(condition: Predicate, keys: tuple[Expression, ...] | None, childre
         if geometry is not None and any(window.kernel < window.parent for window in geometry.windows):
             return Pattern("local", geometry)
     return Pattern("masked")
+
+
+def _widened(found: Factors, children: Axes, parents: Axes, geometry: Geometry, keys: tuple[Expression, ...]) -> Geometry:
+    """The windows with those along further axes on which a child has one place: its maps could as well be places, and are if more axes
+    come before."""
+    for count in range(len(geometry.windows) + 1, min(MOST_WINDOWS, len(children) - 1, len(parents) - 1) + 1):
+        further = _windows(found, children, parents, count, keys)
+        if children[-count][1] > 1 or parents[-count][1] == 1 or further is None:
+            break
+        geometry = further
+    return geometry
 
 
 def recognise_average(pattern: Pattern, weight: float, condition: Predicate, children: Axes, parents: Axes) -> Pattern:

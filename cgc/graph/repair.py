@@ -17,6 +17,7 @@ MAX_TRIALS = 300
 """After so many sets of terms a smallest one is no longer looked for, only one from which no term can be left out."""
 
 
+MAX_TIMES = 24
 MAX_PARTS = 40
 MAX_WORK = 2_000_000
 """In a graph of more parts: cases times nodes that are looked at."""
@@ -124,6 +125,16 @@ def _with(question: Question, case: Case, added: Iterable[BoundTerm]) -> list[No
     return [*case.z, *(node for term in added for node in question.nodes(term, case.values))]
 
 
+def _times(question: Question) -> list[int]:
+    """When what is given may be: at any time that matters, or next to the times that are named if these lie far apart."""
+    times = range(question.earliest, question.latest + 1)
+    if len(times) <= MAX_TIMES:
+        return list(times)
+    reach = max(*question.sample.arrows, *question.sample.lines, 1)
+    near = {term.time + d for term in question.instance.terms if term.timed for d in range(-reach, reach + 1)}
+    return sorted(near.intersection(times))
+
+
 def is_large(question: Question) -> bool:
     """Whether not all parts, or not all nodes of them, are looked at for a repair."""
     return len(question.parts) > MAX_PARTS or not question.sample.complete
@@ -147,7 +158,7 @@ def candidates(question: Question) -> Iterator[BoundTerm]:
         forms: list[tuple[Selector, ...]] = [(Slice(),) * len(part.extents)]
         forms += [s.selectors for s in shapes if s.part.extents == part.extents and any(isinstance(k, Index) for k in s.selectors)]
         moving = question.sample.timed and not part.constant
-        for time in range(question.earliest, question.latest + 1) if moving else (0,):
+        for time in _times(question) if moving else (0,):
             for form in dict.fromkeys(forms):
                 term = BoundTerm(part, name, form, time, moving, question.anchor)
                 if all({*case.x, *case.y}.isdisjoint(question.nodes(term, case.values)) for case in question.cases):

@@ -101,7 +101,9 @@ def _share(parts: dict[str, Part], statement: Sharing, names: Names, first: dict
     """Apply one statement, in every layer that its names stand for."""
     matched = False
     for layer in _layers(statement, names):
-        part = parts[names.part(statement.child.name, layer).name]
+        part = parts.get(names.part(statement.child.name, layer).name)
+        if part is None:  # a dropout node has neither edges nor a bias
+            continue
         places: list[int | None] = [None] if statement.parent is None else list(_edges(part, statement, names, layer))
         for place in places:
             matched = True
@@ -115,8 +117,11 @@ def _share(parts: dict[str, Part], statement: Sharing, names: Names, first: dict
             part = parts[part.name] = _shared(part, place, statement, names, layer)
     if not matched:
         parent = statement.parent
-        message = f"`{statement.child}` has no edge from `{parent}` that could share weights"
-        yield Diagnostic("CG404", message, statement.span, help="name a parent of the component, at the lag of the edge")
+        message, help = f"`{statement.child}` has no biases", "name a component that is no input and no gate"
+        if parent is not None:
+            message = f"`{statement.child}` has no edge from `{parent}` that could share weights"
+            help = "name a parent of the component, at the lag of the edge"
+        yield Diagnostic("CG404", message, statement.span, help=help)
 
 
 def _layers(statement: Sharing, names: Names) -> list[dict[str, int]]:

@@ -115,6 +115,8 @@ class ExpressionReader:
         token = self.next
         if token.kind == "end":
             self.fail("CG410", f"the text ends where {wanted} should follow", token.offset, 1, self.form)
+        if token.text == "**":
+            self.fail("CG416", "`**` has no meaning here", token.offset, token.length, "write a product, such as `i * i`")
         if token.text in _INSTEAD:
             self.fail("CG416", f"`{token.text}` has no meaning here", token.offset, token.length, f"write `{_INSTEAD[token.text]}`")
         self.fail("CG410", f"`{token.text}` stands where {wanted} should", token.offset, token.length, self.form)

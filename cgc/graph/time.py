@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from itertools import pairwise
 from typing import Generic, TypeVar
 
-from cgc.graph.chain_graph import ChainGraph, NotAChainGraph
+from cgc.graph.chain_graph import ChainGraph, NotAChainGraph, ordered
 
 N = TypeVar("N", bound=Hashable)
 Arrow = tuple[N, N, int]
@@ -37,12 +37,14 @@ class Template(Generic[N]):
         lines: Iterable[tuple[N, N]] = (),
         along_time: Iterable[N] = (),
     ) -> None:
-        self.arrows = tuple(dict.fromkeys(arrows))
-        self.along_time = tuple(dict.fromkeys(along_time))
+        self.arrows = tuple(dict.fromkeys(ordered(arrows)))
+        self.along_time = tuple(dict.fromkeys(ordered(along_time)))
         for tail, head, lag in self.arrows:
+            if not isinstance(lag, int):
+                raise ValueError(f"the arrow from {tail!r} to {head!r} has the lag {lag!r}, which is no whole number")
             if lag < 0:
                 raise ValueError(f"the arrow from {tail!r} to {head!r} has the lag {lag}: it would lead into the past")
-        everything = [*nodes, *(v for tail, head, _ in self.arrows for v in (tail, head)), *self.along_time]
+        everything = [*ordered(nodes), *(v for tail, head, _ in self.arrows for v in (tail, head)), *self.along_time]
         try:
             self.step = ChainGraph(everything, [(tail, head) for tail, head, lag in self.arrows if lag == 0], lines)
         except NotAChainGraph as found:

@@ -82,9 +82,8 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
                 message = f"nodes with labels take dense edges and convolutions only: `{parent.name}` -> `{child.name}` is {_words(edge)}"
                 findings.append(Diagnostic("CG603", message, edge.edge.span, help="write `dense`"))
         if part.bias is not None and part.bias.block is None and (child.normalize is not None or _labels(spec, child) is not None):
-            message = (
-                f"biases of `{child.name}` that are shared by nodes that do not follow each other cannot be normalised, or have labels"
-            )
+            what = "is normalised" if child.normalize is not None else "has labels"
+            message = f"`{child.name}` {what}, and shares biases between nodes that do not follow each other"
             findings.append(Diagnostic("CG607", message, child.span, help="share them by the first indices of the nodes"))
     # the layers of a stack repeat an edge, and with it its finding
     return list(dict.fromkeys([*findings, *_left_over(spec, graph), *_taken_names(spec)]))
@@ -92,6 +91,8 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
 
 def _takes_labels(edge: PartEdge) -> bool:
     structure = edge.structure
+    if structure.kind == "tied":
+        return False
     if structure.kind in ("grouped", "local", "masked", "absent"):
         return edge.edge.kind == "dense"
     return (
@@ -102,6 +103,8 @@ def _takes_labels(edge: PartEdge) -> bool:
 
 
 def _words(edge: PartEdge) -> str:
+    if edge.structure.kind == "tied":
+        return "dense with shared weights that make no convolution"
     groups = edge.structure.geometry.groups if edge.structure.geometry else 1
     return f"{edge.edge.kind} in {groups} groups" if groups > 1 and edge.edge.kind != "avg_pool" else edge.edge.kind
 

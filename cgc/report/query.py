@@ -40,7 +40,9 @@ def _failure(found: LayerAnswer) -> list[str]:
     walk = f"{found.walk} is open{at}" if found.walk else f"a walk{at} is open that leads through the steps between"
     lines = [row(layers or "open walk", walk)]
     change = found.repair
-    if change is None:
+    if sum(found.walk.count(step) for step in "→←—") == 1:
+        lines.append(row("", "an edge joins the two: nothing that is given separates them"))
+    elif change is None:
         lines.append(row("", "nothing was found that makes it hold at all times if it is given"))
     else:
         lines.append(row("", f"it holds if you {change} {'from' if change.remove and not change.add else 'to'} what is given"))

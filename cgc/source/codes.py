@@ -297,6 +297,10 @@ CODES: dict[str, Code] = {
         "lines: chain, h[i] ⟂ h[j] | boundary  where j != i",
         "lines: chain, h[i] ⟂ h[j] | boundary  where abs(j - i) > 1",
     ),
+    "CG424": Code(
+        "A large matrix, mostly zeros",
+        "What is left of the edge has no pattern that can be computed without the whole matrix: equal indices, groups, windows along axes.",
+    ),
     # --- CG5xx: the derivation
     "CG501": Code(
         "An impossible base measure",

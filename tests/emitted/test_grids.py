@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from packages import Package, emit
 from test_random_specs import agrees_with_the_interpreter, answers, moments_agree_with_the_interpreter, names_and_shapes, trains
 
+from cgc.source.diagnostics import SpecError
+
 LETTERS = {1: ("i", "j"), 2: ("cr", "du"), 3: ("crs", "duv")}
 
 
@@ -246,3 +248,14 @@ def test_windows_over_nodes_in_loops_over_time(tmp_path: Path, normalize: str) -
     agrees_with_the_interpreter(package)
     trains(package)
     answers(package)
+
+
+def test_labels_share_weights_in_convolutions_only(tmp_path: Path) -> None:
+    text = (
+        document([4], [4], ["j > i"], "j", None)
+        .replace("role: output", "role: output")
+        .replace("kind: gaussian\n    std: 1", "kind: categorical\n    labels: 3")
+    )
+    with pytest.raises(SpecError) as error:
+        emit(tmp_path, text)
+    assert {d.code for d in error.value.diagnostics} == {"CG603"}

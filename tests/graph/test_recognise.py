@@ -12,7 +12,7 @@ from cgc.graph.geometry import Geometry, Window
 from cgc.graph.parts import Structure
 from cgc.graph.stated import stated, stated_biases
 from cgc.source.diagnostics import SpecError
-from cgc.spec.model import Component, Edge, Filter
+from cgc.spec.model import Component, DropoutGate, Edge, Filter
 
 
 def grid_edge(parent: str, kind: str, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1) -> Edge:
@@ -114,6 +114,35 @@ def test_mistakes_in_sharing(sharing: str, code: str, message: str) -> None:
     with pytest.raises(SpecError) as error:
         analyze(spec(part("x", 4), part("h", 4, edge("x")), sharing=(sharing,)))
     assert findings(error.value) == [(code, message)]
+
+
+def test_gates_share_nothing() -> None:
+    gated = edge("x", gate=DropoutGate("bernoulli", 0.5))
+    for text in ("h.x.gate[i] by 0", "h.x.gate[i] <- x[j]  by i"):
+        with pytest.raises(SpecError) as error:
+            analyze(spec(part("x", 4), part("h", 4, gated), sharing=(text,)))
+        assert [code for code, _ in findings(error.value)] == ["CG404"]
+
+
+def test_gates_of_a_stack_may_have_other_shapes() -> None:
+    gated = edge("x", gate=DropoutGate("bernoulli", 0.5))
+    deep = spec(part("x", (2, 3)), part("h", 4, gated, layers=2), independence=("h[k] ⟂ x[i,j] | h.x.gate[i,j] where k == 5",))
+    with pytest.raises(SpecError) as error:
+        analyze(deep)
+    assert findings(error.value) == [("CG412", "`h.x.gate` has other nodes in other layers")]
+    analyze(spec(part("x", (2, 3)), part("h", 4, gated, layers=2), independence=("h.1[k] ⟂ h.0[i] | h.1.x.gate, parents where k == i",)))
+
+
+def test_a_window_over_everything_is_one_along_every_axis() -> None:
+    x, h = part("x", (2, 4, 4)), part("h", (3, 1, 1), grid_edge("x", "conv2d", 4))
+    short, long = restated(x, h)
+    assert structure(short).geometry == structure(long).geometry == Geometry(3, 2, 1, (Window(1, 4, 4),) * 2)
+
+
+def test_a_matrix_that_is_large_and_nearly_empty_is_warned_of() -> None:
+    graph = analyze(spec(part("x", 20000), part("h", 20000, edge("x")), independence=("h[i] ⟂ x[j] | parents where j != i // 2",)))
+    assert [(d.code, d.severity) for d in graph.diagnostics] == [("CG424", "warning")]
+    assert graph.diagnostics[0].message == "this edge is computed as a matrix of 400 000 000 weights, of which 20 000 count"
 
 
 def test_sharing_twice_and_of_fixed_weights() -> None:

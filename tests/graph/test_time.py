@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +104,23 @@ def test_hostile_templates() -> None:
     assert Template((), (), (), "z").unrolled(2).lines == ((("z", 0), ("z", 1)),)
     chain = Template(range(3000), [(k, k + 1, 1) for k in range(2999)], along_time=[0, 2999])
     assert len(chain.step.nodes) == 3000
+
+
+def test_sets_are_read_in_one_order_and_lags_are_whole_numbers() -> None:
+    """Under every hash seed the same nodes, and the same cycle."""
+    code = (
+        "from cgc.graph import NotAChainGraph, Template\n"
+        "print(Template({'b', 'a', 'zz', 'q'}).step.nodes)\n"
+        "try: Template(arrows={('a', 'b', 1), ('b', 'c', 0), ('c', 'a', 0), ('d', 'a', 2), ('b', 'd', 0)}, along_time={'a', 'd'})\n"
+        "except NotAChainGraph as error: print(error.cycle)\n"
+    )
+    root = str(Path(__file__).parents[2])
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": root}, capture_output=True, text=True, check=True
+        )
+        for seed in ("0", "1", "2")
+    ]
+    assert len({done.stdout for done in runs}) == 1 and "(('" in runs[0].stdout
+    with pytest.raises(ValueError, match="whole number"):
+        Template(arrows=[("a", "b", 0.5)])  # type: ignore[list-item]
