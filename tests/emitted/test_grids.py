@@ -251,11 +251,8 @@ def test_windows_over_nodes_in_loops_over_time(tmp_path: Path, normalize: str) -
 
 
 def test_labels_share_weights_in_convolutions_only(tmp_path: Path) -> None:
-    text = (
-        document([4], [4], ["j > i"], "j", None)
-        .replace("role: output", "role: output")
-        .replace("kind: gaussian\n    std: 1", "kind: categorical\n    labels: 3")
-    )
+    spec = yaml.safe_load(document([4], [4], ["j > i"], "j", None))
+    spec["components"]["y"]["family"] = {"kind": "categorical", "labels": 3}
     with pytest.raises(SpecError) as error:
-        emit(tmp_path, text)
+        emit(tmp_path, yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
     assert {d.code for d in error.value.diagnostics} == {"CG603"}
