@@ -326,7 +326,9 @@ def from_the_start(question: Question, later: bool) -> Times:
     keyword = any(isinstance(item, str) for item in instance.given)
     monotone = not keyword or len({term.time for term in instance.left if term.timed}) <= 1
     answers: list[bool | None] = []
-    for t in range(-question.first if question.sample.timed and not (monotone and later) else 0):
+    begins = question.begins()
+    answers += [None] * begins if not (monotone and later) else []
+    for t in range(begins, -question.first if question.sample.timed and not (monotone and later) else 0):
         graph = question.sample.unrolled(-t, question.last)
         cases = list(question.cases_in(graph))
         answers.append(question.open_in(graph, cases) is None if cases else None)

@@ -136,6 +136,11 @@ class Question:
         other.earliest, other.first, other.last = first, first, last
         return other
 
+    def begins(self) -> int:
+        """The first t at which both sides may have nodes."""
+        sides = (self.instance.left, self.instance.right)
+        return max(0, *(-max(term.time if term.timed else 0 for term in side) for side in sides))
+
     def must_be_complete(self) -> None:
         """Raises TooManyNodes if what was not found open may be so in the whole graph."""
         if not self.sample.complete:
@@ -230,7 +235,7 @@ def decide(question: Question) -> InstanceVerdict:
     apart = question.sample.unrolled(question.first, question.last, linked=False)
     independent = question.open_in(apart, question.cases_in(apart)) is None
     early = []
-    for t in range(-question.first if question.sample.timed else 0):
+    for t in range(question.begins(), -question.first if question.sample.timed else 0):
         graph = question.sample.unrolled(-t, question.last)
         cases = list(question.cases_in(graph))
         if cases and question.open_in(graph, cases) is not None:

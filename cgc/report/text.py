@@ -127,7 +127,7 @@ def lines_text(lines: PartLines) -> str:
         case _ if lines.lag:
             where = "a chain along time: each node with its copy at the next step"
         case kind:
-            where = f"{kind}: each pair with {predicate_text(lines.joined)} once"
+            where = f"{kind}: each pair with {predicate_text(lines.joined)} once, the smaller index first"
     inference = "exact" if written.inference == "exact" else f"mean field, {written.steps} steps, damping {written.damping:g}"
     return where + ", with potentials at its ends" * written.ends + f"; inference {inference}"
 
