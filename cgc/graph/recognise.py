@@ -67,7 +67,8 @@ def recognise(condition: Predicate, keys: tuple[Expression, ...] | None, childre
         return Pattern("masked", causal=True)
     for count in range(1, min(MOST_WINDOWS, len(children), len(parents)) + 1):
         geometry = _windows(found, children, parents, count, None)
-        if geometry is not None and any(window.kernel < window.parent for window in geometry.windows):
+        # a weight for every cell of every window must be fewer than one for every pair
+        if geometry is not None and math.prod(geometry.kernel) < math.prod(window.parent for window in geometry.windows):
             return Pattern("local", geometry)
     return Pattern("masked")
 

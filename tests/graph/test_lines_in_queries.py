@@ -7,7 +7,8 @@ from itertools import product
 
 import pytest
 from small_graphs import separated_by_moralisation
-from test_lines import TIME, random_spec, unrolled
+from small_specs import edge, part, spec
+from test_lines import HERE, TIME, random_spec, unrolled
 
 from cgc.graph import ChainGraph
 from cgc.graph.analysis import Graph, analyze
@@ -19,6 +20,7 @@ from cgc.graph.template import with_gates
 from cgc.graph.verdict import Question
 from cgc.source.diagnostics import SpecError
 from cgc.source.text import Source, Span
+from cgc.spec.model import Lines
 
 Numbers = dict[tuple[str, tuple[int, ...], int], int]
 
@@ -186,3 +188,15 @@ def test_times_that_count_from_the_first_and_the_last_step(property: str) -> Non
                 assert found.times.at(t, last) == known, (text, t, last, found.times, graph.parts)
                 seen[known] += 1
     assert property == "amp" or min(seen.values()) > 20, seen
+
+
+def test_a_stretch_that_leads_through_lines_at_every_step() -> None:
+    """0 → 1 — 2 → 3 — 4 → 5 — 6 → 7, an arrow a step: without its lines such a stretch would settle long before."""
+    pairs = tuple(((k,), (k + 1,)) for k in (1, 3, 5))
+    h = part("h", 8, edge("h", lag=1), edge("x"), lines=Lines("list", HERE, pairs=pairs))
+    mask = "h[i,t] ⟂ h[j,t-1] | parents, boundary where i != j + 1 or j % 2 == 1"
+    graph = analyze(
+        spec(part("x", 8, independent=True), h, steps=4, independence=(mask, "h[i,t] ⟂ x[j,t] | parents, boundary where i > 0"))
+    )
+    (found,) = ask(graph, "h[0,0] ⟂ h[7,T]").layers
+    assert [found.times.at(0, last) for last in range(12)] == [last != 4 for last in range(12)]
