@@ -12,7 +12,7 @@ from cgc.program.parameters import learned_size, parameters
 from cgc.source.diagnostics import SpecError
 
 if TYPE_CHECKING:
-    from cgc.compiler import Model
+    from cgc.compiler import Model, Reading
 
 SHOWN = 20
 """So many statements that follow from missing edges are shown as text."""
@@ -34,8 +34,13 @@ class Row:
 
 def difference(before: Model, after: Model) -> tuple[Row, ...]:
     """Assumptions, components, edges, formulas, size and weights that differ, in this order."""
-    parts = (_assumptions, _components, _edges, _formulas, _size, _weights)
-    return tuple(row for part in parts for row in part(before, after))
+    parts = (_components, _edges, _formulas, _size, _weights)
+    return (*assumed(before, after), *(row for part in parts for row in part(before, after)))
+
+
+def assumed(before: Reading, after: Reading) -> tuple[Row, ...]:
+    """Assumptions that differ: all that can be told of specs that cannot be compiled."""
+    return tuple(_assumptions(before, after))
 
 
 def diff_text(rows: tuple[Row, ...]) -> str:
@@ -54,7 +59,7 @@ def diff_text(rows: tuple[Row, ...]) -> str:
     return "".join(lines)
 
 
-def _assumptions(before: Model, after: Model) -> list[Row]:
+def _assumptions(before: Reading, after: Reading) -> list[Row]:
     """Statements whose standing differs: those of the specs, then what their missing edges imply."""
     old, new = ({" ".join(s.text.split()): s.text for s in model.spec.independence} for model in (before, after))
     rows = []
@@ -72,12 +77,12 @@ def _assumptions(before: Model, after: Model) -> list[Row]:
     return rows
 
 
-def _judged(what: str, shown: str, text: str, before: Model, after: Model) -> Row:
+def _judged(what: str, shown: str, text: str, before: Reading, after: Reading) -> Row:
     held, holds = _held(before, text), _held(after, text)
     return Row(what, shown, f"holds in {after.spec.name}: {holds}, held in {before.spec.name}: {held}", held, holds)
 
 
-def _held(model: Model, statement: str) -> str:
+def _held(model: Reading, statement: str) -> str:
     try:
         return "yes" if holds(model.graph, statement) else "no"
     except SpecError as error:

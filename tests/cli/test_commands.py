@@ -168,6 +168,24 @@ def test_independences() -> None:
     assert run("independences", SRN, "--mode", "some").exit_code == 2
 
 
+def test_diff_of_what_cannot_be_compiled_judges_the_assumptions(tmp_path: Path) -> None:
+    text = """cgc: 1
+name: plain
+time: {steps: 6}
+families: {node: {kind: binary, values: [-1, 1]}}
+components:
+  x: {role: input, nodes: 4, family: node}
+  y: {role: output, nodes: 1, family: node, parents: {x: dense}}
+"""
+    plain, tied = tmp_path / "plain.yaml", tmp_path / "tied.yaml"
+    plain.write_text(text)
+    tied.write_text(text.replace("plain", "tied").replace("parents", "lines: chain, parents"))
+    done = run("diff", str(plain), str(tied), "--json")
+    rows = {row["text"]: row for row in json.JSONDecoder().raw_decode(done.stdout)[0]}
+    assert rows["y[i,t] ⟂ y[j,t-1] | parents"]["before"] == "yes" and rows["y[i,t] ⟂ y[j,t-1] | parents"]["after"] == "no"
+    assert done.exit_code == 0 and exit_status("diff", str(plain), str(tied)) == 1
+
+
 def test_diff_of_formulas() -> None:
     text = run("diff", str(SPECS / "mnist_dense.yaml"), str(SPECS / "mnist_dense.yaml"), "--set", "families.node=rect").stdout
     assert text == "no difference\n"
