@@ -23,6 +23,7 @@ def command(before: str, after: str, params: tuple[tuple[str, str], ...], overri
 
     from cgc.compiler import model, read
     from cgc.report.diff import assumed, diff_text, difference
+    from cgc.source.render import as_data
 
     known = [read(path, dict(params), overrides) for path in (before, after)]
     findings: tuple[Diagnostic, ...] = ()
@@ -30,9 +31,10 @@ def command(before: str, after: str, params: tuple[tuple[str, str], ...], overri
         rows = difference(model(known[0]), model(known[1]))
     except SpecError as error:
         rows, findings = assumed(*known), error.diagnostics
+    data = [asdict(row) for row in rows]
     if as_json:
-        print_json([asdict(row) for row in rows])
+        print_json({"rows": data, "diagnostics": as_data(findings)} if findings else data)
     else:
         click.echo(diff_text(rows), nl=False)
-    show(findings)
+        show(findings)
     return int(bool(findings))

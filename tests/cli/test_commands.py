@@ -181,9 +181,10 @@ components:
     plain.write_text(text)
     tied.write_text(text.replace("plain", "tied").replace("parents", "lines: chain, parents"))
     done = run("diff", str(plain), str(tied), "--json")
-    rows = {row["text"]: row for row in json.JSONDecoder().raw_decode(done.stdout)[0]}
+    data = json.loads(done.stdout)
+    rows = {row["text"]: row for row in data["rows"]}
     assert rows["y[i,t] ⟂ y[j,t-1] | parents"]["before"] == "yes" and rows["y[i,t] ⟂ y[j,t-1] | parents"]["after"] == "no"
-    assert done.exit_code == 0 and exit_status("diff", str(plain), str(tied)) == 1
+    assert [found["code"] for found in data["diagnostics"]] == ["CG390"] and exit_status("diff", str(plain), str(tied)) == 1
 
 
 def test_diff_of_formulas() -> None:
