@@ -225,7 +225,7 @@ def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Produ
             maps = structure.geometry.child_maps * times[0], structure.geometry.parent_maps * times[1]
             geometry = replace(structure.geometry, child_maps=maps[0], parent_maps=maps[1])
             return Product("convolution", inputs, outputs, fixed=written.weight, init=written.init, geometry=geometry)
-        case "average":
+        case "average" if not several:
             return Product("average", inputs, outputs, geometry=structure.geometry)
         case "grouped" | "local" if not several:
             return Product(structure.kind, inputs, outputs, fixed=fixed_weight(edge), init=written.init, geometry=structure.geometry)

@@ -256,3 +256,12 @@ def test_labels_share_weights_in_convolutions_only(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as error:
         emit(tmp_path, yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
     assert {d.code for d in error.value.diagnostics} == {"CG603"}
+
+
+def test_a_fixed_weight_from_labels_is_no_mean(tmp_path: Path) -> None:
+    spec = yaml.safe_load(document([1], [4], [], None, None))
+    spec["components"]["x"]["family"] = {"kind": "categorical", "labels": 3}
+    spec["components"]["y"]["parents"] = {"x": {"kind": "dense", "weight": 0.25}}
+    package = emit(tmp_path, yaml.safe_dump(spec, sort_keys=False))
+    names_and_shapes(package)
+    agrees_with_the_interpreter(package)
