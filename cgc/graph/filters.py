@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from cgc.graph.geometry import Geometry, Window
 from cgc.graph.parts import Structure, child_axes, parent_axes
-from cgc.graph.recognise import take_apart
 from cgc.spec.model import Edge, Filter
 
 KINDS = ("conv1d", "conv2d", "avg_pool")
@@ -24,19 +23,19 @@ class Misfit:
 def filtered(edge: Edge, child: tuple[int, ...], parent: tuple[int, ...]) -> Structure | Misfit:
     """The structure of an edge of one of these kinds between nodes of these shapes."""
     assert edge.filter is not None
-    geometry = _pool(edge.filter, child, parent) if edge.kind == "avg_pool" else _convolution(edge, edge.filter, child, parent)
+    geometry = _pool(edge, edge.filter, child, parent) if edge.kind == "avg_pool" else _convolution(edge, edge.filter, child, parent)
     if isinstance(geometry, Misfit):
         return geometry
     children, parents = child_axes(child), parent_axes(parent)
-    joined = geometry.joined(children, parents)
-    pairs = take_apart(joined, children, parents).count
     pooled = edge.kind == "avg_pool"
     # the fixed weight of a pooling is the same everywhere: there is nothing to share
     keys = None if pooled else geometry.keys(children, parents)
-    return Structure("average" if pooled else "convolution", pairs or 0, children, parents, joined, geometry, keys)
+    return Structure(
+        "average" if pooled else "convolution", geometry.pairs, children, parents, geometry.joined(children, parents), geometry, keys
+    )
 
 
-def axes_of_places(edge: Edge, parent: tuple[int, ...]) -> int:
+def _axes_of_places(edge: Edge, parent: tuple[int, ...]) -> int:
     """Along how many of a parent's axes there are windows."""
     match edge.kind:
         case "conv1d":
@@ -49,7 +48,7 @@ def axes_of_places(edge: Edge, parent: tuple[int, ...]) -> int:
 
 
 def _convolution(edge: Edge, filter: Filter, child: tuple[int, ...], parent: tuple[int, ...]) -> Geometry | Misfit:
-    axes = axes_of_places(edge, parent)
+    axes = _axes_of_places(edge, parent)
     for whose, shape in (("the parent", parent), ("the child", child)):
         if len(shape) not in (axes, axes + 1):
             places = "[maps, places]" if axes == 1 else "[maps, rows, columns]"
@@ -61,8 +60,8 @@ def _convolution(edge: Edge, filter: Filter, child: tuple[int, ...], parent: tup
     return windows if isinstance(windows, Misfit) else Geometry(*maps, filter.groups, windows)
 
 
-def _pool(filter: Filter, child: tuple[int, ...], parent: tuple[int, ...]) -> Geometry | Misfit:
-    axes = len(filter.kernel) if filter.kernel is not None and len(filter.kernel) > 1 else max(1, len(parent) - 1)
+def _pool(edge: Edge, filter: Filter, child: tuple[int, ...], parent: tuple[int, ...]) -> Geometry | Misfit:
+    axes = _axes_of_places(edge, parent)
     if len(parent) not in (axes, axes + 1):
         return Misfit(f"the parent has {_shape(parent)} nodes", f"windows along {axes} axes need [maps, places] as `nodes`")
     maps, places = parent[:-axes], parent[-axes:]

@@ -42,6 +42,16 @@ class Window:
         return self.stride * (self.child - 1) + self.span - self.parent - self.before
 
     @property
+    def pairs(self) -> int:
+        """How many pairs (child, parent) it joins."""
+        count = 0
+        for cell in range(self.kernel):
+            shift = self.before - self.dilation * cell
+            first, last = max(0, -(-shift // self.stride)), min(self.child - 1, (self.parent - 1 + shift) // self.stride)
+            count += max(0, last - first + 1)
+        return count
+
+    @property
     def padding(self) -> int | None:
         """The padding on both sides that gives just these windows, if there is one."""
         places = (self.parent + 2 * self.before - self.span) // self.stride + 1
@@ -93,6 +103,11 @@ class Geometry:
     def fan_in(self) -> int:
         """How many parents a child reads where no window leaves the grid."""
         return self.parent_maps // self.groups * math.prod(self.kernel)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of nodes are joined."""
+        return self.child_maps * (self.parent_maps // self.groups) * math.prod(window.pairs for window in self.windows)
 
     def joined(self, children: Axes, parents: Axes) -> Predicate:
         """Which pairs are joined, for nodes with at most one axis of maps on either side, then places."""

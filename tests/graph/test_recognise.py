@@ -10,6 +10,7 @@ from small_specs import edge, findings, part, spec
 from cgc.graph.analysis import Graph, analyze
 from cgc.graph.geometry import Geometry, Window
 from cgc.graph.parts import Structure
+from cgc.graph.recognise import take_apart
 from cgc.graph.stated import stated, stated_biases
 from cgc.source.diagnostics import SpecError
 from cgc.spec.model import Component, DropoutGate, Edge, Filter
@@ -54,6 +55,8 @@ def test_short_forms_are_their_statements() -> None:
         h = part("h", (groups * rng.randrange(1, 3), *(count,) * axes), grid_edge("x", kind, kernel, stride, padding, dilation, groups))
         short, long = restated(x, h)
         assert structure(short).kind == structure(long).kind == "convolution"
+        counted = take_apart(structure(short).joined, structure(short).child_index, structure(short).parent_index).count
+        assert structure(short).pairs == counted
         assert structure(short).geometry == structure(long).geometry and structure(short).pairs == structure(long).pairs
         assert short.part("h").bias == long.part("h").bias
 
@@ -153,3 +156,9 @@ def test_sharing_twice_and_of_fixed_weights() -> None:
     with pytest.raises(SpecError) as error:
         analyze(spec(part("x", 4), part("h", 4, edge("x", "identity")), sharing=("h[i] <- x[j]  by 0",)))
     assert findings(error.value) == [("CG404", "the weights of this edge are fixed: there is nothing to share")]
+
+
+def test_a_convolution_of_any_size_knows_its_pairs() -> None:
+    n = 10**8
+    graph = analyze(spec(part("x", n), part("h", n, grid_edge("x", "conv1d", 3, padding=1))))
+    assert structure(graph).kind == "convolution" and structure(graph).pairs == 3 * n - 2
