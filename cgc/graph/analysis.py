@@ -26,7 +26,6 @@ from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, named_edge
 from cgc.graph.template import template, with_gates
 from cgc.graph.verdict import InstanceVerdict, Overlap, Question, decide, locally_markov
 from cgc.source.diagnostics import Diagnostic, SpecError
-from cgc.source.text import Source, Span
 from cgc.spec.model import Spec
 
 LARGE_MATRIX = 2**28
@@ -120,20 +119,6 @@ def analyze(spec: Spec) -> Graph:
     if any(finding.severity == "error" for finding in findings):
         raise SpecError(*findings)
     return Graph(parts, _groups(parts), tuple(verdicts), tuple(findings), timed, found)
-
-
-def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdict:
-    """Whether the graph implies a statement; nothing is taken out of it. Raises SpecError if the statement cannot be read."""
-    parts = with_gates(graph.parts)
-    statement = parse(text, Span(Source("query", text), 1, 1, max(1, len(text))))
-    instances = bind(statement, Names(parts), graph.timed)
-    try:
-        if findings := list(on_both_sides(statement, instances)):
-            raise SpecError(*findings)
-        verdict = _judge(_Applied(statement, instances, None, first_named(instances[0])), parts, graph.timed, property)[0]
-        return replace(verdict, reading=reading(graph.flags, property))
-    except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
-        raise SpecError(stopped(statement, error)) from error
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cgc.families.forms import E, Noise
+from cgc.graph import analysis
+from cgc.graph.analysis import Graph
+from cgc.graph.binding import Names, bind
+from cgc.graph.report import StatementVerdict
+from cgc.graph.sample import TooManyNodes
+from cgc.graph.separation import Property
+from cgc.graph.statement import parse
+from cgc.graph.structure import TooManyPairs, first_named
+from cgc.graph.template import with_gates
+from cgc.graph.verdict import Overlap
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.text import Source, Span
 from cgc.spec.model import Component, DropoutGate, Edge, Family, Inference, Spec, StatementText
@@ -51,3 +61,17 @@ def findings(error: SpecError) -> list[tuple[str, str]]:
 def only(error: SpecError) -> Diagnostic:
     (found,) = error.diagnostics
     return found
+
+
+def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdict:
+    """The verdict that a spec would get for a statement that takes nothing out of its graph."""
+    parts = with_gates(graph.parts)
+    statement = parse(text, Span(Source("query", text), 1, 1, max(1, len(text))))
+    instances = bind(statement, Names(parts), graph.timed)
+    try:
+        if findings := list(analysis.on_both_sides(statement, instances)):
+            raise SpecError(*findings)
+        verdict = analysis._judge(analysis._Applied(statement, instances, None, first_named(instances[0])), parts, graph.timed, property)[0]
+        return replace(verdict, reading=analysis.reading(graph.flags, property))
+    except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
+        raise SpecError(analysis.stopped(statement, error)) from error

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_specs import edge, findings, part, recurrent, spec
+from small_specs import edge, findings, part, query, recurrent, spec
 
-from cgc.graph.analysis import analyze, query
+from cgc.graph.analysis import analyze
 from cgc.graph.dump import dump
 from cgc.source.diagnostics import SpecError
 from cgc.spec.model import DropoutGate

@@ -7,12 +7,12 @@ from itertools import product
 
 import pytest
 from small_graphs import separated_by_moralisation
-from small_specs import edge, findings, only, part, place, spec
+from small_specs import edge, findings, only, part, place, query, spec
 from test_verdict import PAIRWISE
 from test_verdict import unrolled as arrows_unrolled
 
 from cgc.graph import ChainGraph, sample, verdict
-from cgc.graph.analysis import Graph, analyze, query
+from cgc.graph.analysis import Graph, analyze
 from cgc.graph.binding import Names, bind
 from cgc.graph.lines import part_lines
 from cgc.graph.parts import Part

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import networkx as nx
 import pytest
-from small_specs import edge, findings, only, part, recurrent, spec
+from small_specs import edge, findings, only, part, query, recurrent, spec
 
-from cgc.graph.analysis import analyze, query
+from cgc.graph.analysis import analyze
 from cgc.source.diagnostics import SpecError
 from cgc.spec.model import Component, Edge, Spec
 

@@ -8,10 +8,10 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 from small_graphs import separated_by_moralisation
-from small_specs import edge, findings, only, part, recurrent, spec
+from small_specs import edge, findings, only, part, query, recurrent, spec
 
 from cgc.graph import ChainGraph, repair, sample, values, verdict
-from cgc.graph.analysis import Graph, analyze, query
+from cgc.graph.analysis import Graph, analyze
 from cgc.graph.binding import Names, bind
 from cgc.graph.parts import Part
 from cgc.graph.predicate import evaluate
