@@ -186,6 +186,30 @@ CODES: dict[str, Code] = {
         "{kind: conv2d, kernel_size: [3, 3, 3]}",
         "{kind: conv2d, kernel_size: 3}",
     ),
+    "CG344": Code(
+        "Blocks that do not fit together",
+        "The blocks of a component are groups of its nodes that follow each other on the first index; all other extents are equal.",
+        "{one: {nodes: [8, 4, 4]}, two: {nodes: [8, 2, 2]}}",
+        "{one: {nodes: [8, 4, 4]}, two: {nodes: [4, 4, 4]}}",
+    ),
+    "CG345": Code(
+        "No such gate",
+        "A gate opens where a node of another component has one of its states; the probability of that has to follow from the node's\n"
+        "expectation, as it does for two states and for labels.",
+        "gate: {component: f, open: 2}",
+        "gate: {component: f, open: 1}",
+    ),
+    "CG346": Code(
+        "Not in a module",
+        "A module is made of `components` and known outside by its `output`; it may have a `stack`. All else is said of its components.",
+    ),
+    "CG347": Code(
+        "This cannot refine it",
+        "A refinement goes from a copy of a hidden component `through` others and `back` (section 4.1). The energy of the component is common\n"
+        "to all copies, so it cannot read its own past.",
+        "{times: 2, through: {}, back: dense}",
+        "{times: 2, through: {z: {nodes: 8, family: rect, parents: {previous: dense}}}, back: dense}",
+    ),
     "CG350": Code(
         "Lines join finitely many states",
         "A component with lines is normalised over all states of its nodes together, so these follow an exponential family with finitely\n"
@@ -245,6 +269,17 @@ CODES: dict[str, Code] = {
         "edge is the difference of the two times.",
         "h[i,t] <- h[j,t]  by j - i",
         "h[i,t] <- h[j,t-1]  by j - i",
+    ),
+    "CG405": Code(
+        "A path that does not lead back",
+        "What refines a component ends with an edge to its nodes, so the copy at the start of the path and the component have the same shape\n"
+        "and family (section 4.1).",
+        "back: {kind: conv2d, kernel_size: 3}",
+        "back: {kind: conv2d, kernel_size: 3, padding: 1}",
+    ),
+    "CG406": Code(
+        "No weight to share",
+        "`weight: {same_as: h.x}` means the weight of the edge `x` of `h`, which joins nodes of the same shapes in the same way and is learned.",
     ),
     "CG410": Code(
         "Not a statement",

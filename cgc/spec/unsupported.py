@@ -17,11 +17,8 @@ _DATA = ("train", "data")
 # fields, by their path
 FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
-        ("refine",),
-        *((*_COMPONENT, field) for field in ("components", "output", "blocks", "target")),
+        (*_COMPONENT, "target"),
         (*_EDGE, "prior"),
-        (*_EDGE, "gate", "component"),
-        (*_EDGE, "weight", "same_as"),
         ("train", "reuse"),
         ("train", "updates"),
         *((*_DATA, field) for field in ("augment", "flip_prob", "predict", "relabel", "standardize")),
