@@ -40,7 +40,8 @@ class Graph:
 
     ``parts`` are the chain components of the template in a topological order of the edges without lag (ties in the order of the spec).
     ``groups`` are the parts that depend on each other over time, by any lag: names, in topological order; a part on its own is a group.
-    ``diagnostics`` are warnings and notes. ``modules`` are the names of modules with those of their outputs. ``flags`` are those of the template, None if it is too large to say.
+    ``diagnostics`` are warnings and notes. ``modules`` are the names of modules with those of their outputs.
+    ``flags`` are those of the template, None if it is too large to say.
     """
 
     parts: tuple[Part, ...]

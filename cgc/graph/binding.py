@@ -137,7 +137,7 @@ class Names:
         for name, full in short.items():
             if len(set(full)) == 1:
                 self._also(name, full[0])
-        for module, output in modules:
+        for _, output in modules:
             for name in [name for name in self._named if _same(name, output)]:
                 self._also(name.rpartition(".")[0], name)
 

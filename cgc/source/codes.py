@@ -205,8 +205,8 @@ CODES: dict[str, Code] = {
     ),
     "CG347": Code(
         "This cannot refine it",
-        "A refinement goes from a copy of a hidden component `through` others and `back` (section 4.1). The energy of the component is common\n"
-        "to all copies, so it cannot read its own past.",
+        "A refinement goes from a copy of a hidden component `through` others and `back` (section 4.1). The energy of the component is\n"
+        "common to all copies, so it cannot read its own past.",
         "{times: 2, through: {}, back: dense}",
         "{times: 2, through: {z: {nodes: 8, family: rect, parents: {previous: dense}}}, back: dense}",
     ),
@@ -272,14 +272,15 @@ CODES: dict[str, Code] = {
     ),
     "CG405": Code(
         "A path that does not lead back",
-        "What refines a component ends with an edge to its nodes, so the copy at the start of the path and the component have the same shape\n"
-        "and family (section 4.1).",
+        "What refines a component ends with an edge to its nodes, so the copy at the start of the path and the component have the same\n"
+        "shape and family (section 4.1).",
         "back: {kind: conv2d, kernel_size: 3}",
         "back: {kind: conv2d, kernel_size: 3, padding: 1}",
     ),
     "CG406": Code(
         "No weight to share",
-        "`weight: {same_as: h.x}` means the weight of the edge `x` of `h`, which joins nodes of the same shapes in the same way and is learned.",
+        "`weight: {same_as: h.x}` means the weight of the edge `x` of `h`, which joins nodes of the same shapes in the same way and is\n"
+        "learned.",
     ),
     "CG410": Code(
         "Not a statement",
@@ -426,6 +427,11 @@ CODES: dict[str, Code] = {
         "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do.",
         "h[c,r]  by r",
         "h[c,r]  by c",
+    ),
+    "CG608": Code(
+        "A refinement in a loop",
+        "This version does not compile a refined component that is part of a loop over time with other components; a recurrence inside\n"
+        "the refining path is fine.",
     ),
     # --- CG7xx: training
     "CG701": Code("One input and one output", "The data sets hold images with one label each."),

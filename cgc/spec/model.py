@@ -283,7 +283,8 @@ class Spec:
     """A resolved spec. Tuples keep the order in which things were written.
 
     ``steps`` is the number of time steps (None without time). ``files`` are the names of the spec and of what it extends, outermost
-    first. ``modules`` are the whole names of modules, each with that of its output. ``resolved`` is the merged YAML text with parameters as given, from which the same ``Spec`` results.
+    first. ``modules`` are the whole names of modules, each with that of its output. ``resolved`` is the merged YAML text
+    with parameters as given, from which the same ``Spec`` results.
     """
 
     name: str
