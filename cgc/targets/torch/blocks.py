@@ -27,7 +27,7 @@ PARTS = (
 INFERENCE = (
     "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
     "normalised_maps", "given", "soft_clamp",
-    "states", "labels", "bernoulli_gate", "gaussian_gate", "gated",
+    "states", "labels", "bernoulli_gate", "gaussian_gate", "gated", "opened", "linearly",
 )  # fmt: skip
 _NEEDS = {
     "normal_ramp": ("normal_cdf", "normal_pdf"), "normal_moment": ("normal_cdf", "normal_pdf", "normal_ratios"),
