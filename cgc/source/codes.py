@@ -186,30 +186,6 @@ CODES: dict[str, Code] = {
         "{kind: conv2d, kernel_size: [3, 3, 3]}",
         "{kind: conv2d, kernel_size: 3}",
     ),
-    "CG344": Code(
-        "Blocks that do not fit together",
-        "The blocks of a component are groups of its nodes that follow each other on the first index; all other extents are equal.",
-        "{one: {nodes: [8, 4, 4]}, two: {nodes: [8, 2, 2]}}",
-        "{one: {nodes: [8, 4, 4]}, two: {nodes: [4, 4, 4]}}",
-    ),
-    "CG345": Code(
-        "No such gate",
-        "A gate opens where a node of another component has one of its states; the probability of that has to follow from the node's\n"
-        "expectation, as it does for two states and for labels.",
-        "gate: {component: f, open: 2}",
-        "gate: {component: f, open: 1}",
-    ),
-    "CG346": Code(
-        "Not in a module",
-        "A module is made of `components` and known outside by its `output`; it may have a `stack`. All else is said of its components.",
-    ),
-    "CG347": Code(
-        "This cannot refine it",
-        "A refinement goes from a copy of a hidden component `through` others and `back` (section 4.1). The energy of the component is\n"
-        "common to all copies, so it cannot read its own past.",
-        "{times: 2, through: {}, back: dense}",
-        "{times: 2, through: {z: {nodes: 8, family: rect, parents: {previous: dense}}}, back: dense}",
-    ),
     "CG350": Code(
         "Lines join finitely many states",
         "A component with lines is normalised over all states of its nodes together, so these follow an exponential family with finitely\n"
@@ -235,6 +211,30 @@ CODES: dict[str, Code] = {
         "A line has no direction: [1, 0] is the same as [0, 1], and each is listed once.",
         "pairs: [[0, 1], [1, 0]]",
         "pairs: [[0, 1]]",
+    ),
+    "CG360": Code(
+        "Blocks that do not fit together",
+        "The blocks of a component are groups of its nodes that follow each other on the first index; all other extents are equal.",
+        "{one: {nodes: [8, 4, 4]}, two: {nodes: [8, 2, 2]}}",
+        "{one: {nodes: [8, 4, 4]}, two: {nodes: [4, 4, 4]}}",
+    ),
+    "CG361": Code(
+        "No such gate",
+        "A gate opens where a node of another component has one of its states; the probability of that has to follow from the node's\n"
+        "expectation, as it does for two states and for labels.",
+        "gate: {component: f, open: 2}",
+        "gate: {component: f, open: 1}",
+    ),
+    "CG362": Code(
+        "Not in a module",
+        "A module is made of `components` and known outside by its `output`; it may have a `stack`. All else is said of its components.",
+    ),
+    "CG363": Code(
+        "This cannot refine it",
+        "A refinement goes from a copy of a hidden component `through` others and `back` (section 4.1). The energy of the component is\n"
+        "common to all copies, so it cannot read its own past.",
+        "{times: 2, through: {}, back: dense}",
+        "{times: 2, through: {z: {nodes: 8, family: rect, parents: {previous: dense}}}, back: dense}",
     ),
     "CG390": Code(
         "Not supported by this version",
@@ -428,7 +428,7 @@ CODES: dict[str, Code] = {
         "h[c,r]  by r",
         "h[c,r]  by c",
     ),
-    "CG608": Code(
+    "CG620": Code(
         "A refinement in a loop",
         "This version does not compile a refined component that is part of a loop over time with other components; a recurrence inside\n"
         "the refining path is fine.",

@@ -148,13 +148,13 @@ def _with_nodes(reader: Reader, body: surface.BlockedBody, node: Node) -> surfac
             others = (Label(places[0], "the first block"),)
             why = "the nodes of blocks follow each other on the first index, and agree on all others"
             reader.error(
-                "CG344", "these blocks do not fit together", place, others=others, why=why, help="give all the same further extents"
+                "CG360", "these blocks do not fit together", place, others=others, why=why, help="give all the same further extents"
             )
             return None
     together = (sum(shape[0] for shape in shapes), *shapes[0][1:])
     if body.nodes is not None and tuple(int(n) for n in body.nodes) != together:
         shown = " x ".join(str(n) for n in together)
-        reader.error("CG344", f"the blocks have {shown} nodes together", node.find(("nodes",))[1].span, help="leave out `nodes`")
+        reader.error("CG360", f"the blocks have {shown} nodes together", node.find(("nodes",))[1].span, help="leave out `nodes`")
         return None
     return body.model_copy(update={"nodes": together})
 
