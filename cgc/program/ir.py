@@ -96,8 +96,8 @@ class Layer:
     """One chain component: energies from contributions, then its node law.
 
     ``normalised`` tells what batch normalisation covers: nothing, the contributions without lag, or the whole energy. ``last``: the
-    component exists at the last valid step only. ``free_energies`` per node are computed, ``labels`` of them are shown where a
-    reference label is added. ``shared``: which nodes have one bias, and are normalised together (None: each its own).
+    component exists at the last valid step only. ``target``: the input against which an output is scored. ``free_energies`` per node are
+    computed, ``labels`` of them are shown where a reference label is added. ``shared``: which nodes have one bias, and are normalised together (None: each its own).
     """
 
     name: str
@@ -110,6 +110,7 @@ class Layer:
     normalised: Literal["no", "inputs", "energy"]
     last: bool
     output: bool
+    target: str | None = None
     free_energies: int = 1
     labels: int | None = None
     reference_label: int | None = None

@@ -15,6 +15,7 @@ from cgc.spec.families import read_family, unknown_family
 from cgc.spec.lines import read_lines
 from cgc.spec.model import Component, DropoutGate, Edge, Family, Filter, Init, Lines, Normalisation
 from cgc.spec.names import bad_name
+from cgc.spec.targets import check_target
 from cgc.spec.validate import Reader, misspelt, suggestion, whole
 
 WrittenEdge = surface.Dense | surface.Elementwise | surface.Identity | surface.Conv1d | surface.Conv2d | surface.AveragePool
@@ -157,6 +158,8 @@ def check_components(reader: Reader, drafts: Mapping[str, Draft], timed: bool, p
         _check_normalisation(reader, draft)
         if draft.body is not None and draft.body.lines is not None:
             draft.lines = read_lines(reader, draft.name, draft.node, draft.body, draft.family, timed)
+        if draft.body is not None and draft.body.target is not None and draft.family is not None:
+            check_target(reader, draft, draft.body, draft.family.law, drafts)
     bodies = [draft.body for draft in drafts.values()]
     if all(body is not None for body in bodies):
         for role, word in (("input", "an input"), ("output", "an output")):
@@ -316,6 +319,7 @@ def build_component(draft: Draft) -> Component:
         bias=body.bias,
         clamp=body.clamp,
         at=body.at,
+        target=body.target,
         layers=body.stack.times if body.stack else 1,
         stacked=body.stack is not None,
         stack_input=draft.stack_input,

@@ -12,26 +12,21 @@ Path = tuple[str | int, ...]
 
 _COMPONENT = ("components", "*")
 _EDGE = (*_COMPONENT, "parents", "*")
-_DATA = ("train", "data")
 
 # fields, by their path
 FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
         ("refine",),
-        *((*_COMPONENT, field) for field in ("components", "output", "blocks", "target")),
+        *((*_COMPONENT, field) for field in ("components", "output", "blocks")),
         (*_EDGE, "prior"),
         (*_EDGE, "gate", "component"),
         (*_EDGE, "weight", "same_as"),
-        ("train", "reuse"),
-        ("train", "updates"),
-        *((*_DATA, field) for field in ("augment", "flip_prob", "predict", "relabel", "standardize")),
     }
 )
 
 # words, by the path of their field; a word under ``kind`` also as a short form
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     (*_COMPONENT, "normalize", "kind"): ("layer", "weight", "group"),
-    (*_DATA, "name"): ("cifar10", "npz", "adding", "tags"),
     ("train", "prior", "kind"): ("uniform",),
 }
 
