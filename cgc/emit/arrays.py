@@ -14,7 +14,8 @@ class Array:
     """The array ``name``, a variable called ``variable``.
 
     ``shape`` holds the sizes of its axes as Python expressions, over ``n`` examples and ``steps``; the first array says how many of these
-    there are. ``ok`` is the condition that its values must meet, ``values`` the same in words. ``labels`` are whole numbers, one a node.
+    there are. ``ok`` is the condition that its values must meet, ``values`` the same in words; it may speak of ``states``, a list of
+    numbers. ``labels`` are whole numbers, one a node.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Array:
     labels: bool
     ok: str
     values: str
+    states: tuple[str, ...] = ()
 
 
 def arrays(spec: Spec, variables: tuple[str, ...]) -> tuple[Array, ...]:
@@ -44,10 +46,9 @@ def _array(spec: Spec, component: Component, a: str, first: bool) -> Array:
             low, high = min(map(float, law.support)), max(map(float, law.support))
             ok, values = f"(({a} >= {low!r}) & ({a} <= {high!r})).all()", f"numbers from {low:g} to {high:g}"
         case FiniteExponential():
-            states = [float(state) for state in law.support]
-            # as the model compares them
-            ok = f"torch.isin({a}, {a}.new_tensor([{', '.join(map(repr, states))}])).all()"
-            values = "one of " + ", ".join(f"{state:g}" for state in states)
+            # compared as the model does it
+            states = tuple(repr(float(state)) for state in law.support)
+            return Array(component.name, a, shape, False, f"torch.isin({a}, {a}.new_tensor(states)).all()", "states of the node", states)
         case _:
             ok, values = f"{a}.isfinite().all()", "finite numbers"
     return Array(component.name, a, shape, labels, ok, values)

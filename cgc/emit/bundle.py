@@ -65,6 +65,9 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
         files["train.py"] = render("torch/train.py.jinja", training=training).encode()
         if training.data_file is not None:
             files[training.data_file] = (folder("templates") / "data" / training.data_file).read_bytes()
+        if spec.train.reuse is not None and spec.train.reuse.spec is not None:
+            # so that spec.yaml can be compiled where it is
+            files.setdefault(spec.train.reuse.source, spec.train.reuse.spec.resolved.encode())
     files["manifest.json"] = _manifest(spec, program, files)
     return Bundle(spec.name, tuple(sorted(files.items())))
 

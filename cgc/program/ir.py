@@ -97,7 +97,8 @@ class Layer:
 
     ``normalised`` tells what batch normalisation covers: nothing, the contributions without lag, or the whole energy. ``last``: the
     component exists at the last valid step only. ``target``: the input against which an output is scored. ``free_energies`` per node are
-    computed, ``labels`` of them are shown where a reference label is added. ``shared``: which nodes have one bias, and are normalised together (None: each its own).
+    computed, ``labels`` of them are shown where a reference label is added. ``shared``: which nodes have one bias, and are normalised
+    together (None: each its own).
     """
 
     name: str

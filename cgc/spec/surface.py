@@ -393,7 +393,7 @@ class Data(Surface):
     augment: Augment | None = None
     flip_prob: Annotated[Real, between(above=0, below=1)] | None = None
     predict: Literal["label", "image"] = "label"
-    relabel: Annotated[tuple[Annotated[Integer, between(-(10**6), 10**6)], ...], _some(1000)] | None = None
+    relabel: Annotated[tuple[Annotated[Integer, between(-1000, 1000)], ...], _some(1000)] | None = None
     sequences: Annotated[Integer, between(8, 10**7)] | None = None
     tokens: Annotated[Integer, between(2, 10**6)] | None = None
     tags: Annotated[Integer, between(2, 10**6)] | None = None
