@@ -138,8 +138,8 @@ CODES: dict[str, Code] = {
         "The version of the language", "Every spec says which version of the language it is written in.", "name: srn", "cgc: 1, name: srn"
     ),
     "CG320": Code(
-        "`extends` leads out of the folder",
-        "A spec extends specs in its own folder or below it: no absolute path, no way out through `..` or a link.",
+        "A path leads out of the folder",
+        "A spec names specs (`extends`, `from`) in its own folder or below it: no absolute path, no way out through `..` or a link.",
         "extends: /etc/base.yaml",
         "extends: base.yaml",
     ),

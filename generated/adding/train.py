@@ -114,9 +114,9 @@ def write(path: Path, content: str | dict[str, Any]) -> None:
 
 
 def load_data() -> dict[str, Examples]:
-    """The adding problem: at each step a number from [0, 1) and a mark; the target is the sum of the two marked numbers.
+    """The adding problem: at each step a number from [0, 1) and a mark; the target is the sum of the two that are marked.
 
-    One mark is in either half. Long short-term memory, S. Hochreiter and J. Schmidhuber, 1997, doi:10.1162/neco.1997.9.8.1735.
+    One mark is in either half. S. Hochreiter and J. Schmidhuber, 1997, doi:10.1162/neco.1997.9.8.1735, section 5.4.
     """
     draw = random.Random(0).random  # its numbers are the same everywhere
 

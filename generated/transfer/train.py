@@ -134,9 +134,7 @@ def load_data(folder: Path) -> dict[str, Examples]:
     return {name: (x[rows], y[rows]) for name, rows in chosen.items()}
 
 
-REUSED = [
-    "h",
-]
+REUSED = ["h"]
 HINT = """name a checkpoint of digits_dense with --reuse FILE. To make one:
   cgc compile digits_dense.yaml
   python generated/digits_dense/train.py"""
