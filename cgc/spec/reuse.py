@@ -12,7 +12,7 @@ from cgc.source.diagnostics import Diagnostic, Label
 from cgc.source.tree import Node
 from cgc.spec import surface
 from cgc.spec.components import Draft
-from cgc.spec.model import Component, Edge, Reuse, Spec
+from cgc.spec.model import Component, Reuse, Spec
 from cgc.spec.validate import Reader, suggestion
 
 
@@ -65,11 +65,15 @@ def _differences(spec: Spec, here: Component, other: Spec, there: Component) -> 
         yield "stack"
     if here.normalize != there.normalize:
         yield "normalisation"
+    if (here.lines and replace(here.lines, span=spec.span)) != (there.lines and replace(there.lines, span=spec.span)):
+        yield "lines"
     if [edge.name for edge in here.parents] != [edge.name for edge in there.parents]:
         yield "parents"
         return
     for one, two in zip(here.parents, there.parents, strict=True):
-        if _bare(one) != _bare(two):
+        # what does not belong to parameters: where the edge stands, how its weight starts, gates
+        bare = [replace(edge, span=spec.span, init=None, gate=None) for edge in (one, two)]
+        if bare[0] != bare[1]:
             yield f"the edge from `{one.name}`"
         elif one.parent != here.name:
             parent, others = spec.component(one.parent), other.component(two.parent)
@@ -80,8 +84,3 @@ def _differences(spec: Spec, here: Component, other: Spec, there: Component) -> 
 def _same_family(spec: Spec, here: Component, other: Spec, there: Component) -> bool:
     one, two = spec.family(here.family), other.family(there.family)
     return (one.law, one.emit) == (two.law, two.emit)
-
-
-def _bare(edge: Edge) -> Edge:
-    """The edge without what does not belong to its parameters: its place, how its weight starts, and gates."""
-    return replace(edge, span=None, init=None, gate=None)  # type: ignore[arg-type]

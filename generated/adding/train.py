@@ -5,7 +5,7 @@
 
 Writes best.pt (the checkpoint with the lowest validation loss), last.pt, metrics.jsonl (one line per epoch), test.json
 and arguments.json into runs/adding/<n>/.
-An epoch depends on the checkpoint before it, the seed and its number, and on nothing else. So `--resume` repeats a
+An epoch depends on the checkpoint before it, the seed and its number (the last one also on --updates), and on nothing else. So `--resume` repeats a
 broken epoch bit by bit, given the same machine and the same number of threads and processes.
 
 Made by cgc from adding.yaml; do not edit.
@@ -114,7 +114,7 @@ def write(path: Path, content: str | dict[str, Any]) -> None:
 
 
 def load_data() -> dict[str, Examples]:
-    """The adding problem: at each step a number from [0, 1) and a mark; the target is the sum of the two that are marked.
+    """The adding problem: at each step a number from [0, 1) and a mark; the target is the sum of the marked numbers.
 
     One mark is in either half. S. Hochreiter and J. Schmidhuber, 1997, doi:10.1162/neco.1997.9.8.1735, section 5.4.
     """
