@@ -5,8 +5,9 @@
 
 Writes best.pt (the checkpoint with the lowest validation loss), last.pt, metrics.jsonl (one line per epoch), test.json
 and arguments.json into runs/adding/<n>/.
-An epoch depends on the checkpoint before it, the seed and its number (the last one also on --updates), and on nothing else. So `--resume` repeats a
+An epoch depends on the checkpoint before it, the seed and its number, and on nothing else. So `--resume` repeats a
 broken epoch bit by bit, given the same machine and the same number of threads and processes.
+The last epoch is cut short where --updates says so.
 
 Made by cgc from adding.yaml; do not edit.
 """
