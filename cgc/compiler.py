@@ -9,8 +9,9 @@ from typing import Any
 
 from cgc.derive.stage import Derivations, derive_spec
 from cgc.emit.bundle import Bundle, bundle
-from cgc.emit.training import check_data
+from cgc.emit.fit import check_data
 from cgc.graph.analysis import Graph, analyze
+from cgc.graph.reuse import check_reuse
 from cgc.program.ir import Program
 from cgc.program.lower import lower
 from cgc.source.diagnostics import Diagnostic, SpecError
@@ -47,6 +48,7 @@ def read(path: str | Path, params: Params | None = None, overrides: Overrides = 
     """What follows from the spec at ``path`` whether or not it can be compiled. Raises SpecError with all findings."""
     spec = load(str(path), params or {}, overrides)
     graph, derivations, _ = _together(spec, lambda: analyze(spec), lambda: derive_spec(spec), lambda: _fitting_data(spec))
+    check_reuse(spec, graph)
     return Reading(spec, graph, derivations, (*graph.diagnostics, *derivations.diagnostics))
 
 

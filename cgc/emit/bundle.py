@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cgc
 from cgc.emit.render import folder, render
-from cgc.emit.training import DATA_SETS, training_context
+from cgc.emit.training import training_context
 from cgc.program.ir import Program
 from cgc.program.parameters import parameters
 from cgc.spec.model import Spec
@@ -56,17 +56,25 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
     )
     module = network(program, factorisation, doc)
     files: dict[str, bytes] = {
-        "__init__.py": render("torch/init.py.jinja", name=spec.name, class_name=module.network.name).encode(),
+        "__init__.py": render("torch/init.py.jinja", name=spec.name, names=_in_order(module.network.name, "Model")).encode(),
         "model.py": _model(module, program).encode(),
         "spec.yaml": spec.resolved.encode(),
     }
     if spec.train is not None:
-        files["train.py"] = render("torch/train.py.jinja", training=training_context(spec)).encode()
-        data_file = DATA_SETS[spec.train.data.name].file
-        if data_file is not None:
-            files[data_file] = (folder("templates") / "data" / data_file).read_bytes()
+        training = training_context(spec)
+        files["train.py"] = render("torch/train.py.jinja", training=training).encode()
+        if training.data_file is not None:
+            files[training.data_file] = (folder("templates") / "data" / training.data_file).read_bytes()
+        if spec.train.reuse is not None and spec.train.reuse.spec is not None:
+            # so that spec.yaml can be compiled where it is
+            files.setdefault(spec.train.reuse.source, spec.train.reuse.spec.resolved.encode())
     files["manifest.json"] = _manifest(spec, program, files)
     return Bundle(spec.name, tuple(sorted(files.items())))
+
+
+def _in_order(*names: str) -> list[str]:
+    """As imports are sorted: what is in capitals comes first."""
+    return sorted(names, key=lambda name: (not name.isupper(), name))
 
 
 def _model(module: Module, program: Program) -> str:

@@ -135,10 +135,10 @@ class Layer:
     """One chain component: energies from contributions, then its node law.
 
     ``normalised`` tells what batch normalisation covers: nothing, the contributions without lag, or the whole energy. ``last``: the
-    component exists at the last valid step only. ``free_energies`` per node are computed, ``labels`` of them are shown where a
-    reference label is added. ``shared``: which nodes have one bias, and are normalised together (None: each its own). ``onto`` names the
-    layer whose energy, before normalisation, this one adds to: copies of a refined component follow each other in this way, and its own
-    name is that of the last; ``biased`` is the layer that the bias is called after.
+    component exists at the last valid step only. ``target``: the input against which an output is scored. ``free_energies`` per node are
+    computed, ``labels`` of them are shown where a reference label is added. ``shared``: which nodes have one bias, and are normalised
+    together (None: each its own). ``onto`` names the layer whose energy, before normalisation, this one adds to: copies of a refined
+    component follow each other in this way, and its own name is that of the last; ``biased`` is the layer that the bias is called after.
     """
 
     name: str
@@ -151,6 +151,7 @@ class Layer:
     normalised: Literal["no", "inputs", "energy"]
     last: bool
     output: bool
+    target: str | None = None
     free_energies: int = 1
     labels: int | None = None
     reference_label: int | None = None

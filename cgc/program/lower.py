@@ -229,6 +229,7 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         normalised=component.normalize.over if component.normalize else "no",
         last=component.at == "last",
         output=component.role == "output",
+        target=component.target,
         free_energies=free_energies(form),
         labels=labels,
         reference_label=form.reference_label if isinstance(form, Indicators) else None,

@@ -138,8 +138,8 @@ CODES: dict[str, Code] = {
         "The version of the language", "Every spec says which version of the language it is written in.", "name: srn", "cgc: 1, name: srn"
     ),
     "CG320": Code(
-        "`extends` leads out of the folder",
-        "A spec extends specs in its own folder or below it: no absolute path, no way out through `..` or a link.",
+        "A path leads out of the folder",
+        "A spec names specs (`extends`, `from`) in its own folder or below it: no absolute path, no way out through `..` or a link.",
         "extends: /etc/base.yaml",
         "extends: base.yaml",
     ),
@@ -185,6 +185,32 @@ CODES: dict[str, Code] = {
         "A window has one number for all its axes, or one for each; a window over everything has no stride and no padding.",
         "{kind: conv2d, kernel_size: [3, 3, 3]}",
         "{kind: conv2d, kernel_size: 3}",
+    ),
+    "CG344": Code(
+        "A field of other data",
+        "Images (`digits`, `mnist`, `cifar10`) have a layout and may be changed; what is generated (`adding`, `tags`) has sizes.",
+        "data: {name: digits, tokens: 50}",
+        "data: {name: digits, as: vector}",
+    ),
+    "CG345": Code(
+        "Options of training that exclude or need each other",
+        "Training ends after `epochs` or after `updates`. Only pixels of two values, made by a `threshold`, can be flipped, and these are\n"
+        "not standardised. Images are moved and mirrored as images, pixels in their places. Labels are no targets where the image is.",
+        "data: {name: digits, as: image, flip_prob: 0.1}",
+        "data: {name: digits, as: image, threshold: 0.5, flip_prob: 0.1}",
+    ),
+    "CG346": Code(
+        "An output that is scored against an input",
+        "`target` names an input: of the same nodes, over the same time, and with values that the output can have. Expectations\n"
+        "(`clamp: soft`) are no values.",
+        "y: {role: output, target: h, …}",
+        "y: {role: output, target: x, …}",
+    ),
+    "CG347": Code(
+        "Components of another spec",
+        "`reuse` takes parameters from a checkpoint of the spec `from`. For each component that it names, both specs agree on nodes,\n"
+        "family, parents with their edges, stack, bias and normalisation, and the statements leave the same structure. Options with `-p`\n"
+        "are for both specs, where both have the param. Something must be left to learn.",
     ),
     "CG350": Code(
         "Lines join finitely many states",
@@ -239,9 +265,8 @@ CODES: dict[str, Code] = {
     "CG390": Code(
         "Not supported by this version",
         "These parts of the language are not compiled yet: the section `refine`; modules (`components` and `output` inside a\n"
-        "component), `blocks`, `target`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
-        "normalisations `layer`, `weight`, `group`; data `cifar10`, `npz`, `adding`, `tags`, and `augment`, `flip_prob`, `predict`,\n"
-        "`relabel`, `standardize`; `reuse`, `updates`; `uniform` priors.\n"
+        "component), `blocks`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
+        "normalisations `layer`, `weight`, `group`; `uniform` priors.\n"
         "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
     ),
     # --- CG4xx: the graph

@@ -29,6 +29,7 @@ from cgc.spec.model import (
     SameAs,
 )
 from cgc.spec.names import bad_name
+from cgc.spec.targets import check_target
 from cgc.spec.validate import Reader, misspelt, suggestion, whole
 
 WrittenEdge = surface.Dense | surface.Elementwise | surface.Identity | surface.Conv1d | surface.Conv2d | surface.AveragePool
@@ -223,6 +224,8 @@ def check_components(reader: Reader, drafts: Mapping[str, Draft], timed: bool, p
         _check_normalisation(reader, draft)
         if draft.body is not None and draft.body.lines is not None:
             draft.lines = read_lines(reader, draft.name, draft.node, draft.body, draft.family, timed)
+        if draft.body is not None and draft.body.target is not None and draft.family is not None:
+            check_target(reader, draft, draft.body, draft.family.law, drafts)
     bodies = [draft.body for draft in drafts.values()]
     for draft in drafts.values():
         if draft.module and draft.body is not None and draft.body.role != "hidden":
@@ -399,6 +402,7 @@ def build_component(draft: Draft) -> Component:
         clamp=body.clamp,
         at=body.at,
         copies=draft.copies,
+        target=body.target,
         normalize=Normalisation(body.normalize.kind, body.normalize.over) if body.normalize else None,
         independent=body.independent,
         lines=draft.lines,

@@ -34,8 +34,10 @@ def _long_param(node: Node) -> Node:
     return Node(node.span, entries={"default": Entry(node.span, node)}) if node.scalar is not None else node
 
 
-def extended(path: Path, name: str) -> tuple[Node, list[str], list[str]]:
+def extended(path: Path, name: str, asked: Span | None = None) -> tuple[Node, list[str], list[str]]:
     """The spec at ``path`` merged over what it extends; the files it took, outermost first, as seen from its folder, and as shown.
+
+    ``asked`` is the place that names ``path``, where a spec does.
 
     Raises SpecError: CG320 (a path that leaves the folder), CG321 (a loop), and what reading and parsing raise.
     """
@@ -45,7 +47,6 @@ def extended(path: Path, name: str) -> tuple[Node, list[str], list[str]]:
     files: list[str] = []
     names: list[str] = []
     chain: list[Node] = []
-    asked: Span | None = None
     while True:
         place = path.resolve()
         shown = PurePosixPath(place.relative_to(root)).as_posix()
@@ -62,19 +63,19 @@ def extended(path: Path, name: str) -> tuple[Node, list[str], list[str]]:
         asked = target.span
         if not isinstance(target.scalar, str) or not target.scalar:
             raise SpecError(Diagnostic("CG305", "expected the path of a spec", asked, help="as in `extends: srn.yaml`"))
-        path, name = _beside(path, target.scalar, root, asked), os.path.join(os.path.dirname(name), target.scalar)
+        path, name = beside(path, target.scalar, root, asked), os.path.join(os.path.dirname(name), target.scalar)
     merged = chain.pop()
     while chain:
         merged = merge(merged, chain.pop(), appending=True)
     return merged, files, names
 
 
-def _beside(path: Path, target: str, root: Path, span: Span) -> Path:
-    """The file that ``path`` extends. Raises SpecError if it is not below ``root``."""
+def beside(path: Path, target: str, root: Path, span: Span | None, field: str = "extends") -> Path:
+    """The file that ``path`` names in ``field``. Raises SpecError (CG320) if it is not below ``root``."""
     reached = path.parent / target
     if os.path.isabs(target) or "\\" in target or not target.isprintable() or not reached.resolve().is_relative_to(root):
         help = "name a file in the folder of the spec, or below it"
-        raise SpecError(Diagnostic("CG320", "`extends` leads out of the folder of the spec", span, help=help))
+        raise SpecError(Diagnostic("CG320", f"`{field}` leads out of the folder of the spec", span, help=help))
     return reached
 
 

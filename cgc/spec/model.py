@@ -178,6 +178,7 @@ class Component:
     bias: bool | float = True
     clamp: Literal["hard", "soft"] = "hard"
     at: Literal["all", "last"] = "all"
+    target: str | None = None
     copies: tuple[Copies, ...] = ()
     normalize: Normalisation | None = None
     independent: bool = False
@@ -233,13 +234,31 @@ class Inference:
 
 @dataclass(frozen=True)
 class Data:
-    """Where training data come from. ``layout`` is the spec's ``as``."""
+    """Where training data come from. ``layout`` is the spec's ``as``.
 
-    name: Literal["digits", "mnist"]
-    layout: Literal["vector", "image", "row_sequence", "pixel_sequence"]
+    Images: a ``threshold`` makes pixels two-valued, ``flip_prob`` exchanges the two at random, ``standardize`` makes mean 0 and variance 1
+    per channel, training images are moved by up to ``shift_pixels`` and, with ``mirror``, half of them mirrored. Label k becomes
+    ``relabel[k]``; with ``predict = "image"`` the image before flips is the target in its place. Generated data: ``sequences`` of them,
+    the ``tags`` with ``min_steps`` to ``max_steps`` steps. ``seed`` is that of flips and of what is generated.
+    """
+
+    name: Literal["digits", "mnist", "cifar10", "npz", "adding", "tags"]
+    layout: Literal["vector", "image", "row_sequence", "pixel_sequence"] = "vector"
     validation: float | None = None
     threshold: float | None = None
     permute_seed: int | None = None
+    standardize: bool = False
+    shift_pixels: int = 0
+    mirror: bool = False
+    flip_prob: float | None = None
+    predict: Literal["label", "image"] = "label"
+    relabel: tuple[int, ...] | None = None
+    sequences: int = 0
+    tokens: int = 0
+    tags: int = 0
+    min_steps: int = 0
+    max_steps: int = 0
+    seed: int = 0
     span: Span | None = None
 
 
@@ -263,18 +282,31 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """``components`` take their parameters from a checkpoint of ``spec``, which stands in the file ``source``."""
+
+    components: tuple[str, ...]
+    source: str
+    frozen: bool
+    spec: Spec | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
 class Train:
-    """The training that ``train.py`` runs when nothing else is said on its command line."""
+    """The training that ``train.py`` runs when nothing else is said on its command line: for ``epochs``, or for ``updates``."""
 
     data: Data
     optimizer: Optimizer
-    epochs: int
+    epochs: int | None
     batch_size: int
+    updates: int | None = None
     seed: int = 0
     schedule: Schedule | None = None
     early_stop_patience_epochs: int | None = None
     gradient_clip_norm: float | None = None
     prior_precision: float | None = None
+    reuse: Reuse | None = None
     span: Span | None = None
 
 

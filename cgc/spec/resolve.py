@@ -46,7 +46,7 @@ def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spe
     statements = _read_statements(reader, entries.get("independence"))
     sharing = _read_statements(reader, entries.get("sharing"))
     inferences = read_inference(reader, document, drafts)
-    train = read_train(reader, entries.get("train"))
+    train = read_train(reader, entries.get("train"), drafts)
     if reader.findings:
         raise SpecError(*in_order([finding for finding in reader.findings if not _follows(finding, broken)], sources))
     return Spec(

@@ -377,6 +377,7 @@ class ComponentBody(Surface):
     bias: BoolOrNumber = True
     clamp: Literal["hard", "soft"] = "hard"
     at: Literal["all", "last"] = "all"
+    target: StrictStr | None = None
     stack: Annotated[Stack, Short("times")] | None = None
     normalize: Annotated[BatchNormalisation, Short("kind", ("batch",))] | None = None
     independent: StrictBool = False
@@ -430,14 +431,32 @@ class Inference(Surface):
     eval: EvalInference = EvalInference()
 
 
-class Data(Surface):
-    """Where the examples come from, and in which layout."""
+class Augment(Surface):
+    """Training images are moved by up to ``shift_pixels`` along either axis, and half of them mirrored; drawn for each epoch and image."""
 
-    name: Literal["digits", "mnist"]
+    shift_pixels: Annotated[Integer, between(0, 1000)] = 0
+    mirror: StrictBool = False
+
+
+class Data(Surface):
+    """Where the examples come from, and in which layout. Which fields belong to which data, ``data.py`` says."""
+
+    name: Literal["digits", "mnist", "cifar10", "npz", "adding", "tags"]
     layout: Literal["vector", "image", "row_sequence", "pixel_sequence"] = Field(default="vector", alias="as")
     validation: Annotated[Real, between(above=0, below=1)] | None = None
     threshold: Annotated[Real, between(above=0, below=1)] | None = None
     permute_seed: Seed | None = None
+    standardize: StrictBool = False
+    augment: Augment | None = None
+    flip_prob: Annotated[Real, between(above=0, below=1)] | None = None
+    predict: Literal["label", "image"] = "label"
+    relabel: Annotated[tuple[Annotated[Integer, between(-1000, 1000)], ...], _some(1000)] | None = None
+    sequences: Annotated[Integer, between(8, 10**7)] | None = None
+    tokens: Annotated[Integer, between(2, 10**6)] | None = None
+    tags: Annotated[Integer, between(2, 10**6)] | None = None
+    min_steps: Annotated[Integer, between(1, 10**6)] | None = None
+    max_steps: Annotated[Integer, between(1, 10**6)] | None = None
+    seed: Seed = 0
 
 
 class Sgd(Surface):
@@ -484,18 +503,28 @@ class GaussianPrior(Surface):
     precision: NotNegative
 
 
+class Reuse(Surface):
+    """Components whose parameters come from a checkpoint of another spec; ``frozen`` ones do not change any more (section 3)."""
+
+    components: Annotated[tuple[StrictStr, ...], _some(1000)]
+    source: StrictStr = Field(alias="from")
+    frozen: StrictBool = False
+
+
 class Train(Surface):
-    """What ``train.py`` does when its command line says nothing else."""
+    """What ``train.py`` does when its command line says nothing else; it ends after ``epochs`` or after ``updates``."""
 
     data: Data
     optimizer: Annotated[Sgd | Adam, Field(discriminator="kind")]
     schedule: Annotated[PlateauSchedule | StepSchedule, Field(discriminator="kind")] | None = None
     early_stop: EarlyStop | None = None
     gradient_clip_norm: Positive | None = None
-    epochs: Count
+    epochs: Count | None = None
+    updates: Count | None = None
     batch_size: Count
     seed: Seed = 0
     prior: Annotated[GaussianPrior, Field()] | None = None
+    reuse: Reuse | None = None
 
 
 # ``schema.py`` puts the families of the registry in this place

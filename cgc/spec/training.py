@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from cgc.source.tree import Entry, Node
 from cgc.spec import surface
 from cgc.spec.components import Draft
-from cgc.spec.model import Data, Inference, Optimizer, Schedule, Train
+from cgc.spec.data import SPLIT, read_data
+from cgc.spec.model import Inference, Optimizer, Schedule, Train
+from cgc.spec.reuse import read_reuse
 from cgc.spec.validate import Reader, suggestion
-
-# data with a validation part of their own
-_SPLIT = ("digits",)
 
 
 def read_inference(reader: Reader, document: Node, drafts: Mapping[str, Draft]) -> tuple[Inference, Inference]:
@@ -57,7 +56,7 @@ def read_inference(reader: Reader, document: Node, drafts: Mapping[str, Draft]) 
     )
 
 
-def read_train(reader: Reader, entry: Entry | None) -> Train | None:
+def read_train(reader: Reader, entry: Entry | None, drafts: Mapping[str, Draft]) -> Train | None:
     """How to train, if the spec says so. Whether the data fit the graph, ``cgc.emit.training`` checks."""
     if entry is None or entry.node.plain() is None:
         return None
@@ -66,10 +65,16 @@ def read_train(reader: Reader, entry: Entry | None) -> Train | None:
     if read is None:
         return None
     waits = [name for name, wanted in (("schedule", read.schedule), ("early_stop", read.early_stop)) if _waits(wanted)]
-    if waits and read.data.validation is None and read.data.name not in _SPLIT:
+    if waits and read.data.validation is None and read.data.name not in SPLIT:
         help = "add `validation: 0.1` to `data`"
         message = f"`{waits[0]}` watches a validation loss, and no data are kept for it"
         reader.error("CG340", message, node.find((waits[0],))[0], help=help)
+    if (read.epochs is None) == (read.updates is None):
+        if read.epochs is None:
+            reader.error("CG302", "`train` needs `epochs`", entry.key, help="add `epochs: …`, or `updates: …`")
+        else:
+            message = "training ends after `epochs` or after `updates`, not after both"
+            reader.error("CG345", message, node.find(("updates",))[0], help="remove one of the two")
     schedule = None
     match read.schedule:
         case surface.PlateauSchedule() as plateau:
@@ -77,24 +82,19 @@ def read_train(reader: Reader, entry: Entry | None) -> Train | None:
         case surface.StepSchedule() as stepped:
             schedule = Schedule("steps", float(stepped.factor), at_epochs=stepped.at_epochs)
     momentum = float(read.optimizer.momentum) if isinstance(read.optimizer, surface.Sgd) else 0.0
-    data = read.data
+    place, data = node.find(("data",))
     return Train(
-        data=Data(
-            data.name,
-            data.layout,
-            None if data.validation is None else float(data.validation),
-            None if data.threshold is None else float(data.threshold),
-            data.permute_seed,
-            node.find(("data",))[0],
-        ),
+        data=read_data(reader, data, read.data, place),
         optimizer=Optimizer(read.optimizer.kind, float(read.optimizer.learning_rate), momentum),
         epochs=read.epochs,
         batch_size=read.batch_size,
+        updates=read.updates,
         seed=read.seed,
         schedule=schedule,
         early_stop_patience_epochs=read.early_stop.patience_epochs if read.early_stop else None,
         gradient_clip_norm=None if read.gradient_clip_norm is None else float(read.gradient_clip_norm),
         prior_precision=None if read.prior is None else float(read.prior.precision),
+        reuse=read_reuse(reader, node, read.reuse, drafts),
         span=entry.key,
     )
 

@@ -12,23 +12,17 @@ Path = tuple[str | int, ...]
 
 _COMPONENT = ("components", "*")
 _EDGE = (*_COMPONENT, "parents", "*")
-_DATA = ("train", "data")
 
 # fields, by their path
 FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
-        (*_COMPONENT, "target"),
         (*_EDGE, "prior"),
-        ("train", "reuse"),
-        ("train", "updates"),
-        *((*_DATA, field) for field in ("augment", "flip_prob", "predict", "relabel", "standardize")),
     }
 )
 
 # words, by the path of their field; a word under ``kind`` also as a short form
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     (*_COMPONENT, "normalize", "kind"): ("layer", "weight", "group"),
-    (*_DATA, "name"): ("cifar10", "npz", "adding", "tags"),
     ("train", "prior", "kind"): ("uniform",),
 }
 

@@ -42,6 +42,16 @@ def spec_name(name: str) -> str:
     return BASE.replace("name: small", f"name: {name}")
 
 
+def trained(more: str) -> str:
+    """The base with a section ``train``."""
+    return f"{BASE}train: {{data: {{name: npz}}, optimizer: {{kind: adam, learning_rate: 1}}, batch_size: 8, {more}}}\n"
+
+
+def reusing(path: str) -> str:
+    """The base, which takes a component from another spec."""
+    return trained(f"epochs: 1, reuse: {{components: [h], from: {path}}}")
+
+
 BOMB = "cgc: 1\nname: small\nx-0: &b0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"x-{k}: &b{k} [{', '.join([f'*b{k - 1}'] * 10)}]\n" for k in range(1, 10)
 )
@@ -129,6 +139,17 @@ CASES: dict[str, tuple[str, str]] = {
     "extends_folder": (BASE + "extends: .\n", "CG112"),
     "extends_null": (BASE + 'extends: "a\\0b"\n', "CG320"),
     "extends_itself": (BASE + "extends: extends_itself.yaml\n", "CG321"),
+    # the other spec's path, and training
+    "reuse_up": (reusing("../other.yaml"), "CG320"),
+    "reuse_absolute": (reusing("/etc/passwd"), "CG320"),
+    "reuse_null": (reusing('"a\\0b"'), "CG320"),
+    "reuse_folder": (reusing("."), "CG112"),
+    "reuse_no_spec": (reusing("million_brackets.yaml"), "CG105"),
+    "reuse_itself": (reusing("reuse_itself.yaml"), ""),
+    "reuse_each_other": (reusing("reuse_itself.yaml"), ""),
+    "reuse_many": (trained(f"epochs: 1, reuse: {{components: [{', '.join(['h'] * 2000)}], from: reuse_itself.yaml}}"), "CG305"),
+    "update_power_tower": (trained("updates: 9**9**9**9"), "CG205"),
+    "endless_updates": (trained("updates: 1e300"), "CG306"),
     # text that other languages would read
     "template": (BASE + "doc: '{{ 7*7 }} {% include \"/etc/passwd\" %} ${HOME} %s {0.__class__}'\n", ""),
     "docstring": (BASE + 'doc: \'""" + exit() + """\'\n', ""),

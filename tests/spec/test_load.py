@@ -213,6 +213,8 @@ def test_resolved_text_gives_the_same_spec(folder: Folder, tmp_path: Path) -> No
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_specs(path: Path, folder: Folder) -> None:
     spec = load(path)
+    if spec.train is not None and spec.train.reuse is not None and spec.train.reuse.spec is not None:
+        folder.spec(spec.train.reuse.spec.resolved, spec.train.reuse.source)
     again = folder.spec(spec.resolved)
     assert meaning(again) == meaning(spec) and again.resolved == spec.resolved
 

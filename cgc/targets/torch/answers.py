@@ -27,6 +27,7 @@ class _Answers:
     def _single(self) -> list[Function]:
         (layer,) = self.blocks.outputs
         y, law, x = layer.component, self.blocks.law_call(layer), self.blocks.inputs(False)
+        target, value = ("", f"{y} = {layer.target}") if layer.target else (f", {y}: Tensor", y)
         lengths = self._lengths(annotated=True)
         doc = f"Energies of {y}, {self.blocks.shape(layer)}: their mean over the draws"
         if self.blocks.timed:
@@ -53,13 +54,13 @@ class _Answers:
                 (f"n draws of {y}, every node below drawn as well: (n, batch, ...).",),
             ),
             Function(
-                f"log_prob(self, {self.blocks.inputs()}, {y}: Tensor{lengths}) -> Tensor",
+                f"log_prob(self, {self.blocks.inputs()}{target}{lengths}) -> Tensor",
                 self._log_prob_body(layer),
-                (f"log P({y} | {x}), (batch,): of the mean likelihood over the draws.",),
+                (f"log P({value} | {x}), (batch,): of the mean likelihood over the draws.",),
             ),
             Function(
-                f"loss(self, {self.blocks.inputs()}, {y}: Tensor{lengths}) -> Tensor",
-                (f"return -self.log_prob({x}, {y}{self._lengths()}).mean()",),
+                f"loss(self, {self.blocks.inputs()}{target}{lengths}) -> Tensor",
+                (f"return -self.log_prob({x}{'' if layer.target else f', {y}'}{self._lengths()}).mean()",),
             ),
             Function(f"decode(self, {self.blocks.inputs()}{lengths}) -> Tensor", (f"return {self._mode(layer, energies)}",)),
         ]
@@ -67,8 +68,9 @@ class _Answers:
     def _several(self) -> list[Function]:
         """Several outputs: the same methods, over a named tuple."""
         inputs, x, lengths, passed = self.blocks.inputs(), self.blocks.inputs(False), self._lengths(annotated=True), self._lengths()
-        targets = ", ".join(f"{layer.component}: Tensor" for layer in self.blocks.outputs)
-        names = ", ".join(layer.component for layer in self.blocks.outputs)
+        scored = [layer.component for layer in self.blocks.outputs if layer.target is None]
+        targets = "".join(f", {name}: Tensor" for name in scored)
+        names = ", ".join([x, *scored])
 
         draws = ", ".join(f"{self.blocks.law_call(la)}.{_draw(la, self.blocks)}(e.{la.component})" for la in self.blocks.outputs)
         expectations = ", ".join(self._expectation(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
@@ -96,11 +98,11 @@ class _Answers:
                 ("n draws of the outputs, every node below drawn as well: each (n, batch, ...).",),
             ),
             Function(
-                f"log_prob(self, {inputs}, {targets}{lengths}) -> Tensor",
+                f"log_prob(self, {inputs}{targets}{lengths}) -> Tensor",
                 (*body, f"return ({total}).logsumexp(0) - math.log(len({logs[0]}))"),
                 ("log P of all outputs together, (batch,): of the mean likelihood over the draws.",),
             ),
-            Function(f"loss(self, {inputs}, {targets}{lengths}) -> Tensor", (f"return -self.log_prob({x}, {names}{passed}).mean()",)),
+            Function(f"loss(self, {inputs}{targets}{lengths}) -> Tensor", (f"return -self.log_prob({names}{passed}).mean()",)),
             Function(f"decode(self, {inputs}{lengths}) -> Outputs", (f"e = self({x}{passed})", f"return Outputs({modes})")),
         ]
 
@@ -155,19 +157,20 @@ class _Answers:
 
     def _log_prob(self, layer: Layer, energies: str, name: str) -> list[str]:
         """log p of one output, per draw and example."""
-        target, whole = layer.component, self.blocks.timed and not layer.last
+        scored = layer.target or layer.component
+        target, whole = scored, self.blocks.timed and not layer.last
         lines = []
         if not layer.labels:
             target = f"{target}.to({energies}.dtype).reshape({energies}.shape[1:])"
         if whole:
             axes = "".join(", None" for _ in (layer.nodes if layer.size > 1 or not layer.labels else ()))
             lines += [
-                f"{layer.component} = {target}",
+                f"{scored} = {target}",
                 "if lengths is not None:  # what stands behind the last valid step does not count",
-                f"    valid = torch.arange({layer.component}.shape[1], device=lengths.device) < lengths[:, None]",
-                f"    {layer.component} = {layer.component}.where(valid[...{axes}], {layer.component}[:, :1])",
+                f"    valid = torch.arange({scored}.shape[1], device=lengths.device) < lengths[:, None]",
+                f"    {scored} = {scored}.where(valid[...{axes}], {scored}[:, :1])",
             ]
-            target = layer.component
+            target = scored
             if lines[0] == f"{target} = {target}":
                 lines = lines[1:]
         law = self.blocks.law_call(layer)
