@@ -187,7 +187,7 @@ def test_indrnn_deep(tmp_path: Path, dtype: torch.dtype) -> None:
 def normed(layer: Any, norm: Any) -> list[tuple[Tensor, Tensor]]:
     """The parameters and statistics of a batch normalisation."""
     pairs = [(layer.normalize.weight, norm.weight), (layer.bias, norm.bias)]
-    return pairs + [(layer.normalize.running_mean, norm.running_mean), (layer.normalize.running_var, norm.running_var)]
+    return [*pairs, (layer.normalize.running_mean, norm.running_mean), (layer.normalize.running_var, norm.running_var)]
 
 
 class ResidualIndRNN(nn.Module):
