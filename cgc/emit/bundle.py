@@ -85,6 +85,8 @@ def _imports(program: Program) -> tuple[str, ...]:
         "import torch.nn.functional as F",
         "from torch import Tensor, nn",
     ]
+    if any(c.product.weight_norm for layer in program.layers() for c in layer.contributions):
+        lines.append("from torch.nn.utils.parametrizations import weight_norm")
     if program.steps is not None:
         lines += ["", "State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)"]
     if several:

@@ -12,7 +12,7 @@ from typing import Literal
 from cgc.graph.geometry import Axes, Geometry
 from cgc.graph.predicate import Expression, Index, Predicate, Truth, compare, conjunction
 from cgc.graph.recognise import Classes, Kind
-from cgc.spec.model import Edge, Lines
+from cgc.spec.model import Edge, Lines, Normalisation
 
 
 def child_axes(extents: tuple[int, ...]) -> Axes:
@@ -103,7 +103,7 @@ class Part:
 
     ``layer`` is None without a stack. ``extents`` is the shape of its nodes. ``role`` ``gate`` is for dropout nodes, which occur in
     statements and in the factorisation only; a ``constant`` part is the same at all times. ``bias`` tells which nodes share one (None:
-    every node has its own).
+    every node has its own). ``normalize`` is how its nodes are normalised.
     """
 
     name: str
@@ -117,6 +117,7 @@ class Part:
     constant: bool = False
     bias: Classes | None = None
     lines: PartLines | None = None
+    normalize: Normalisation | None = None
 
     @property
     def size(self) -> int:

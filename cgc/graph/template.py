@@ -73,6 +73,7 @@ def _layers(spec: Spec, component: Component) -> Iterator[Part]:
             component.independent,
             bias=_bias(component, edges),
             lines=part_lines(component.lines, component.nodes) if component.lines else None,
+            normalize=component.normalize,
         )
         below = name
 

@@ -34,6 +34,7 @@ def _stage(stage: Stage, indent: str) -> list[str]:
 def _layer(layer: Layer, head: str) -> list[str]:
     words = [f"{head}{layer.name} {list(layer.nodes)} {layer.law}"]
     words += [f"bias {layer.bias}", f"normalised {layer.normalised}"]
+    words += [f"in {layer.groups} groups"] if layer.groups is not None else []
     words += ["last"] * layer.last + ["output"] * layer.output
     indent = " " * (len(head) - len(head.lstrip()) + 2)
     return [", ".join(words), *(f"{indent}{_contribution(c)}" for c in layer.contributions)]
@@ -51,6 +52,7 @@ def _contribution(c: Contribution) -> str:
         words.append(f"where {text(p.mask)}")
     if p.fixed is not None:
         words.append(f"weight {p.fixed:g}")
+    words += ["weight g v / |v|"] * p.weight_norm
     if c.gate is not None:
         words.append(f"gate {c.gate.kind} {c.gate.keep_prob if c.gate.kind == 'bernoulli' else c.gate.std:g}")
     return ", ".join(words)

@@ -37,6 +37,7 @@ class Product:
     inputs / groups); ``average``: the mean over windows; ``tied``: weight (``classes``,), equal where ``key`` is. ``fixed`` is the weight
     where it is not learned. ``geometry`` tells maps, groups and windows; labels of the parent and energies per node count as maps.
     ``mask`` holds where a coupling survived; over ``repeats`` × (child nodes, parent nodes) for nodes with several features or energies.
+    ``weight_norm``: the weight is g v / |v|, node by node or map by map, and g and v are learned.
     """
 
     kind: Literal["dense", "masked", "embedding", "elementwise", "identity", "convolution", "local", "grouped", "average", "tied"]
@@ -49,6 +50,7 @@ class Product:
     geometry: Geometry | None = None
     key: Expression | None = None
     classes: int = 0
+    weight_norm: bool = False
 
     @property
     def fan_in(self) -> int:
@@ -95,9 +97,10 @@ class Contribution:
 class Layer:
     """One chain component: energies from contributions, then its node law.
 
-    ``normalised`` tells what batch normalisation covers: nothing, the contributions without lag, or the whole energy. ``last``: the
-    component exists at the last valid step only. ``free_energies`` per node are computed, ``labels`` of them are shown where a
-    reference label is added. ``shared``: which nodes have one bias, and are normalised together (None: each its own).
+    ``normalised`` tells what normalisation covers: nothing, the contributions without lag, or the whole energy. ``groups``: each of so
+    many groups of nodes that follow each other is normalised by itself (1: layer normalisation; None: each bias's nodes over the batch).
+    ``last``: the component exists at the last valid step only. ``free_energies`` per node are computed, ``labels`` of them are shown
+    where a reference label is added. ``shared``: which nodes have one bias, and one scale, and are one to batch normalisation (None: each its own).
     """
 
     name: str
@@ -114,6 +117,7 @@ class Layer:
     labels: int | None = None
     reference_label: int | None = None
     shared: Classes | None = None
+    groups: int | None = None
 
     @property
     def size(self) -> int:
@@ -122,6 +126,11 @@ class Layer:
         for extent in self.nodes:
             count *= extent
         return count
+
+    @property
+    def over_batch(self) -> bool:
+        """Whether it is normalised over a batch, whose statistics count valid steps only."""
+        return self.normalised != "no" and self.groups is None
 
     @property
     def energies(self) -> int:

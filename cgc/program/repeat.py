@@ -67,7 +67,7 @@ def _shape(layer: Layer) -> tuple[object, ...]:
         (c.name, c.lag, c.gate, replace(c.product, inputs=0, index=None, geometry=_windows(c.product)), c.source == layer.name)
         for c in layer.contributions
     )
-    return (edges, layer.nodes, layer.law, layer.bias, layer.shared, layer.normalised, layer.last)
+    return (edges, layer.nodes, layer.law, layer.bias, layer.shared, layer.normalised, layer.groups, layer.last)
 
 
 def _windows(product: Product) -> Geometry | None:

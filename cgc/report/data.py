@@ -51,6 +51,8 @@ def _layer(layer: Layer, short_forms: list[str]) -> dict[str, Any]:
         "family": layer.law,
         "output": layer.output,
         "normalised": layer.normalised,
+        "groups": layer.groups,
+        "weight_norm": [c.name for c in layer.contributions if c.product.weight_norm],
         "parents": [
             {"name": c.name, "source": c.source, "lag": c.lag, "kind": c.product.kind, "shape": [c.product.outputs, c.product.inputs]}
             for c in layer.contributions

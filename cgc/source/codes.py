@@ -174,7 +174,11 @@ CODES: dict[str, Code] = {
         "Soft clamping",
         "`clamp: soft` reads a value between the two states of a node as its expectation (section 2.3), so the family has two states.",
     ),
-    "CG338": Code("Nothing to normalise", "Batch normalisation acts on the contributions without lag, unless `over: energy` is given."),
+    "CG338": Code(
+        "Nothing to normalise",
+        "Batch, layer and group normalisation act on the contributions without lag, unless `over: energy` is given.\n"
+        "Weight normalisation acts on the learned weights of edges along which a node reads several others.",
+    ),
     "CG339": Code("An option of another method", "`sample_rate` belongs to pcff, `gradient` to pcff and sample, `samples` to sample."),
     "CG340": Code(
         "A validation loss is needed", "A plateau schedule and early stopping watch the loss on data kept apart: `validation` in `data`."
@@ -185,6 +189,13 @@ CODES: dict[str, Code] = {
         "A window has one number for all its axes, or one for each; a window over everything has no stride and no padding.",
         "{kind: conv2d, kernel_size: [3, 3, 3]}",
         "{kind: conv2d, kernel_size: 3}",
+    ),
+    "CG346": Code(
+        "What cannot be normalised",
+        "Groups are equal parts of the first axis of `nodes`, with several energies each: a value less its own mean is 0.\n"
+        "Weight normalisation takes the direction of a node's weights, which weights that start at 0 do not have.",
+        "{nodes: 8, normalize: {kind: group, groups: 8}}",
+        "{nodes: 8, normalize: {kind: group, groups: 2}}",
     ),
     "CG350": Code(
         "Lines join finitely many states",
@@ -216,7 +227,7 @@ CODES: dict[str, Code] = {
         "Not supported by this version",
         "These parts of the language are not compiled yet: the section `refine`; modules (`components` and `output` inside a\n"
         "component), `blocks`, `target`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
-        "normalisations `layer`, `weight`, `group`; data `cifar10`, `npz`, `adding`, `tags`, and `augment`, `flip_prob`, `predict`,\n"
+        "data `cifar10`, `npz`, `adding`, `tags`, and `augment`, `flip_prob`, `predict`,\n"
         "`relabel`, `standardize`; `reuse`, `updates`; `uniform` priors.\n"
         "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
     ),
@@ -388,9 +399,15 @@ CODES: dict[str, Code] = {
     "CG606": Code("No output depends on it", "A hidden component has to reach an output, or none of its weights could be learned."),
     "CG607": Code(
         "Biases shared by nodes that do not follow each other",
-        "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do.",
+        "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do; nodes that share a scale are\n"
+        "in the same group.",
         "h[c,r]  by r",
         "h[c,r]  by c",
+    ),
+    "CG608": Code(
+        "Weights that are not normalised yet",
+        "This version compiles weight normalisation of dense edges, tables of labels and convolutions (these not under `moments`): not of\n"
+        "edges from which statements take pairs away.",
     ),
     # --- CG7xx: training
     "CG701": Code("One input and one output", "The data sets hold images with one label each."),

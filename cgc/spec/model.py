@@ -70,10 +70,19 @@ class Edge:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Batch normalisation of the contributions without lag, or of the whole energy (``over = "energy"``)."""
+    """A reparametrisation of nodes (paper, section 3).
 
-    kind: Literal["batch"]
+    ``batch``, ``layer`` and ``group`` act on the sum of the contributions without lag, or on the whole energy (``over = "energy"``);
+    ``groups`` are equal parts of the nodes' first axis. ``weight`` acts on the weights of each edge, and ``over`` says nothing.
+    """
+
+    kind: Literal["batch", "layer", "group", "weight"]
     over: Literal["inputs", "energy"] = "inputs"
+    groups: int = 1
+
+    def joins(self, lag: int) -> bool:
+        """Whether it makes a node depend on all that the nodes of its group read at this lag, within a sample."""
+        return self.kind in ("layer", "group") and (self.over == "energy" or lag == 0)
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,11 @@ class Component:
         for extent in self.nodes:
             count *= extent
         return count
+
+    @property
+    def normalised(self) -> Literal["no", "inputs", "energy"]:
+        """Which part of the energy is normalised: nothing, the contributions without lag, or all of it."""
+        return "no" if self.normalize is None or self.normalize.kind == "weight" else self.normalize.over
 
     @property
     def layer_names(self) -> tuple[str, ...]:

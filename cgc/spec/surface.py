@@ -257,6 +257,34 @@ class BatchNormalisation(Surface):
     over: Literal["inputs", "energy"] = "inputs"
 
 
+class LayerNormalisation(Surface):
+    """Layer normalisation, over all nodes of a step; ``over`` as for batch normalisation."""
+
+    kind: Literal["layer"]
+    over: Literal["inputs", "energy"] = "inputs"
+
+
+class GroupNormalisation(Surface):
+    """Group normalisation, over each of so many equal ``groups`` of the nodes' first axis; ``over`` as for batch normalisation."""
+
+    kind: Literal["group"]
+    groups: Annotated[Integer, between(1, MAX_NODES)]
+    over: Literal["inputs", "energy"] = "inputs"
+
+
+class WeightNormalisation(Surface):
+    """Weight normalisation: the weights of a node along each edge are a direction and a length."""
+
+    kind: Literal["weight"]
+
+
+NormalisationField = Annotated[
+    BatchNormalisation | LayerNormalisation | GroupNormalisation | WeightNormalisation,
+    Field(discriminator="kind"),
+    Short("kind", ("batch", "layer", "weight")),
+]
+
+
 def _or_time(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return () if value == "time" else handler(value)
 
@@ -344,7 +372,7 @@ class ComponentBody(Surface):
     clamp: Literal["hard", "soft"] = "hard"
     at: Literal["all", "last"] = "all"
     stack: Annotated[Stack, Short("times")] | None = None
-    normalize: Annotated[BatchNormalisation, Short("kind", ("batch",))] | None = None
+    normalize: NormalisationField | None = None
     independent: StrictBool = False
     lines: LinesField | None = None
     family: Any = None

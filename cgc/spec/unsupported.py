@@ -30,7 +30,6 @@ FIELDS: frozenset[tuple[str, ...]] = frozenset(
 
 # words, by the path of their field; a word under ``kind`` also as a short form
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
-    (*_COMPONENT, "normalize", "kind"): ("layer", "weight", "group"),
     (*_DATA, "name"): ("cifar10", "npz", "adding", "tags"),
     ("train", "prior", "kind"): ("uniform",),
 }

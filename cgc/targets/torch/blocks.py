@@ -20,11 +20,11 @@ PARTS = (
     "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
     "over_energies", "mixed_likelihood", "softened", "masked", "tied", "grouped", "conv1d", "conv2d", "conv3d", "local", "padded",
-    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "one_hot", "last", "shifted", "keep",
+    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "group_norm", "one_hot", "last", "shifted", "keep",
 )  # fmt: skip
 INFERENCE = (
     "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
-    "normalised_maps", "given", "soft_clamp",
+    "normalised_maps", "group_moments", "given", "soft_clamp",
     "states", "labels", "bernoulli_gate", "gaussian_gate", "gated",
 )  # fmt: skip
 _NEEDS = {
@@ -38,7 +38,7 @@ _INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps"}
 _PASSAGES = (
     "NormalRamp", "Tanh", "Sigmoid", "LogisticPdf", "NormalMoment", "NormalExcess", "LogisticMoment", "ALTERNATING", "POWERS",
     "InverseSinh2", "InverseExpm1", "GumbelRamp", "GumbelFall", "LogGumbelUpper", "ExponentialFall", "LogNormalCdf", "LogMills", "Log1mExp",
-    "BatchNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "AvgPool1d", "AvgPool2d",
+    "BatchNorm", "GroupNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "AvgPool1d", "AvgPool2d",
 )  # fmt: skip
 
 
@@ -194,14 +194,15 @@ class Blocks:
                     term = f"{weight} {value}"
             terms.append((term, c.lag))
         bias = ["b"] if layer.bias is True else [number_text(float(layer.bias))] if layer.bias else []
+        norm = "BN" if layer.groups is None else "LN" if layer.groups == 1 else "GN"
         match layer.normalised:
             case "no":
                 energy = " + ".join([text for text, _ in terms] + bias)
             case "energy":
-                energy = " + ".join([f"BN({' + '.join(text for text, _ in terms)})", *bias])
+                energy = " + ".join([f"{norm}({' + '.join(text for text, _ in terms)})", *bias])
             case _:
                 direct = " + ".join(text for text, lag in terms if not lag)
-                energy = " + ".join([f"BN({direct})", *bias, *(text for text, lag in terms if lag)])
+                energy = " + ".join([f"{norm}({direct})", *bias, *(text for text, lag in terms if lag)])
         own = f"{layer.component}{'[t]' if time else ''}"
         given = ", ".join(dict.fromkeys(
             f"{c.name}{(f'[t-{c.lag}]' if c.lag else '[t]') if time else ''}" for c in layer.contributions

@@ -53,13 +53,10 @@ def layer_class(
     for contribution in layer.contributions:
         init += _modules(contribution, contribution.name in sized, parts)
     init += _bias(layer, sized)
-    if layer.normalised != "no":
-        parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
-        each = "" if layer.shared is None else f", {layer.shared.block}"
-        init.append(f"self.normalize = BatchNorm({layer.biases}{each})")
+    init += _normalisation(layer, parts)
     arguments = ", ".join(str(_size(c)) for c in layer.contributions if c.name in sized)
     signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
-    masked = timed and layer.normalised != "no" and not layer.last
+    masked = timed and layer.over_batch and not layer.last
     if not group:
         methods = [_map(terms, masked, law, drawn)]
     elif reads_itself_alone(layer, group):
@@ -71,6 +68,20 @@ def layer_class(
         methods = [Function(f"__init__({signature}) -> None", tuple(init)), *methods]
     definition = Class(name, "nn.Module", wrapped(doc), (), tuple(methods))
     return LayerCode(definition, arguments, tuple(sorted(parts)))
+
+
+def _normalisation(layer: Layer, parts: set[str]) -> list[str]:
+    """The module ``normalize``: torch's layer normalisation where each energy has a scale of its own."""
+    if layer.normalised == "no":
+        return []
+    each = "" if layer.shared is None else f", {layer.shared.block}"
+    if layer.over_batch:
+        parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
+        return [f"self.normalize = BatchNorm({layer.biases}{each})"]
+    if layer.groups == 1 and layer.shared is None:
+        return [f"self.normalize = nn.LayerNorm({layer.energies}, bias=False)  # the shift is self.bias"]
+    parts.add("group_norm")
+    return [f"self.normalize = GroupNorm({layer.groups}, {layer.biases}{each})"]
 
 
 def _shared_at_once(layer: Layer) -> Layer:
@@ -123,6 +134,8 @@ def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
             lines.append(f"self.{c.name} = Elementwise({p.outputs})")
     if p.init is not None and p.weight_shape is not None:
         lines.append(f"nn.init.{_init(p.init)}".replace("(", f"(self.{c.name}.weight, ", 1))
+    if p.weight_norm:
+        lines.append(f"weight_norm(self.{c.name}{', dim=1' if p.kind == 'embedding' else ''})  # {c.name}.weight = g v / |v|")
     if c.gate is not None:
         parts.add(f"{c.gate.kind}_gate")
     return lines

@@ -101,7 +101,7 @@ class _Pass:
         return lines
 
     def _masks(self) -> bool:
-        return self.blocks.timed and any(layer.normalised != "no" and not layer.last for layer in self.blocks.program.layers())
+        return self.blocks.timed and any(layer.over_batch and not layer.last for layer in self.blocks.program.layers())
 
     def _keep(self, name: str, variable: str) -> list[str]:
         """Lines that put a component's last steps aside, if a later call needs them."""
@@ -164,7 +164,7 @@ class _Pass:
         values += self._how(layer)
         if reads_itself:
             values.append(f'past["{layer.name}"]')
-        if self.blocks.timed and layer.normalised != "no" and not layer.last:
+        if self.blocks.timed and layer.over_batch and not layer.last:
             values.append("valid")
         return values
 
@@ -202,14 +202,14 @@ class _Pass:
                 continue
             values = [self._value(c.source, c.lag, False, names) for c in known]
             values += ["how"] if drive_needs_inference(known, self.blocks.moments) else []
-            values += ["valid"] if layer.normalised != "no" and not normalised_in_steps(layer, group) else []
+            values += ["valid"] if layer.over_batch and not normalised_in_steps(layer, group) else []
             drives[layer.name] = self.blocks.variable(f"{own[layer.name]}_drive")
             lines.append(f"{drives[layer.name]} = {self._module(layer)}.drive({', '.join(values)})")
         for name in group:
             start = f'list(past["{name}"].unbind(-2))' if name in self.blocks.past else "[]"
             lines.append(f"{own[name]} = {start}")
         lines.append(f"for t in range({self.blocks.program.inputs[0].name}.shape[2]):")
-        if any(normalised_in_steps(layer, group) for layer in stage.layers):
+        if any(layer.over_batch and normalised_in_steps(layer, group) for layer in stage.layers):
             lines.append("    now = None if valid is None else valid[..., t]")
         for layer in stage.layers:
             values = [f"{drives[layer.name]}[..., t, :]"] if layer.name in drives else []
@@ -219,7 +219,7 @@ class _Pass:
                 else:
                     values.append(f"{self._value(c.source, c.lag, False, names)}[..., t, :]")
             values += self._how(layer)
-            values += ["now"] if normalised_in_steps(layer, group) else []
+            values += ["now"] if layer.over_batch and normalised_in_steps(layer, group) else []
             lines.append(f"    {own[layer.name]}.append({self._module(layer)}.step({', '.join(values)}))")
         for name in group:
             begin = f"[{self.blocks.past[name]} :]" if name in self.blocks.past else ""

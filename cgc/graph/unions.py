@@ -1,0 +1,120 @@
+"""The graph of a template whose nodes are normalised in layers or groups: there a node depends on all that its group reads.
+
+``e_i = g_i (a_i - mean_j a_j) / sd_j a_j + b_i``, j over the group of i: as no a_j can be left out, the parents of i are those of all j.
+Weights stay those of the edges as they are: statements take pairs out of edges, and are then held against this graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from cgc.graph.binding import Instance
+from cgc.graph.factors import conjuncts, independent, tabulate
+from cgc.graph.geometry import Axes
+from cgc.graph.parts import Part, PartEdge, Structure
+from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, arithmetic, compare, conjunction, disjunction
+from cgc.graph.structure import MAX_TIED, TooManyPairs, structured, without
+from cgc.graph.template import with_gates
+
+
+def whole_graph(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts with dropout nodes, and with all edges: what separation, queries and independences are about.
+
+    Raises TooManyPairs.
+    """
+    return tuple(joined(part) for part in with_gates(parts))
+
+
+def joined(part: Part) -> Part:
+    """The part with the edges that its normalisation adds. Raises TooManyPairs."""
+    return replace(part, edges=tuple(_union(part, edge) for edge in part.edges))
+
+
+def mixing(part: Part) -> str:
+    """What layer or group normalisation does to the graph, in words."""
+    assert part.normalize is not None
+    group = "every node" if part.normalize.groups == 1 else "every node of a group"
+    what = "all" if part.normalize.groups == 1 else "all of its group"
+    where = "parents" if part.normalize.over == "energy" else "parents without lag"
+    return f"{part.normalize.kind} normalisation makes {group} of `{part.name}` depend on the {where} of {what}"
+
+
+def rejoined(instance: Instance, parts: Sequence[Part]) -> Part | None:
+    """A part whose normalisation joins what a statement has taken apart."""
+    mixed = {part.name: part for part in parts if part.normalize is not None}
+    changed = without(mixed, [instance])[0]
+    return next((mixed[name] for name, part in changed.items() if part != mixed[name]), None)
+
+
+def _union(part: Part, edge: PartEdge) -> PartEdge:
+    """The edge from all nodes that any node of the same group reads by it."""
+    kind = edge.structure.kind
+    if part.normalize is None or not part.normalize.joins(edge.lag) or kind in ("dense", "absent"):
+        return edge
+    before = edge.structure
+    condition = _any(before.joined, before.child_index, before.parent_index, part.extents[0] // part.normalize.groups)
+    written = replace(edge.edge, kind="dense", weight=None, filter=None)
+    dense = Structure(
+        "dense", math.prod(n for _, n in (*before.child_index, *before.parent_index)), before.child_index, before.parent_index
+    )
+    whole = replace(edge, edge=written, structure=dense)
+    return replace(whole, structure=structured(whole, condition, None))
+
+
+def _any(condition: Predicate, children: Axes, parents: Axes, rows: int) -> Predicate:
+    """For which pairs (i, j) some (k, j) satisfies the condition, k of the same group as i: so many ``rows`` of the first axis.
+
+    Conditions that share no index are looked at one by one, each for all values of its indices.
+    """
+    return conjunction(
+        *(_any_factor(conjunction(*few), set(used), children, parents, rows) for used, few in independent(conjuncts(condition)))
+    )
+
+
+def _any_factor(condition: Predicate, used: set[str], children: Axes, parents: Axes, rows: int) -> Predicate:
+    own, other = ([axis for axis in axes if axis[0] in used] for axes in (children, parents))
+    if not own:
+        return condition
+    first = children[0] in own
+    if math.prod(n for _, n in (*own, *other)) > MAX_TIED:
+        raise TooManyPairs
+    pairs = tabulate(condition, [*own, *other])
+    groups = children[0][1] // rows if first else 1
+    table = np.asarray(pairs.reshape(groups, -1, math.prod(n for _, n in other)).any(1))
+    group = _quotient(Index(children[0][0]), rows)
+    numbered = [(tuple(np.flatnonzero(row).tolist()), k) for k, row in enumerate(table)]
+    found: list[Predicate] = []
+    for some, same in groupby(sorted(numbered), key=lambda pair: pair[0]):
+        inside = disjunction(Truth(False), *_runs(group, [k for _, k in same], groups))
+        found.append(conjunction(inside, disjunction(Truth(False), *_runs(_number(other), list(some), table.shape[1]))))
+    return disjunction(Truth(False), *found)
+
+
+def _quotient(index: Expression, rows: int) -> Expression:
+    return index if rows == 1 else arithmetic("//", index, Constant(rows))
+
+
+def _number(axes: Sequence[tuple[str, int]]) -> Expression:
+    """The flat number of the values of some indices."""
+    number: Expression = Constant(0)
+    for name, extent in axes:
+        index = Index(name)
+        number = index if number == Constant(0) else arithmetic("+", arithmetic("*", number, Constant(extent)), index)
+    return number
+
+
+def _runs(value: Expression, numbers: Sequence[int], extent: int) -> Iterator[Predicate]:
+    """That ``value``, which lies below ``extent``, is one of some numbers, which ascend."""
+    for _, members in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in members]
+        low, high = run[0], run[-1]
+        if low == high and extent > 1:
+            yield compare("==", value, Constant(low))
+        else:
+            at_least = Truth(True) if low == 0 else compare(">=", value, Constant(low))
+            yield conjunction(at_least, Truth(True) if high == extent - 1 else compare("<=", value, Constant(high)))

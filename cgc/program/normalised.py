@@ -1,0 +1,38 @@
+"""Which normalisations can be compiled: of the weights of which edges, and with biases that are shared in which way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cgc.graph.analysis import Graph
+from cgc.program.ir import Product
+from cgc.source.diagnostics import Diagnostic
+from cgc.spec.model import Spec
+
+
+def takes_weight_norm(product: Product) -> bool:
+    """Whether a node has several learned weights here, which weight normalisation takes apart into length and direction."""
+    return product.kind in ("dense", "embedding", "convolution") and product.weight_shape is not None
+
+
+def not_normalised(spec: Spec, graph: Graph) -> Iterator[Diagnostic]:
+    """CG607 for scales that two groups would share, CG608 for weights whose length is not that of a row of a matrix."""
+    for part in graph.parts:
+        child = spec.component(part.component)
+        if child.normalize is None:
+            continue
+        shared = part.bias
+        if child.normalize.kind == "group" and shared is not None and shared.count % child.normalize.groups:
+            message = f"`{child.name}` is normalised in groups, and shares biases between nodes of different groups"
+            yield Diagnostic("CG607", message, child.span, help="share biases within groups, or normalise fewer of them")
+        if child.normalize.kind != "weight":
+            continue
+        for edge in part.edges:
+            kind = edge.structure.kind
+            if kind in ("masked", "tied", "grouped", "local") and edge.edge.weight is None:
+                message = f"weight normalisation of the edge `{edge.edge.name}` of `{child.name}` is not supported by this version of cgc"
+                why = "what is left of this edge is no matrix of which each row is the weights of one node"
+                yield Diagnostic("CG608", message, edge.edge.span, why=why, help="write `normalize: layer`, or `normalize: batch`")
+            if kind == "convolution" and edge.edge.weight is None and spec.eval_inference.method == "moments":
+                message = f"weight normalisation of a convolution under `moments` is not supported by this version of cgc: `{child.name}`"
+                yield Diagnostic("CG608", message, edge.edge.span, help="evaluate by `feed_forward` or `sample`")
