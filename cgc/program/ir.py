@@ -100,7 +100,8 @@ class Layer:
     ``normalised`` tells what normalisation covers: nothing, the contributions without lag, or the whole energy. ``groups``: each of so
     many groups of nodes that follow each other is normalised by itself (1: layer normalisation; None: each bias's nodes over the batch).
     ``last``: the component exists at the last valid step only. ``free_energies`` per node are computed, ``labels`` of them are shown
-    where a reference label is added. ``shared``: which nodes have one bias, and one scale, and are one to batch normalisation (None: each its own).
+    where a reference label is added. ``shared``: which nodes have one bias, one scale, and batch statistics
+    in common (None: each its own).
     """
 
     name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cgc.graph.analysis import Graph
+from cgc.graph.structure import fixed_weight
 from cgc.program.ir import Product
 from cgc.source.diagnostics import Diagnostic
 from cgc.spec.model import Spec
@@ -16,7 +17,7 @@ def takes_weight_norm(product: Product) -> bool:
 
 
 def not_normalised(spec: Spec, graph: Graph) -> Iterator[Diagnostic]:
-    """CG607 for scales that two groups would share, CG608 for weights whose length is not that of a row of a matrix."""
+    """CG605 where no node has several weights, CG607 for scales that groups would share, CG608 for weights that make no matrix."""
     for part in graph.parts:
         child = spec.component(part.component)
         if child.normalize is None:
@@ -24,9 +25,13 @@ def not_normalised(spec: Spec, graph: Graph) -> Iterator[Diagnostic]:
         shared = part.bias
         if child.normalize.kind == "group" and shared is not None and shared.count % child.normalize.groups:
             message = f"`{child.name}` is normalised in groups, and shares biases between nodes of different groups"
-            yield Diagnostic("CG607", message, child.span, help="share biases within groups, or normalise fewer of them")
+            yield Diagnostic("CG607", message, child.span, help="share biases within groups, or normalise in fewer groups")
         if child.normalize.kind != "weight":
             continue
+        single = ("elementwise", "identity", "average", "absent")
+        if all(edge.structure.kind in single or fixed_weight(edge) is not None for edge in part.edges):
+            message = f"the independence statements leave nothing of `{part.name}` to normalise"
+            yield Diagnostic("CG605", message, child.span, help="take less out of its edges, or remove `normalize`")
         for edge in part.edges:
             kind = edge.structure.kind
             if kind in ("masked", "tied", "grouped", "local") and edge.edge.weight is None:

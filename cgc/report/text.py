@@ -156,9 +156,8 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     lines += [row("density", law.density)]
     lines += [row("parent" if k == 0 else "", _contribution(c, model.graph.part(layer.name))) for k, c in enumerate(layer.contributions)]
     lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(stands_for(model.graph, layer.name))]
-    lines += [
-        row("energy" if k == 0 else "", text) for k, text in enumerate(normalisation_lines(model.spec.component(layer.component), layer))
-    ]
+    normalisation = normalisation_lines(model.spec.component(layer.component), layer)
+    lines += [row("energy" if k == 0 else "", text) for k, text in enumerate(normalisation)]
     lines += expectation_lines(law)
     lines += list(_inference(model, layer, law))
     if layer.output and law.log_likelihood_text:

@@ -222,7 +222,7 @@ class _Pass:
             values += ["now"] if layer.over_batch and normalised_in_steps(layer, group) else []
             lines.append(f"    {own[layer.name]}.append({self._module(layer)}.step({', '.join(values)}))")
         for name in group:
-            begin = f"[{self.blocks.past[name]} :]" if name in self.blocks.past else ""
+            begin = f"[{self.blocks.past[name]}:]" if name in self.blocks.past else ""
             lines.append(f"{own[name]} = torch.stack({own[name]}{begin}, -2)")
             names[name] = own[name]
             lines += self._keep(name, own[name])
