@@ -61,7 +61,7 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
         "spec.yaml": spec.resolved.encode(),
     }
     if spec.train is not None:
-        files["train.py"] = render("torch/train.py.jinja", training=training_context(spec)).encode()
+        files["train.py"] = render("torch/train.py.jinja", training=training_context(spec, program)).encode()
         data_file = DATA_SETS[spec.train.data.name].file
         if data_file is not None:
             files[data_file] = (folder("templates") / "data" / data_file).read_bytes()

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from cgc.emit.priors import PriorContext, prior_context
 from cgc.families.forms import FiniteExponential, Indicators
+from cgc.program.ir import Program
 from cgc.source.diagnostics import Diagnostic
 from cgc.source.text import Span
 from cgc.spec.model import Component, Data, Spec
@@ -68,7 +70,7 @@ class TrainingContext:
     schedule_epochs: tuple[int, ...]
     early_stop_patience: int | None
     gradient_clip_norm: float | None
-    prior_precision: float | None
+    prior: PriorContext
     epochs: int
     batch_size: int
     seed: int
@@ -84,8 +86,8 @@ class TrainingContext:
         return f"{100 * self.validation:.3g}"
 
 
-def training_context(spec: Spec) -> TrainingContext:
-    """The settings of ``spec.train``, ready to print. Raises ValueError for a spec without training or without an output."""
+def training_context(spec: Spec, program: Program | None = None) -> TrainingContext:
+    """The settings of ``spec.train``, ready to print; ``program`` tells which weights have priors of their own. Raises ValueError for a spec without training or without an output."""
     train = spec.train
     output = next((component for component in spec.components if component.role == "output"), None)
     if train is None or output is None:
@@ -118,7 +120,7 @@ def training_context(spec: Spec) -> TrainingContext:
         schedule_epochs=schedule.at_epochs if schedule else (),
         early_stop_patience=train.early_stop_patience_epochs,
         gradient_clip_norm=train.gradient_clip_norm,
-        prior_precision=train.prior_precision,
+        prior=prior_context(train.prior, program),
         epochs=train.epochs,
         batch_size=train.batch_size,
         seed=train.seed,

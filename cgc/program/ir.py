@@ -16,7 +16,7 @@ from cgc.derive.derivation import Derivation
 from cgc.graph.geometry import Geometry
 from cgc.graph.predicate import Expression, Predicate
 from cgc.graph.recognise import Classes
-from cgc.spec.model import DropoutGate, Inference, Init
+from cgc.spec.model import DropoutGate, Inference, Init, Prior
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Product:
     where it is not learned. ``geometry`` tells maps, groups and windows; labels of the parent and energies per node count as maps.
     ``mask`` holds where a coupling survived; over ``repeats`` × (child nodes, parent nodes) for nodes with several features or energies.
     ``weight_norm``: the weight is g v / |v|, node by node or map by map, and g and v are learned.
+    ``prior`` is that of this weight alone.
     """
 
     kind: Literal["dense", "masked", "embedding", "elementwise", "identity", "convolution", "local", "grouped", "average", "tied"]
@@ -51,6 +52,7 @@ class Product:
     key: Expression | None = None
     classes: int = 0
     weight_norm: bool = False
+    prior: Prior | None = None
 
     @property
     def fan_in(self) -> int:

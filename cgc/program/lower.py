@@ -191,6 +191,8 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         product = _product(edge, inputs, outputs, embedded[edge.source])
         if component.normalize is not None and component.normalize.kind == "weight":
             product = replace(product, weight_norm=takes_weight_norm(product))
+        if product.weight_shape is not None:
+            product = replace(product, prior=edge.edge.prior)
         contributions.append(Contribution(edge.edge.name, edge.source, edge.lag, product, edge.edge.gate))
     return Layer(
         name=part.name,

@@ -17,7 +17,10 @@ def takes_weight_norm(product: Product) -> bool:
 
 
 def not_normalised(spec: Spec, graph: Graph) -> Iterator[Diagnostic]:
-    """CG605 where no node has several weights, CG607 for scales that groups would share, CG608 for weights that make no matrix."""
+    """What is in the way.
+
+    CG605 where no node has several weights, CG607 for scales that groups would share, CG608 for weights that make no matrix, CG609 for priors.
+    """
     for part in graph.parts:
         child = spec.component(part.component)
         if child.normalize is None:
@@ -34,6 +37,11 @@ def not_normalised(spec: Spec, graph: Graph) -> Iterator[Diagnostic]:
             yield Diagnostic("CG605", message, child.span, help="take less out of its edges, or remove `normalize`")
         for edge in part.edges:
             kind = edge.structure.kind
+            prior = edge.edge.prior or (spec.train.prior if spec.train else None)
+            if kind not in single and fixed_weight(edge) is None and prior is not None and prior.kind != "gaussian":
+                message = f"a {prior.kind} prior on normalised weights is not supported by this version of cgc: `{child.name}`"
+                help = "write `prior: {kind: gaussian, …}` for this edge"
+                yield Diagnostic("CG609", message, edge.edge.span, why="g and v are learned, and not their product", help=help)
             if kind in ("masked", "tied", "grouped", "local") and edge.edge.weight is None:
                 message = f"weight normalisation of the edge `{edge.edge.name}` of `{child.name}` is not supported by this version of cgc"
                 why = "what is left of this edge is no matrix of which each row is the weights of one node"

@@ -15,6 +15,7 @@ from cgc.program.ir import Contribution, Input, Layer, Product
 from cgc.program.parameters import Parameter, learned_size, parameters
 from cgc.report.factors import factors
 from cgc.report.normalised import normalisation_lines
+from cgc.report.priors import prior_lines
 
 
 def report(known: Reading, component: str | None = None, steps: bool = False, latex: bool = False) -> str:
@@ -158,6 +159,7 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(stands_for(model.graph, layer.name))]
     normalisation = normalisation_lines(model.spec.component(layer.component), layer)
     lines += [row("energy" if k == 0 else "", text) for k, text in enumerate(normalisation)]
+    lines += [row("prior" if k == 0 else "", text) for k, text in enumerate(prior_lines(layer, model.spec.train))]
     lines += expectation_lines(law)
     lines += list(_inference(model, layer, law))
     if layer.output and law.log_likelihood_text:

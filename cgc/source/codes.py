@@ -183,7 +183,7 @@ CODES: dict[str, Code] = {
     "CG340": Code(
         "A validation loss is needed", "A plateau schedule and early stopping watch the loss on data kept apart: `validation` in `data`."
     ),
-    "CG342": Code("Fields that exclude each other", "A weight that is fixed has no start value."),
+    "CG342": Code("Fields that exclude each other", "A weight that is fixed has neither a start value nor a prior."),
     "CG343": Code(
         "Numbers of a window",
         "A window has one number for all its axes, or one for each; a window over everything has no stride and no padding.",
@@ -226,9 +226,9 @@ CODES: dict[str, Code] = {
     "CG390": Code(
         "Not supported by this version",
         "These parts of the language are not compiled yet: the section `refine`; modules (`components` and `output` inside a\n"
-        "component), `blocks`, `target`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
+        "component), `blocks`, `target`; gates with a `component`; weights that are `same_as` others;\n"
         "data `cifar10`, `npz`, `adding`, `tags`, and `augment`, `flip_prob`, `predict`,\n"
-        "`relabel`, `standardize`; `reuse`, `updates`; `uniform` priors.\n"
+        "`relabel`, `standardize`; `reuse`, `updates`.\n"
         "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
     ),
     # --- CG4xx: the graph
@@ -408,6 +408,13 @@ CODES: dict[str, Code] = {
         "Weights that are not normalised yet",
         "This version compiles weight normalisation of dense edges, tables of labels and convolutions (these not under `moments`): not of\n"
         "edges from which statements take pairs away.",
+    ),
+    "CG609": Code(
+        "A prior on the weights that normalisation takes apart",
+        "Weight normalisation learns a length and a direction in place of weights. A Gaussian prior on the weights is one on the length;\n"
+        "others are not compiled there.",
+        "{normalize: weight, parents: {x: {kind: dense, prior: {kind: uniform, low: -1, high: 1}}}}",
+        "{normalize: weight, parents: {x: {kind: dense, prior: {kind: gaussian, precision: 1}}}}",
     ),
     # --- CG7xx: training
     "CG701": Code("One input and one output", "The data sets hold images with one label each."),

@@ -14,8 +14,9 @@ from cgc.source.tree import Entry, Node
 from cgc.spec import surface
 from cgc.spec.families import read_family, unknown_family
 from cgc.spec.lines import read_lines
-from cgc.spec.model import Component, DropoutGate, Edge, Family, Filter, Init, Lines, Normalisation
+from cgc.spec.model import Component, DropoutGate, Edge, Family, Filter, Init, Lines, Normalisation, Prior
 from cgc.spec.names import bad_name
+from cgc.spec.priors import build_prior
 from cgc.spec.validate import Reader, misspelt, suggestion, whole
 
 WrittenEdge = surface.Dense | surface.Elementwise | surface.Identity | surface.Conv1d | surface.Conv2d | surface.AveragePool
@@ -35,6 +36,7 @@ class EdgeDraft:
     node: Node
     edge: WrittenEdge | None
     name: str
+    prior: Prior | None = None
 
 
 @dataclass
@@ -241,7 +243,13 @@ def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, ti
 
 
 def _check_weight(reader: Reader, item: EdgeDraft) -> None:
-    if not isinstance(item.edge, _Weighted) or item.edge.init is None:
+    if not isinstance(item.edge, _Weighted):
+        return
+    item.prior = build_prior(reader, item.edge.prior, item.node)
+    if item.edge.weight is not None and item.edge.prior is not None:
+        place = item.node.find(("prior",))[0]
+        reader.error("CG342", "a fixed weight has no prior", place, why="`weight` fixes it", help="remove one of the two")
+    if item.edge.init is None:
         return
     init = item.edge.init
     if item.edge.weight is not None:
@@ -375,7 +383,8 @@ def _build_edge(item: EdgeDraft) -> Edge:
     weighted = edge if isinstance(edge, _Weighted) else None
     weight = float(weighted.weight) if weighted and weighted.weight is not None else None
     init = _build_init(weighted.init) if weighted and weighted.init else None
-    return Edge(item.parent, item.name, edge.kind, item.place, edge.lag, weight, init, _build_gate(edge.gate), _build_filter(edge))
+    gate, filter = _build_gate(edge.gate), _build_filter(edge)
+    return Edge(item.parent, item.name, edge.kind, item.place, edge.lag, weight, init, gate, filter, item.prior)
 
 
 def _build_filter(edge: WrittenEdge) -> Filter | None:

@@ -27,6 +27,22 @@ class Init:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """What is assumed of weights: ``gaussian``, N(0, 1 / precision); ``laplace`` (scale); ``uniform`` (low, high)."""
+
+    kind: Literal["gaussian", "laplace", "uniform"]
+    precision: float = 0.0
+    scale: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Those of its kind."""
+        return {"gaussian": (self.precision,), "laplace": (self.scale,), "uniform": (self.low, self.high)}[self.kind]
+
+
+@dataclass(frozen=True)
 class DropoutGate:
     """A noise node D between a parent and its child (paper, eq. 12-13): Bernoulli(keep_prob) or Normal(1, std^2).
 
@@ -54,7 +70,8 @@ class Filter:
 class Edge:
     """One bundle of pairwise factors from ``parent`` (as written in the spec) ``lag`` steps before.
 
-    ``name`` is the edge's part of the state-dict key: the parent's name, or the name given.
+    ``name`` is the edge's part of the state-dict key: the parent's name, or the name given. ``prior`` overrides
+    that of ``train`` for its weights.
     """
 
     parent: str
@@ -66,6 +83,7 @@ class Edge:
     init: Init | None = None
     gate: DropoutGate | None = None
     filter: Filter | None = None
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True)
@@ -236,7 +254,7 @@ class Train:
     schedule: Schedule | None = None
     early_stop_patience_epochs: int | None = None
     gradient_clip_norm: float | None = None
-    prior_precision: float | None = None
+    prior: Prior | None = None
     span: Span | None = None
 
 

@@ -158,6 +158,31 @@ class ConstantInit(Surface):
 InitField = Annotated[UniformInit | NormalInit | ConstantInit, Field(discriminator="kind")]
 
 
+class GaussianPrior(Surface):
+    """A normal prior on weights with this precision: weight decay."""
+
+    kind: Literal["gaussian"]
+    precision: NotNegative
+
+
+class LaplacePrior(Surface):
+    """A prior on weights proportional to exp(-|w| / scale): an L1 penalty."""
+
+    kind: Literal["laplace"]
+    scale: Positive
+
+
+class UniformPrior(Surface):
+    """Weights lie in [low, high], to which they are projected after every update."""
+
+    kind: Literal["uniform"]
+    low: Real
+    high: Real
+
+
+PriorField = Annotated[GaussianPrior | LaplacePrior | UniformPrior, Field(discriminator="kind")]
+
+
 class BernoulliGate(Surface):
     """The dropout node of eq. (12): kept with probability ``keep_prob``; 1 removes it."""
 
@@ -189,6 +214,7 @@ class Dense(_Edge):
     kind: Literal["dense"]
     weight: Real | None = None
     init: InitField | None = None
+    prior: PriorField | None = None
 
 
 class Elementwise(_Edge):
@@ -197,6 +223,7 @@ class Elementwise(_Edge):
     kind: Literal["elementwise"]
     weight: Real | None = None
     init: InitField | None = None
+    prior: PriorField | None = None
 
 
 class Identity(_Edge):
@@ -220,6 +247,7 @@ class _Convolution(_Edge):
     groups: Extent = 1
     weight: Real | None = None
     init: InitField | None = None
+    prior: PriorField | None = None
 
 
 class Conv1d(_Convolution):
@@ -448,13 +476,6 @@ class EarlyStop(Surface):
     patience_epochs: Count
 
 
-class GaussianPrior(Surface):
-    """A normal prior on the weights with this precision: weight decay."""
-
-    kind: Literal["gaussian"]
-    precision: NotNegative
-
-
 class Train(Surface):
     """What ``train.py`` does when its command line says nothing else."""
 
@@ -466,7 +487,7 @@ class Train(Surface):
     epochs: Count
     batch_size: Count
     seed: Seed = 0
-    prior: Annotated[GaussianPrior, Field()] | None = None
+    prior: PriorField | None = None
 
 
 # ``schema.py`` puts the families of the registry in this place

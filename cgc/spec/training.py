@@ -8,6 +8,7 @@ from cgc.source.tree import Entry, Node
 from cgc.spec import surface
 from cgc.spec.components import Draft
 from cgc.spec.model import Data, Inference, Optimizer, Schedule, Train
+from cgc.spec.priors import build_prior
 from cgc.spec.validate import Reader, suggestion
 
 # data with a validation part of their own
@@ -94,7 +95,7 @@ def read_train(reader: Reader, entry: Entry | None) -> Train | None:
         schedule=schedule,
         early_stop_patience_epochs=read.early_stop.patience_epochs if read.early_stop else None,
         gradient_clip_norm=None if read.gradient_clip_norm is None else float(read.gradient_clip_norm),
-        prior_precision=None if read.prior is None else float(read.prior.precision),
+        prior=build_prior(reader, read.prior, node),
         span=entry.key,
     )
 

@@ -19,7 +19,6 @@ FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
         ("refine",),
         *((*_COMPONENT, field) for field in ("components", "output", "blocks", "target")),
-        (*_EDGE, "prior"),
         (*_EDGE, "gate", "component"),
         (*_EDGE, "weight", "same_as"),
         ("train", "reuse"),
@@ -31,7 +30,6 @@ FIELDS: frozenset[tuple[str, ...]] = frozenset(
 # words, by the path of their field; a word under ``kind`` also as a short form
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     (*_DATA, "name"): ("cifar10", "npz", "adding", "tags"),
-    ("train", "prior", "kind"): ("uniform",),
 }
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from packages import Package, arrays, emit
-from test_random_specs import agrees_with_the_interpreter, inputs_of, moments_agree_with_the_interpreter, streams, trains
+from packages import Package, emit
+from test_random_specs import agrees_with_the_interpreter, moments_agree_with_the_interpreter, streams, trains
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 

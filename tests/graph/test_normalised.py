@@ -125,7 +125,7 @@ def test_unions_are_those_of_sets(child: tuple[int, ...], parent: tuple[int, ...
         joined = mask(graph.part("h").edges[0].structure)
         groups = rng.choice([g for g in (1, 2, 3) if child[0] % g == 0])
         wanted = np.empty_like(joined)
-        for k, rows in enumerate(np.array_split(np.arange(child[0]), groups)):
+        for rows in np.array_split(np.arange(child[0]), groups):
             wanted[rows] = joined[rows].any(axis=tuple(range(len(child))))
         found = mixed_by(Normalisation("group", rng.choice(("inputs", "energy")), groups), graph)
         assert np.array_equal(mask(found), wanted), (statement, groups)
