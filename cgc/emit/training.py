@@ -59,6 +59,7 @@ class TrainingContext:
     threshold: float | None
     permute_seed: int | None
     validation: float
+    output: str
     target: Literal["label", "value"]
     metric: Literal["accuracy", "loss"]
     optimizer: Literal["SGD", "Adam"]
@@ -87,7 +88,10 @@ class TrainingContext:
 
 
 def training_context(spec: Spec, program: Program | None = None) -> TrainingContext:
-    """The settings of ``spec.train``, ready to print; ``program`` tells which weights have priors of their own. Raises ValueError for a spec without training or without an output."""
+    """The settings of ``spec.train``, ready to print; ``program`` tells which weights have priors of their own.
+
+    Raises ValueError for a spec without training or without an output.
+    """
     train = spec.train
     output = next((component for component in spec.components if component.role == "output"), None)
     if train is None or output is None:
@@ -109,6 +113,7 @@ def training_context(spec: Spec, program: Program | None = None) -> TrainingCont
         threshold=train.data.threshold,
         permute_seed=train.data.permute_seed,
         validation=DEFAULT_VALIDATION if validation is None else validation,
+        output=output.name,
         target="label" if isinstance(law, Indicators) else "value",
         metric="accuracy" if isinstance(law, Indicators | FiniteExponential) else "loss",
         optimizer="SGD" if train.optimizer.kind == "sgd" else "Adam",

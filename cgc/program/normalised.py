@@ -19,7 +19,8 @@ def takes_weight_norm(product: Product) -> bool:
 def not_normalised(spec: Spec, graph: Graph) -> Iterator[Diagnostic]:
     """What is in the way.
 
-    CG605 where no node has several weights, CG607 for scales that groups would share, CG608 for weights that make no matrix, CG609 for priors.
+    CG605 where no node has several weights, CG607 for scales that two groups would share, CG608 for weights that make no matrix, CG609
+    for a prior on weights of which only length and direction are learned.
     """
     for part in graph.parts:
         child = spec.component(part.component)

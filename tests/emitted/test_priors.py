@@ -105,7 +105,9 @@ def test_sgd_is_torchs_weight_decay_bit_by_bit(tmp_path: Path, monkeypatch: pyte
     x, y = train.load_data(Path(train.__file__).parent)["training"]
     torch.manual_seed(0)
     model = module.Model().train()
-    rates = {n: (0.01 if n.startswith("h") else 0.05) * (n.endswith(".weight") and "normalize" not in n) for n, _ in model.named_parameters()}
+    rates = {
+        n: (0.01 if n.startswith("h") else 0.05) * (n.endswith(".weight") and "normalize" not in n) for n, _ in model.named_parameters()
+    }
     optimizers = [torch.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=rates[n]) for n, p in model.named_parameters()]
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(train.mix(0, 1)))
     for rows in order.tensor_split(9):
