@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from test_random_specs import agrees_with_the_interpreter, moments_agree_with_th
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from cgc.graph.predicate import evaluate
 from cgc.program.parameters import parameters
 
 DENSE = """cgc: 1
@@ -216,3 +219,39 @@ def test_moments_are_near_those_of_draws(tmp_path: Path, normalize: str) -> None
     assert (m - drawn.mean(0)).abs().sum() < (plain - drawn.mean(0)).abs().sum()
     # the output is Gaussian with std 1 around its energy
     assert (((v + 1) / drawn.var(0)).log().abs() < 0.2).all()
+
+
+@pytest.mark.parametrize("edge", ["conv", "windows"])
+@pytest.mark.parametrize("normalize", ["layer", "{kind: group, groups: 2}", "batch", "weight"])
+def test_the_graph_is_that_of_the_jacobian(tmp_path: Path, edge: str, normalize: str) -> None:
+    """What the whole graph does not join has no influence, and all that it joins has some; a stride of 3 leaves columns unread."""
+    text = """cgc: 1
+name: joined
+components:
+  x: {role: input, nodes: [2, 7], family: {kind: gaussian, std: 1}}
+  y: {role: output, nodes: [4, 2], family: {kind: gaussian, std: 1}, normalize: NORMALIZE, parents: {x: EDGE}}
+"""
+    kind = "{kind: conv1d, kernel_size: 2, stride: 3, groups: 2}" if edge == "conv" else "dense"
+    text = text.replace("EDGE", kind).replace("NORMALIZE", normalize if edge == "conv" or normalize != "weight" else "batch")
+    if edge == "windows":
+        text += "independence:\n  - y[c,r] ⟂ x[d,u] | parents  where c // 2 != d or u > 4\n"
+        if normalize == "layer":  # a statement about groups that are not kept apart
+            text = text.replace("c // 2 != d or u > 4", "u > 4")
+    package = emit(tmp_path, text)
+    model, x = package.model(), normal(1, 2, 7)
+    jacobian = torch.autograd.functional.jacobian(lambda x: model(x)[0], x).reshape(4, 2, 2, 7)
+    (_, y) = package.compiled.graph.whole
+    structure = y.edges[0].structure
+    names = [name for name, _ in (*structure.child_index, *structure.parent_index)]
+    grid = dict(zip(names, np.ix_(*(np.arange(n) for n in jacobian.shape)), strict=True))
+    joined = np.broadcast_to(evaluate(structure.joined, grid), jacobian.shape)
+    assert np.array_equal((jacobian != 0).numpy(), joined) and not joined.all()
+
+
+def test_weight_normalised_models_are_copied_compiled_and_saved(tmp_path: Path) -> None:
+    model = emit(tmp_path, DENSE.replace("NORMALIZE", "weight")).model()
+    x = normal(3, 5)
+    copied = copy.deepcopy(model)
+    copied.load_state_dict(model.state_dict())
+    assert torch.equal(copied(x), model(x))
+    torch.testing.assert_close(torch.compile(model, backend="eager", fullgraph=True)(x), model(x))
