@@ -14,12 +14,29 @@ from itertools import groupby
 import numpy as np
 
 from cgc.graph.binding import Instance
-from cgc.graph.factors import conjuncts, independent, tabulate
+from cgc.graph.factors import conjuncts, independent
 from cgc.graph.geometry import Axes
 from cgc.graph.parts import Part, PartEdge, Structure
-from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, arithmetic, compare, conjunction, disjunction
-from cgc.graph.structure import MAX_TIED, TooManyPairs, structured, without
+from cgc.graph.predicate import (
+    Constant,
+    Expression,
+    Index,
+    Predicate,
+    Truth,
+    Truths,
+    arithmetic,
+    compare,
+    conjunction,
+    disjunction,
+    evaluate,
+)
+from cgc.graph.structure import MAX_PAIRS, TooManyPairs, structured, without
 from cgc.graph.template import with_gates
+
+_BLOCK = 2**22
+"""So many pairs are looked at in one go."""
+_MOST = 2**30
+"""So many comparisons a condition may need to be told for all pairs."""
 
 
 def whole_graph(parts: Sequence[Part]) -> tuple[Part, ...]:
@@ -56,43 +73,69 @@ def _union(part: Part, edge: PartEdge) -> PartEdge:
     kind = edge.structure.kind
     if part.normalize is None or not part.normalize.joins(edge.lag) or kind in ("dense", "absent"):
         return edge
-    before = edge.structure
-    condition = _any(before.joined, before.child_index, before.parent_index, part.extents[0] // part.normalize.groups)
+    children, parents, groups = edge.structure.child_index, edge.structure.parent_index, part.normalize.groups
+    if kind in ("elementwise", "identity"):  # all nodes of the parent's same group
+        condition = _same_group(Index(children[0][0]), Index(parents[0][0]), part.extents[0], part.extents[0], groups)
+    else:
+        condition = _any(edge.structure.joined, children, parents, groups)
     written = replace(edge.edge, kind="dense", weight=None, filter=None)
-    dense = Structure(
-        "dense", math.prod(n for _, n in (*before.child_index, *before.parent_index)), before.child_index, before.parent_index
-    )
+    dense = Structure("dense", math.prod(n for _, n in (*children, *parents)), children, parents)
     whole = replace(edge, edge=written, structure=dense)
     return replace(whole, structure=structured(whole, condition, None))
 
 
-def _any(condition: Predicate, children: Axes, parents: Axes, rows: int) -> Predicate:
-    """For which pairs (i, j) some (k, j) satisfies the condition, k of the same group as i: so many ``rows`` of the first axis.
+def _same_group(own: Expression, other: Expression, extent: int, width: int, groups: int) -> Predicate:
+    """Whether two numbers, below ``extent`` and ``width``, lie in the same of so many equal groups."""
+    pairs = ((own, extent), (other, width))
+    return compare("==", *(Constant(0) if groups == 1 else _quotient(number, size // groups) for number, size in pairs))
+
+
+def _any(condition: Predicate, children: Axes, parents: Axes, groups: int) -> Predicate:
+    """For which pairs (i, j) some (k, j) satisfies the condition, k of the same group as i: groups divide the first axis.
 
     Conditions that share no index are looked at one by one, each for all values of its indices.
     """
-    return conjunction(
-        *(_any_factor(conjunction(*few), set(used), children, parents, rows) for used, few in independent(conjuncts(condition)))
-    )
+    found = [_any_factor(conjunction(*few), used, children, parents, groups) for used, few in independent(conjuncts(condition))]
+    return conjunction(*found)
 
 
-def _any_factor(condition: Predicate, used: set[str], children: Axes, parents: Axes, rows: int) -> Predicate:
-    own, other = ([axis for axis in axes if axis[0] in used] for axes in (children, parents))
+def _any_factor(condition: Predicate, used: Sequence[str], children: Axes, parents: Axes, groups: int) -> Predicate:
+    own, other = (tuple(axis for axis in axes if axis[0] in used) for axes in (children, parents))
     if not own:
         return condition
-    first = children[0] in own
-    if math.prod(n for _, n in (*own, *other)) > MAX_TIED:
-        raise TooManyPairs
-    pairs = tabulate(condition, [*own, *other])
-    groups = children[0][1] // rows if first else 1
-    table = np.asarray(pairs.reshape(groups, -1, math.prod(n for _, n in other)).any(1))
-    group = _quotient(Index(children[0][0]), rows)
+    groups = groups if children[0] in own else 1
+    table = _table(condition, own, other, groups)
+    extent, width = children[0][1], table.shape[1]
+    if width % groups == 0 and np.array_equal(table, np.kron(np.eye(groups, dtype=bool), np.ones((1, width // groups), bool))):
+        return _same_group(Index(children[0][0]), _number(other), extent, width, groups)
+    group = Constant(0) if groups == 1 else _quotient(Index(children[0][0]), extent // groups)
     numbered = [(tuple(np.flatnonzero(row).tolist()), k) for k, row in enumerate(table)]
     found: list[Predicate] = []
+    runs = 0
     for some, same in groupby(sorted(numbered), key=lambda pair: pair[0]):
-        inside = disjunction(Truth(False), *_runs(group, [k for _, k in same], groups))
-        found.append(conjunction(inside, disjunction(Truth(False), *_runs(_number(other), list(some), table.shape[1]))))
+        inside, read = list(_runs(group, [k for _, k in same], groups)), list(_runs(_number(other), some, width))
+        runs += len(inside) + len(read)
+        if runs * math.prod(n for _, n in (*own, *other)) > _MOST:
+            raise TooManyPairs
+        found.append(conjunction(disjunction(Truth(False), *inside), disjunction(Truth(False), *read)))
     return disjunction(Truth(False), *found)
+
+
+def _table(condition: Predicate, own: Axes, other: Axes, groups: int) -> Truths:
+    """Whether a condition holds for any values of the child's indices in a group: (groups, values of the parent's indices)."""
+    (_, extent), *rest = own
+    across, width = (math.prod(n for _, n in axes) for axes in ((*rest, *other), other))
+    if extent * across > MAX_PAIRS:
+        raise TooManyPairs
+    found = np.zeros((groups, width), bool)
+    step = max(1, _BLOCK // across)
+    for start in range(0, extent, step):
+        rows = np.arange(start, min(start + step, extent))
+        values = np.ix_(rows, *(np.arange(n) for _, n in (*rest, *other)))
+        indices = {name: grid for (name, _), grid in zip((*own, *other), values, strict=True)}
+        truths = np.broadcast_to(evaluate(condition, indices), [grid.size for grid in values])
+        np.logical_or.at(found, rows * groups // extent, truths.reshape(len(rows), -1, width).any(1))
+    return found
 
 
 def _quotient(index: Expression, rows: int) -> Expression:

@@ -22,8 +22,9 @@ def normaliser(normalize: Normalisation, scales: tuple[str | Formula, ...], node
     ``scales`` and ``nodes`` are the indices of scales and of nodes.
     """
     scale = symbol("g", "", *scales)
-    space, of = plain(" ", r" \, "), subscript(nodes)
+    space = plain(" ", r" \, ")
     if normalize.kind == "weight":
+        of = subscript(scales)
         return plain("W") + of + plain(" = ") + scale + space + plain("v") + of + plain(" / |v") + of + plain("|, edge by edge")
     if normalize.kind == "batch":
         mean = Formula("(u - mean u) / sqrt(var u + eps)", r"(u - \mathrm{mean} \, u) / \sqrt{\mathrm{var} \, u + \epsilon}")
@@ -35,7 +36,8 @@ def normaliser(normalize: Normalisation, scales: tuple[str | Formula, ...], node
     )
     root = plain("sqrt(", r"\sqrt{") + variance + plain(" + eps)", r" + \epsilon}")
     fraction = plain("(") + own + plain(" - ") + mean + plain(") / ") + root
-    return called(normalize) + subscript(nodes) + plain("(u) = ") + scale + space + fraction
+    where = plain(", j in the group of i", r", \; j \text{ in the group of } i") if normalize.groups > 1 else plain("")
+    return called(normalize) + subscript(nodes) + plain("(u) = ") + scale + space + fraction + where
 
 
 def normalisation_lines(component: Component, layer: Layer) -> Iterator[str]:

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from itertools import product
 
+import networkx as nx
 import numpy as np
 import pytest
 from small_specs import edge, only, part, query, spec
@@ -148,11 +149,62 @@ def test_unions_of_windows_need_no_table_of_pairs() -> None:
     assert found.pairs == h.size * 4 * 512 * 512 and not predicate.evaluate(found.joined, {"j1": np.array(3), "j2": np.array(2)})
 
 
+def test_equal_indices_and_blocks_of_any_number() -> None:
+    h, y = part("h", 10**6, edge("x", "identity")), part("y", 1, edge("h"), role="output")
+    graph = analyze(spec(part("x", 10**6), h, y))
+    found = mixed_by(Normalisation("group", "inputs", 1000), graph)
+    assert (found.kind, found.pairs) == ("grouped", 10**9) and mixed_by(LAYER, graph).kind == "dense"
+    blocks = "h[i] ⟂ x[j] | parents where i // 4 != j // 4"
+    graph = analyze(spec(part("x", 8000), part("h", 8000, edge("x")), y, independence=(blocks,)))
+    found = mixed_by(Normalisation("group", "inputs", 1000), graph)
+    assert (found.kind, found.pairs) == ("grouped", 8000 * 8)
+
+
 def test_too_many_pairs_are_said() -> None:
-    statement = "h[i] ⟂ x[j] | parents where (i * j) % 7 > 2"
-    h = part("h", 6000, edge("x"), normalize=LAYER)
+    """Every third node by itself: a thousand sets of parents that have nothing in common."""
+    h = part("h", 3000, edge("x"), normalize=Normalisation("group", "inputs", 1000))
+    statement = "h[i] ⟂ x[j] | parents where (i // 3 * j) % 101 > 5"
     with pytest.raises(SpecError) as error:
-        analyze(spec(part("x", 6000), h, part("y", 1, edge("h"), role="output"), independence=(statement,)))
-    assert [(d.code, d.message) for d in error.value.diagnostics] == [
-        ("CG402", "the graph is too large to tell what the normalisation of `h` joins")
-    ]
+        analyze(spec(part("x", 3000), h, part("y", 1, edge("h"), role="output"), independence=(statement,)))
+    found = only(error.value)
+    assert (found.code, found.message) == ("CG402", "the graph is too large to tell what the normalisation of `h` joins")
+
+
+def test_queries_are_those_of_d_separation() -> None:
+    """Small networks written out node by node, each node of a group with the parents of all."""
+    rng = random.Random(5)
+    answers = []
+    for _ in range(25):
+        x, u = part("x", 4, independent=True), part("u", 2, independent=True)
+        normalize = Normalisation(rng.choice(("layer", "group")), "inputs", 1)
+        normalize = replace(normalize, groups=2) if normalize.kind == "group" else normalize
+        h = part("h", 4, edge("x"), edge("u"), normalize=normalize)
+        g = part("g", 4, edge("h", rng.choice(("elementwise", "dense"))), normalize=rng.choice((None, Normalisation("group", "energy", 2))))
+        where = rng.choice(("j > 1", "i // 2 != j // 2", "j != 0 and i > 1")) if normalize.groups == 2 else "j % 2 == 0"
+        where = where.replace("j != 0 and i > 1", "i // 2 == 1 and j != 0")
+        graph = analyze(spec(x, u, h, g, part("y", 1, edge("g"), role="output"), independence=(f"h[i] ⟂ x[j] | parents where {where}",)))
+        written = nx.DiGraph()
+        for p in graph.parts:
+            for link in p.edges:
+                joined = mask(link.structure)
+                groups = p.normalize.groups if p.normalize else 0
+                for rows in np.array_split(np.arange(len(joined)), groups) if groups else []:
+                    joined[rows] = joined[rows].any(0)
+                written.add_edges_from((f"{link.source}[{j}]", f"{p.name}[{i}]") for i, j in np.argwhere(joined))
+        nodes = sorted(written)
+        for _ in range(12):
+            a, b, *given = rng.sample(nodes, rng.choice((2, 3, 4)))
+            wanted = nx.is_d_separator(written, {a}, {b}, set(given))
+            assert holds(graph, f"{a} ⟂ {b}{' | ' * bool(given)}{', '.join(given)}") == wanted
+            assert ask(graph, f"{a} ⟂ {b}{' | ' * bool(given)}{', '.join(given)}").holds == wanted
+            answers.append(wanted)
+    assert 20 < sum(answers) < len(answers) - 20
+
+
+@pytest.mark.parametrize("normalize", [LAYER, Normalisation("group", "energy", 3), Normalisation("layer")])
+def test_what_is_listed_holds(normalize: Normalisation) -> None:
+    graph = analyze(recurrent(normalize, *([INDRNN] if normalize.over == "inputs" else [])))
+    listed = Independences(graph)
+    statements = [*listed.missing_edges()[0], *(line for p in listed.parts for line in listed.local(p))]
+    assert statements and all(ask(graph, text).holds for text in statements)
+    assert all(holds(graph, pair.statement) for pair in listed.pairs() if pair.statement is not None)
