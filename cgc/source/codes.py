@@ -190,7 +190,7 @@ CODES: dict[str, Code] = {
         "{kind: conv2d, kernel_size: [3, 3, 3]}",
         "{kind: conv2d, kernel_size: 3}",
     ),
-    "CG346": Code(
+    "CG364": Code(
         "What cannot be normalised",
         "Groups are equal parts of the first axis of `nodes`, with several energies each: a value less its own mean is 0.\n"
         "Weight normalisation takes the direction of a node's weights, which weights that start at 0 do not have.",

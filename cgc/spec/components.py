@@ -329,7 +329,7 @@ def _check_weight_normalisation(reader: Reader, draft: Draft, message: str) -> N
         match item.edge.init if isinstance(item.edge, _Weighted) else None:
             case surface.ConstantInit(value=0) | surface.NormalInit(mean=0, std=0):
                 why, place = "weight normalisation divides the weights of a node by their length", item.node.find(("init",))[0]
-                reader.error("CG346", "weights that start at 0 have no direction", place, why=why, help="start elsewhere")
+                reader.error("CG364", "weights that start at 0 have no direction", place, why=why, help="start elsewhere")
 
 
 def _check_groups(reader: Reader, draft: Draft, nodes: tuple[int, ...], groups: int, energies: int) -> None:
@@ -337,14 +337,14 @@ def _check_groups(reader: Reader, draft: Draft, nodes: tuple[int, ...], groups: 
     place = draft.at("normalize")
     if nodes[0] % groups:
         message = f"{nodes[0]} does not divide into {groups} equal groups"
-        reader.error("CG346", message, place, others=(Label(draft.at("nodes"), "groups are parts of the first axis"),))
+        reader.error("CG364", message, place, others=(Label(draft.at("nodes"), "groups are parts of the first axis"),))
     elif groups > 1 and energies > 1:
         why = "a node with labels has several energies"
-        reader.error("CG346", "nodes with labels are not normalised in groups", place, why=why, help="write `normalize: layer`")
+        reader.error("CG364", "nodes with labels are not normalised in groups", place, why=why, help="write `normalize: layer`")
     elif math.prod(nodes) * energies == groups:
         why = "a value less its own mean is 0, whatever the node's parents are"
         help = "write `normalize: batch`, or give it more nodes" if groups == 1 else "use fewer groups, or give it more nodes"
-        reader.error("CG346", "normalised on its own, every energy is 0", place, why=why, help=help)
+        reader.error("CG364", "normalised on its own, every energy is 0", place, why=why, help=help)
 
 
 def build_component(draft: Draft) -> Component:
