@@ -20,7 +20,9 @@ from cgc.emit.data_sets import (
     targets,
     two_states,
 )
+from cgc.emit.priors import PriorContext, prior_context
 from cgc.families.forms import Indicators
+from cgc.program.ir import Program
 from cgc.spec.model import Component, Data, Spec
 
 
@@ -60,6 +62,7 @@ class TrainingContext:
     against: str
     states: tuple[tuple[str, str], tuple[str, str]]
     validation: float
+    output: str
     target: Literal["label", "value"]
     metric: Metric
     compared: Literal["once", "nodes", "steps"]
@@ -73,7 +76,7 @@ class TrainingContext:
     schedule_epochs: tuple[int, ...]
     early_stop_patience: int | None
     gradient_clip_norm: float | None
-    prior_precision: float | None
+    prior: PriorContext
     reuse: Transfer | None
     epochs: int | None
     updates: int | None
@@ -108,8 +111,11 @@ class TrainingContext:
         return bool(self.given.shift_pixels or self.given.mirror)
 
 
-def training_context(spec: Spec) -> TrainingContext:
-    """The settings of ``spec.train``, ready to print. Raises ValueError for a spec without training or without an output."""
+def training_context(spec: Spec, program: Program | None = None) -> TrainingContext:
+    """The settings of ``spec.train``, ready to print; ``program`` tells which weights have priors of their own.
+
+    Raises ValueError for a spec without training or without an output.
+    """
     train = spec.train
     outputs = [component for component in spec.components if component.role == "output"]
     if train is None or not outputs:
@@ -134,6 +140,7 @@ def training_context(spec: Spec) -> TrainingContext:
         against=y[0] if y else x[0],
         states=(_states(spec, inputs(spec)[0]), _states(spec, outputs[0])),
         validation=DEFAULT_VALIDATION if data.validation is None else data.validation,
+        output=outputs[0].name,
         target="label" if isinstance(law, Indicators) else "value",
         metric=metric(spec),
         compared=compared(spec, data),
@@ -147,7 +154,7 @@ def training_context(spec: Spec) -> TrainingContext:
         schedule_epochs=schedule.at_epochs if schedule else (),
         early_stop_patience=train.early_stop_patience_epochs,
         gradient_clip_norm=train.gradient_clip_norm,
-        prior_precision=train.prior_precision,
+        prior=prior_context(train.prior, program),
         reuse=_transfer(spec),
         epochs=train.epochs,
         updates=train.updates,

@@ -174,12 +174,16 @@ CODES: dict[str, Code] = {
         "Soft clamping",
         "`clamp: soft` reads a value between the two states of a node as its expectation (section 2.3), so the family has two states.",
     ),
-    "CG338": Code("Nothing to normalise", "Batch normalisation acts on the contributions without lag, unless `over: energy` is given."),
+    "CG338": Code(
+        "Nothing to normalise",
+        "Batch, layer and group normalisation act on the contributions without lag, unless `over: energy` is given.\n"
+        "Weight normalisation acts on the learned weights of edges along which a node reads several others.",
+    ),
     "CG339": Code("An option of another method", "`sample_rate` belongs to pcff, `gradient` to pcff and sample, `samples` to sample."),
     "CG340": Code(
         "A validation loss is needed", "A plateau schedule and early stopping watch the loss on data kept apart: `validation` in `data`."
     ),
-    "CG342": Code("Fields that exclude each other", "A weight that is fixed has no start value."),
+    "CG342": Code("Fields that exclude each other", "A weight that is fixed has neither a start value nor a prior."),
     "CG343": Code(
         "Numbers of a window",
         "A window has one number for all its axes, or one for each; a window over everything has no stride and no padding.",
@@ -211,6 +215,13 @@ CODES: dict[str, Code] = {
         "`reuse` takes parameters from a checkpoint of the spec `from`. For each component that it names, both specs agree on nodes,\n"
         "family, parents with their edges, stack, bias and normalisation, and the statements leave the same structure. Options with `-p`\n"
         "are for both specs, where both have the param. Something must be left to learn.",
+    ),
+    "CG364": Code(
+        "What cannot be normalised",
+        "Groups are equal parts of the first axis of `nodes`, with several energies each: a value less its own mean is 0.\n"
+        "Weight normalisation takes the direction of a node's weights, which weights that start at 0 do not have.",
+        "{nodes: 8, normalize: {kind: group, groups: 8}}",
+        "{nodes: 8, normalize: {kind: group, groups: 2}}",
     ),
     "CG350": Code(
         "Lines join finitely many states",
@@ -264,9 +275,6 @@ CODES: dict[str, Code] = {
     ),
     "CG390": Code(
         "Not supported by this version",
-        "These parts of the language are not compiled yet: the section `refine`; modules (`components` and `output` inside a\n"
-        "component), `blocks`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
-        "normalisations `layer`, `weight`, `group`; `uniform` priors.\n"
         "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
     ),
     # --- CG4xx: the graph
@@ -449,9 +457,22 @@ CODES: dict[str, Code] = {
     "CG606": Code("No output depends on it", "A hidden component has to reach an output, or none of its weights could be learned."),
     "CG607": Code(
         "Biases shared by nodes that do not follow each other",
-        "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do.",
+        "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do; nodes that share a scale are\n"
+        "in the same group.",
         "h[c,r]  by r",
         "h[c,r]  by c",
+    ),
+    "CG608": Code(
+        "Weights that are not normalised yet",
+        "This version compiles weight normalisation of dense edges, tables of labels and convolutions (these not under `moments`): not of\n"
+        "edges from which statements take pairs away.",
+    ),
+    "CG609": Code(
+        "A prior on the weights that normalisation takes apart",
+        "Weight normalisation learns a length and a direction in place of weights. A Gaussian prior on the weights is one on the length;\n"
+        "others are not compiled there.",
+        "{normalize: weight, parents: {x: {kind: dense, prior: {kind: uniform, low: -1, high: 1}}}}",
+        "{normalize: weight, parents: {x: {kind: dense, prior: {kind: gaussian, precision: 1}}}}",
     ),
     "CG620": Code(
         "A refinement in a loop",
