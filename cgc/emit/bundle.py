@@ -55,8 +55,10 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
         f"Made by cgc {cgc.__version__} from {origin}; do not edit, compile again. cgc claims no rights in it.",
     )
     module = network(program, factorisation, doc)
+    # as ruff sorts them: names in capitals come first
+    imported = ", ".join(sorted((module.network.name, "Model"), key=lambda name: (not name.isupper(), name)))
     files: dict[str, bytes] = {
-        "__init__.py": render("torch/init.py.jinja", name=spec.name, class_name=module.network.name).encode(),
+        "__init__.py": render("torch/init.py.jinja", name=spec.name, class_name=module.network.name, imported=imported).encode(),
         "model.py": _model(module, program).encode(),
         "spec.yaml": spec.resolved.encode(),
     }

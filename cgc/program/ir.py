@@ -16,6 +16,7 @@ from cgc.derive.derivation import Derivation
 from cgc.graph.geometry import Geometry
 from cgc.graph.predicate import Expression, Predicate
 from cgc.graph.recognise import Classes
+from cgc.program.lines import LineFactors
 from cgc.spec.model import DropoutGate, Inference, Init
 
 
@@ -98,6 +99,7 @@ class Layer:
     ``normalised`` tells what batch normalisation covers: nothing, the contributions without lag, or the whole energy. ``last``: the
     component exists at the last valid step only. ``free_energies`` per node are computed, ``labels`` of them are shown where a
     reference label is added. ``shared``: which nodes have one bias, and are normalised together (None: each its own).
+    ``lines`` join nodes of an output, which then are not independent given their energies.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Layer:
     labels: int | None = None
     reference_label: int | None = None
     shared: Classes | None = None
+    lines: LineFactors | None = None
 
     @property
     def size(self) -> int:

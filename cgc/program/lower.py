@@ -12,6 +12,7 @@ from cgc.graph.parts import Part, PartEdge
 from cgc.graph.recognise import one_key
 from cgc.graph.structure import fixed_weight
 from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage, layers_of
+from cgc.program.lines import line_factors, line_limits
 from cgc.program.loops import in_steps, reads_itself_alone
 from cgc.program.names import IN_CALLS, IN_LAYERS, IN_MODELS
 from cgc.program.repeat import repeat_stacks
@@ -63,9 +64,7 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
     roles = {part.name: spec.component(part.component) for part in graph.parts}
     for part in graph.parts:
         child = spec.component(part.component)
-        if child.lines is not None:
-            message = f"`{child.name}` has lines, which are analysed, but not compiled yet"
-            findings.append(Diagnostic("CG390", message, child.lines.span, help="`cgc inspect` prints what is known of it"))
+        findings += line_limits(spec, part)
         if part.edges and all(edge.structure.kind == "absent" for edge in part.edges):
             message = f"the independence statements leave `{child.name}` without parents"
             findings.append(Diagnostic("CG605", message, child.span, help="take less out of its edges, or remove the component"))
@@ -204,6 +203,7 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         labels=labels,
         reference_label=form.reference_label if isinstance(form, Indicators) else None,
         shared=part.bias,
+        lines=line_factors(part, component, form),
     )
 
 

@@ -35,6 +35,10 @@ def parameters(program: Program) -> tuple[Parameter, ...]:
         if layer.normalised != "no":
             found.append(Parameter(f"{layer.name}.normalize.weight", (layer.biases,)))
             found += [Parameter(f"{layer.name}.normalize.{name}", (layer.biases,), False) for name in ("running_mean", "running_var")]
+        if layer.lines is not None:
+            found.append(Parameter(f"{layer.name}.lines.weight", layer.lines.weight_shape))
+            if layer.lines.end_shape is not None:
+                found += [Parameter(f"{layer.name}.lines.{end}", layer.lines.end_shape) for end in ("start", "end")]
     return tuple(found)
 
 

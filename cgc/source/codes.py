@@ -218,7 +218,7 @@ CODES: dict[str, Code] = {
         "component), `blocks`, `target`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
         "normalisations `layer`, `weight`, `group`; data `cifar10`, `npz`, `adding`, `tags`, and `augment`, `flip_prob`, `predict`,\n"
         "`relabel`, `standardize`; `reuse`, `updates`; `uniform` priors.\n"
-        "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
+        "Hidden components with `lines` are analysed (`cgc inspect` prints what is known of them); outputs alone are compiled with them.",
     ),
     # --- CG4xx: the graph
     "CG400": Code(
@@ -391,6 +391,19 @@ CODES: dict[str, Code] = {
         "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do.",
         "h[c,r]  by r",
         "h[c,r]  by c",
+    ),
+    "CG608": Code(
+        "No exact inference",
+        "Exact inference is for chains, along time or along one axis, and for outputs with at most 65,536 joint states, which are listed.\n"
+        "Mean field goes with all lines; what it says is approximate.",
+        "lines: grid",
+        "lines: {kind: grid, inference: mean_field}",
+    ),
+    "CG609": Code(
+        "Lines take energies as numbers",
+        "Under `moments` an energy is a mean and a variance, which neither exact inference along lines nor mean field takes.",
+        "inference: {eval: moments}",
+        "inference: {eval: {method: sample, samples: 32}}",
     ),
     # --- CG7xx: training
     "CG701": Code("One input and one output", "The data sets hold images with one label each."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cgc.program.ir import Layer
-from cgc.targets.torch.blocks import Blocks
+from cgc.targets.torch.blocks import Blocks, exact_lines
 from cgc.targets.torch.code import Function
 from cgc.targets.torch.nodes import state_draw
 
@@ -28,7 +28,8 @@ class _Answers:
         (layer,) = self.blocks.outputs
         y, law, x = layer.component, self.blocks.law_call(layer), self.blocks.inputs(False)
         lengths = self._lengths(annotated=True)
-        doc = f"Energies of {y}, {self.blocks.shape(layer)}: their mean over the draws"
+        lined = " without what its lines add" if layer.lines else ""
+        doc = f"Energies of {y}{lined}, {self.blocks.shape(layer)}: their mean over the draws"
         if self.blocks.timed:
             mean = self._mean("e")
             forward: tuple[str, ...] = (
@@ -40,7 +41,7 @@ class _Answers:
             forward = (f"return {self._mean(f'self.energies({x})')}",)
         returns = "" if self.blocks.timed else " -> Tensor"
         all_drawn = ", Inference(1.0, sampled=True, draws=n)"
-        draw = state_draw(self.blocks.law(layer.law)) if self.blocks.drawn(layer) else "expectation"
+        draw = _draw(layer, self.blocks)
         energies = f"self({x}{self._lengths()})"
         return [
             Function(f"forward(self, {self.blocks.inputs()}{self._streaming()}){returns}", forward, (doc + ".",)),
@@ -49,13 +50,13 @@ class _Answers:
             ),
             Function(
                 f"sample(self, {self.blocks.inputs()}, n: int = 1{lengths}) -> Tensor",
-                (f"return {law}.{draw}({self._passes(all_drawn)})",),
+                (f"return {law}.{draw}({self._lined(layer, self._passes(all_drawn))})",),
                 (f"n draws of {y}, every node below drawn as well: (n, batch, ...).",),
             ),
             Function(
                 f"log_prob(self, {self.blocks.inputs()}, {y}: Tensor{lengths}) -> Tensor",
                 self._log_prob_body(layer),
-                (f"log P({y} | {x}), (batch,): of the mean likelihood over the draws.",),
+                (f"log {'q' if _mean_field(layer) else 'P'}({y} | {x}), (batch,): of the mean likelihood over the draws.",),
             ),
             Function(
                 f"loss(self, {self.blocks.inputs()}, {y}: Tensor{lengths}) -> Tensor",
@@ -70,7 +71,7 @@ class _Answers:
         targets = ", ".join(f"{layer.component}: Tensor" for layer in self.blocks.outputs)
         names = ", ".join(layer.component for layer in self.blocks.outputs)
 
-        draws = ", ".join(f"{self.blocks.law_call(la)}.{_draw(la, self.blocks)}(e.{la.component})" for la in self.blocks.outputs)
+        draws = ", ".join(f"{self.blocks.law_call(la)}.{_draw(la, self.blocks)}({self._lined(la, f'e.{la.component}')})" for la in self.blocks.outputs)
         expectations = ", ".join(self._expectation(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         modes = ", ".join(self._mode(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         mean = f"Outputs(*({self._mean('part')} for part in e))"
@@ -151,7 +152,13 @@ class _Answers:
 
     def _expectation(self, layer: Layer, energies: str) -> str:
         law = self.blocks.law_call(layer)
+        energies = self._lined(layer, energies)
         return f"{_HOW}.expectation({law}, {energies})" if self.blocks.moments else f"{law}.expectation({energies}).mean(0)"
+
+    def _lined(self, layer: Layer, energies: str) -> str:
+        """What the node law, or the module of exact lines, is asked about: the energies, with what neighbours add under mean field."""
+        lengths = ", lengths" if layer.lines and layer.lines.written.time else ""
+        return f"self.{layer.component}.lines({energies}{lengths})" if _mean_field(layer) else f"{energies}{lengths}"
 
     def _log_prob(self, layer: Layer, energies: str, name: str) -> list[str]:
         """log p of one output, per draw and example."""
@@ -159,6 +166,9 @@ class _Answers:
         lines = []
         if not layer.labels:
             target = f"{target}.to({energies}.dtype).reshape({energies}.shape[1:])"
+        exact = exact_lines(layer)
+        if exact and layer.lines and layer.lines.written.time:
+            return [f"{name} = {self.blocks.law_call(layer)}.log_prob({target}, {self._lined(layer, energies)})"]
         if whole:
             axes = "".join(", None" for _ in (layer.nodes if layer.size > 1 or not layer.labels else ()))
             lines += [
@@ -171,27 +181,29 @@ class _Answers:
             if lines[0] == f"{target} = {target}":
                 lines = lines[1:]
         law = self.blocks.law_call(layer)
-        score = f"{_HOW}.log_prob({law}, {target}, {energies})" if self.blocks.moments else f"{law}.log_prob({target}, {energies})"
+        scored = self._lined(layer, energies)
+        score = f"{_HOW}.log_prob({law}, {target}, {energies})" if self.blocks.moments else f"{law}.log_prob({target}, {scored})"
         lines.append(f"{name} = {score}")
         if whole:
-            lines += [
-                f"{name} = {name}.reshape(*{name}.shape[:3], -1).sum(3)",
-                f"{name} = ({name} if lengths is None else {name}.where(valid, 0)).sum(2)",
-            ]
+            nodes = [] if exact else [f"{name} = {name}.reshape(*{name}.shape[:3], -1).sum(3)"]
+            lines += [*nodes, f"{name} = ({name} if lengths is None else {name}.where(valid, 0)).sum(2)"]
+        elif exact:
+            pass
         elif layer.size > 1 or not layer.labels:
             lines.append(f"{name} = {name}.flatten(2).sum(2)")
         return lines
 
     def _log_prob_body(self, layer: Layer) -> tuple[str, ...]:
-        lines = self._log_prob(layer, "e", "log_p")
         end = "return log_p.logsumexp(0) - math.log(len(log_p))"
-        if len(lines) == 1:
-            return (lines[0].removesuffix("e)") + self._passes() + ")", end)
-        return (f"e = {self._passes()}", *lines, end)
+        lines = self._log_prob(layer, self._passes(), "log_p")
+        if len(lines) == 1 and lines[0].count(self._passes()) == 1:
+            return (*lines, end)
+        return (f"e = {self._passes()}", *self._log_prob(layer, "e", "log_p"), end)
 
     def _mode(self, layer: Layer, energies: str) -> str:
         """The most probable state, as an expression."""
-        if layer.labels:
+        energies = self._lined(layer, energies)
+        if layer.labels and not exact_lines(layer):
             return f"{energies}.argmax({-1 if layer.size == 1 else -1 - len(layer.nodes)})"
         return f"{self.blocks.law_call(layer)}.mode({energies})"
 
@@ -199,5 +211,11 @@ class _Answers:
         return ", lengths: Tensor | None = None, state: State | None = None, return_state: bool = False" if self.blocks.timed else ""
 
 
+def _mean_field(layer: Layer) -> bool:
+    return layer.lines is not None and not exact_lines(layer)
+
+
 def _draw(layer: Layer, blocks: Blocks) -> str:
+    if exact_lines(layer):
+        return "draw"
     return state_draw(blocks.law(layer.law)) if blocks.drawn(layer) else "expectation"

@@ -9,6 +9,7 @@ from cgc.program.ir import Layer, Map, Program, Repeat, Scan, Stage, depth
 from cgc.program.parameters import learned_size
 from cgc.targets.torch.code import Class
 from cgc.targets.torch.layers import LayerCode, layer_class
+from cgc.targets.torch.lines import lines_module
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.nodes import law_class
 from cgc.targets.torch.scalar import number_text
@@ -20,7 +21,7 @@ PARTS = (
     "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
     "over_energies", "mixed_likelihood", "softened", "masked", "tied", "grouped", "conv1d", "conv2d", "conv3d", "local", "padded",
-    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "one_hot", "last", "shifted", "keep",
+    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "chain", "one_hot", "last", "shifted", "keep",
 )  # fmt: skip
 INFERENCE = (
     "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
@@ -74,6 +75,7 @@ class Blocks:
             *_PASSAGES,
         }
         self.taken |= {"F", "nn", "torch", "math"}
+        self.taken |= {"Chain"} if any(layer.lines is not None for layer in program.layers()) else set()
         components = dict.fromkeys([*(item.name for item in program.inputs), *(layer.component for layer in program.layers())])
         self.taken |= {*components, *(c.name for layer in program.layers() for c in layer.contributions)}
         self.variables = {name: name for name in components}
@@ -89,6 +91,7 @@ class Blocks:
         self.needed: set[str] = {"moments"} if self.moments else set()
         self.classes: list[Class] = []
         self.law_classes = self._laws()
+        self.lines = self._lines()
         self.codes = self._layers()
         self.outputs = [program.layer(name) for name in program.outputs]
 
@@ -133,6 +136,8 @@ class Blocks:
 
     def law_call(self, layer: Layer) -> str:
         """The layer's law as an expression."""
+        if exact_lines(layer):
+            return f"self.{layer.component}.lines"
         # hidden nodes are flat, those of an output have their shape
         axes = len(layer.nodes) if layer.output else 1
         axis = str(-1 - axes) if isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1 else ""
@@ -145,12 +150,26 @@ class Blocks:
         self.needed.add("call_features" if several else "call")
         names: dict[str, str] = {}
         for law in dict.fromkeys(layer.law for layer in layers):
-            users = [layer for layer in layers if layer.law == law]
+            users = [layer for layer in layers if layer.law == law and not exact_lines(layer)]
+            if not users:
+                continue
             names[law] = distinct(class_name(law), self.taken, "Node")
             definition, helpers = law_class(names[law], self.law(law), users, several, self.moments, variances=False)
             self.needed.update(helpers)
             self.classes.append(definition)
         return names
+
+    def _lines(self) -> dict[str, str]:
+        """By the names of layers with lines, how the module of these is made."""
+        made = {}
+        for layer in self.program.layers():
+            if layer.lines is not None:
+                name = distinct(class_name(layer.component) + "Lines", self.taken, "_")
+                code = lines_module(name, layer, f"{self.law_classes.get(layer.law)}()")
+                made[layer.name] = code.made
+                self.needed.update(code.parts)
+                self.classes += [code.definition] if code.definition is not None else []
+        return made
 
     def _layers(self) -> dict[str, LayerCode]:
         codes: dict[str, LayerCode] = {}
@@ -160,7 +179,7 @@ class Blocks:
 
                 def build(name: str, layer: Layer = layer, group: tuple[str, ...] = group) -> LayerCode:
                     law, drawn, doc = self.law_call(layer), self.drawn(layer), self._layer_doc(layer)
-                    return layer_class(name, layer, law, drawn, group, self.timed, doc, self.moments)
+                    return layer_class(name, layer, law, drawn, group, self.timed, doc, self.moments, self.lines.get(layer.name, ""))
 
                 again = [build(code.definition.name) for code in known.get(layer.component, [])]
                 alike = [code for code, old in zip(again, known.get(layer.component, []), strict=True) if code.definition == old.definition]
@@ -206,8 +225,16 @@ class Blocks:
         given = ", ".join(dict.fromkeys(
             f"{c.name}{(f'[t-{c.lag}]' if c.lag else '[t]') if time else ''}" for c in layer.contributions
         ))  # fmt: skip
+        given_names = dict.fromkeys(c.name for c in layer.contributions)
         sources = "eq. 2, 8" + (", 13" if any(c.gate for c in layer.contributions) else "")
+        if layer.lines is not None:
+            return f"Energies of P({layer.component} | {', '.join(given_names)}), whose nodes lines join:  e = {energy}  ({sources})"
         return f"P({own} | {given}) = prod_i P({own}_i | e_i),  e = {energy}  ({sources})"
+
+
+def exact_lines(layer: Layer) -> bool:
+    """Whether the module of a layer's lines answers in place of the node law."""
+    return layer.lines is not None and layer.lines.method != "mean_field"
 
 
 def _grouped(stage: Stage) -> list[tuple[Layer, tuple[str, ...]]]:

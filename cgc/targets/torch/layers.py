@@ -37,12 +37,12 @@ class LayerCode:
 
 
 def layer_class(
-    name: str, layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, doc: str, moments: bool = False
+    name: str, layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, doc: str, moments: bool = False, lines: str = ""
 ) -> LayerCode:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
     ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all; ``moments`` whether values may
-    also be means and variances.
+    also be means and variances. ``lines`` is an expression that makes the module of its lines, if it has any.
     """
     if layer.last:
         layer = _shared_at_once(layer)
@@ -57,6 +57,7 @@ def layer_class(
         parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
         each = "" if layer.shared is None else f", {layer.shared.block}"
         init.append(f"self.normalize = BatchNorm({layer.biases}{each})")
+    init += [f"self.lines = {lines}"] if lines else []
     arguments = ", ".join(str(_size(c)) for c in layer.contributions if c.name in sized)
     signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
     masked = timed and layer.normalised != "no" and not layer.last
@@ -108,7 +109,7 @@ def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
         case "tied":
             parts.add("tied")
             assert p.key is not None
-            mask, repeats = _mask(p)
+            mask, repeats = mask_lines(p)
             key = f"({tensor_expression(p.key)}).expand(mask.shape)" if names(p.key) else "torch.zeros(mask.shape, dtype=torch.long)"
             lines += [*mask, f"key = {key}", f"self.{c.name} = Tied(key, mask{repeats})"]
         case _ if p.fixed is not None or p.kind == "masked":
@@ -133,11 +134,11 @@ def _masked(c: Contribution) -> list[str]:
     fixed = "" if p.fixed is None else f", fixed={number_text(p.fixed)}"
     if p.mask is None:
         return [f"self.{c.name} = Masked(torch.ones({p.outputs}, {p.inputs}, dtype=torch.bool){fixed})"]
-    lines, repeats = _mask(p)
+    lines, repeats = mask_lines(p)
     return [*lines, f"self.{c.name} = Masked(mask{repeats}{fixed})"]
 
 
-def _mask(p: Product) -> tuple[list[str], str]:
+def mask_lines(p: Product) -> tuple[list[str], str]:
     """Lines that compute the mask from its closed form, over flat node numbers."""
     assert p.mask is not None and p.index is not None
     lines = []
