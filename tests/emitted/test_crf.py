@@ -283,13 +283,9 @@ def scaled(model: Any, factor: float) -> None:
 
 def conditionals(c: Case, found: Joint, q: Any) -> Any:
     """P(node | the others at q), (nodes, states): exp of the expected log weight, by the definition over all joint states."""
-    nodes, count = q.shape
-    result = np.zeros_like(q)
-    for node in range(nodes):
-        others = np.prod([q[k][found.states[:, k]] for k in range(nodes) if k != node], 0)
-        for state in range(count):
-            chosen = found.states[:, node] == state
-            result[node, state] = (others * found.log_weights)[chosen].sum()
+    each = np.stack([q[k][found.states[:, k]] for k in range(len(q))])
+    terms = found.log_weights * each.prod(0)
+    result = np.stack([np.bincount(found.states[:, k], terms / each[k], q.shape[1]) for k in range(len(q))])
     result = np.exp(result - result.max(1, keepdims=True))
     return result / result.sum(1, keepdims=True)
 
@@ -308,7 +304,7 @@ def test_mean_field_is_a_fixed_point_of_its_definition(folder: Path, name: str) 
         decoded = c.model.decode(c.x, **more)
         for place, steps, found in c.joints(lengths):
             q = found.marginals(lines.count)
-            for _ in range(200):
+            for _ in range(80):
                 q = 0.5 * q + 0.5 * conditionals(c, found, q)
             value = expected[place][steps] if lines.written.time else expected[place]
             if lines.labels:
@@ -359,27 +355,24 @@ def test_updates_are_parallel_and_damped(folder: Path) -> None:
 def test_draws_under_mean_field_come_from_q(folder: Path, name: str) -> None:
     c = case(folder, name, MEAN_FIELD)
     torch.manual_seed(0)
-    drawn = c.model.sample(c.x, n=10_000)
+    with torch.no_grad():
+        drawn = c.model.sample(c.x, n=2000)
     expected = c.model.expectation(c.x).detach()
     lines = c.layer.lines
     assert lines is not None
     if lines.labels:
         timed = c.package.compiled.program.steps is not None
         drawn = torch.nn.functional.one_hot(drawn, lines.count).movedim(-1, 2 + timed).double()
-    assert (drawn.mean(0) - expected).abs().max() < 0.06
+    assert (drawn.mean(0) - expected).abs().max() < 0.12
 
 
-LEARN = {
-    "tagger": ("tags", "1", "{kind: chain, ends: true}", 5, 0.9),
-    "grid": ("spin", "[3, 3]", "{kind: grid, inference: mean_field}", None, 0.9),
-    "listed": ("spin", "[2, 2]", "dense", None, 0.9),
-}
+LEARN = {"tagger": ("tags", "1", "{kind: chain, ends: true}", 5), "listed": ("spin", "[2, 2]", "dense", None)}
 
 
 @pytest.mark.parametrize("name", list(LEARN))
 def test_training_takes_the_lines_in(folder: Path, name: str) -> None:
     """From start values: nodes that are alike, whatever the input says, are learned as lines, which no energy could say."""
-    family, nodes, lines, steps, _ = LEARN[name]
+    family, nodes, lines, steps = LEARN[name]
     package = package_of(spec(family, nodes, lines, steps), folder / f"learn_{name}")
     torch.manual_seed(0)
     model = package.module.Model().train()
@@ -399,9 +392,42 @@ def test_training_takes_the_lines_in(folder: Path, name: str) -> None:
         losses.append(loss.item())
     weight = model.y.lines.weight
     assert (weight.diagonal().mean() > weight.mean() + 0.3) if family == "tags" else (weight > 0.1).all()
-    if name != "grid":
-        assert losses[-1] < 0.5 * losses[0]
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_mean_field_learns_that_neighbours_are_alike(folder: Path) -> None:
+    """Images of one value, of which a fifth of the pixels are flipped: the loss falls, well below that of pixels on their own."""
+    text = f"""cgc: 1
+name: denoise
+components:
+  x: {{role: input, nodes: [1, 4, 4], family: {FAMILIES["spin"]}}}
+  y:
+    role: output
+    nodes: [1, 4, 4]
+    family: {FAMILIES["spin"]}
+    parents: {{x: elementwise}}
+    lines: {{kind: grid, along: [1, 2], inference: {{kind: mean_field, steps: 5}}}}
+"""
+    package = package_of(text, folder / "denoise")
+    generator = torch.Generator().manual_seed(1)
+    y = (2.0 * torch.randint(2, (128, 1, 1, 1), generator=generator) - 1).expand(128, 1, 4, 4)
+    x = y * (1 - 2.0 * (torch.rand(y.shape, generator=generator) < 0.2))
+    last = []
+    for lined in (False, True):
+        torch.manual_seed(0)
+        model = package.module.Model().train()
+        model.y.lines.weight.requires_grad_(lined)
+        optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.1)
+        losses = []
+        for _ in range(50):
+            loss = model.loss(x, y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        last.append(losses[-1])
+        assert losses[-1] < losses[0]
+    assert (model.y.lines.weight > 0.1).all() and last[1] < 0.6 * last[0], last
 
 
 @pytest.mark.parametrize("family", ["tags", "spin"])
