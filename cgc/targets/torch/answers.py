@@ -28,8 +28,7 @@ class _Answers:
         (layer,) = self.blocks.outputs
         y, law, x = layer.component, self.blocks.law_call(layer), self.blocks.inputs(False)
         lengths = self._lengths(annotated=True)
-        lined = " without what its lines add" if layer.lines else ""
-        doc = f"Energies of {y}{lined}, {self.blocks.shape(layer)}: their mean over the draws"
+        doc = f"{self._energies()} of {y}, {self.blocks.shape(layer)}: their mean over the draws"
         if self.blocks.timed:
             mean = self._mean("e")
             forward: tuple[str, ...] = (
@@ -56,7 +55,7 @@ class _Answers:
             Function(
                 f"log_prob(self, {self.blocks.inputs()}, {y}: Tensor{lengths}) -> Tensor",
                 self._log_prob_body(layer),
-                (f"log {'q' if _mean_field(layer) else 'P'}({y} | {x}), (batch,): of the mean likelihood over the draws.",),
+                (f"{'Approximately l' if _mean_field(layer) else 'l'}og P({y} | {x}), (batch,): of the mean likelihood over the draws.",),
             ),
             Function(
                 f"loss(self, {self.blocks.inputs()}, {y}: Tensor{lengths}) -> Tensor",
@@ -71,7 +70,9 @@ class _Answers:
         targets = ", ".join(f"{layer.component}: Tensor" for layer in self.blocks.outputs)
         names = ", ".join(layer.component for layer in self.blocks.outputs)
 
-        draws = ", ".join(f"{self.blocks.law_call(la)}.{_draw(la, self.blocks)}({self._lined(la, f'e.{la.component}')})" for la in self.blocks.outputs)
+        draws = ", ".join(
+            f"{self.blocks.law_call(la)}.{_draw(la, self.blocks)}({self._lined(la, f'e.{la.component}')})" for la in self.blocks.outputs
+        )
         expectations = ", ".join(self._expectation(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         modes = ", ".join(self._mode(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         mean = f"Outputs(*({self._mean('part')} for part in e))"
@@ -89,7 +90,9 @@ class _Answers:
         logs = [self.blocks.variable(f"log_{layer.component}") for layer in self.blocks.outputs]
         total = " + ".join(logs)
         return [
-            Function(f"forward(self, {inputs}{self._streaming()})", forward, ("Energies of the outputs: their mean over the draws.",)),
+            Function(
+                f"forward(self, {inputs}{self._streaming()})", forward, (f"{self._energies()} of the outputs: their mean over the draws.",)
+            ),
             Function(f"expectation(self, {inputs}{lengths}) -> Outputs", (f"e = {self._passes()}", f"return Outputs({expectations})")),
             Function(
                 f"sample(self, {inputs}, n: int = 1{lengths}) -> Outputs",
@@ -136,6 +139,10 @@ class _Answers:
             f"    self.how[mode] = Inference(rates[method], straight, sampled{gates}, draws=draws)",
             "return self",
         ), (doc,))  # fmt: skip
+
+    def _energies(self) -> str:
+        """What ``forward`` gives: where lines join nodes, only a part of their energies."""
+        return "Unary energies" if any(layer.lines for layer in self.blocks.outputs) else "Energies"
 
     def _lengths(self, annotated: bool = False) -> str:
         if not self.blocks.timed:

@@ -52,6 +52,11 @@ def _moved(source: tuple[int, ...], target: tuple[int, ...]) -> str:
     return f".movedim({shown[0]}, {shown[1]})"
 
 
+def _then(value: str, call: str) -> str:
+    """``value``, and what is done with it."""
+    return f"({value}){call}" if call else value
+
+
 def _summed(axes: tuple[int, ...]) -> str:
     return "" if not axes else f".sum({axes[0] if len(axes) == 1 else axes})"
 
@@ -175,10 +180,9 @@ class _Chain(_Lines):
         return Function(f"log_prob(self, y: Tensor, e: Tensor{self.extra}) -> Tensor", tuple(lines))
 
     def expectation(self) -> Function:
-        value = f"super().expectation(e{self.passed})"
-        if self.numbers:
-            value = f"({value} @ {self.column(self.features)})"
-        return Function(f"expectation(self, e: Tensor{self.extra}) -> Tensor", (f"return {value}{self.laid(not self.numbers)[1]}",))
+        value, back = f"super().expectation(e{self.passed})", self.laid(not self.numbers)[1]
+        value = _then(f"{value} @ {self.column(self.features)}", back) if self.numbers else f"{value}{back}"
+        return Function(f"expectation(self, e: Tensor{self.extra}) -> Tensor", (f"return {value}",))
 
     def states(self, method: str) -> Function:
         value = f"super().{method}(e{self.passed})"
@@ -208,7 +212,7 @@ class _MeanField(_Lines):
             "m = torch.zeros_like(e)",
             f"for _ in range({steps}):",
             f"    m = {kept}self.messages({law}.expectation(e + m){passed})",
-            f"return {f'(e + m){self.from_last}' if self.from_last else 'e + m'}",
+            f"return {_then('e + m', self.from_last)}",
         ]
         doc = "Energies with what the neighbours add, from expectations that the node law itself gives."
         forward = Function(f"forward(self, e: Tensor{self.masked}) -> Tensor", tuple(body), (doc,))
@@ -318,7 +322,7 @@ class _MeanField(_Lines):
         shape = ", ".join(str(n) for n in (size, size, *self.lines.weight_shape[1:]))
         w = f"w = self.weight.new_zeros({shape}).index_put(tuple(self.pairs), self.weight)"
         if self.numbers:
-            return [w, f"return (x{flat} @ (w + w.T)){back}"]
+            return [w, f"return {_then(f'x{flat} @ (w + w.T)', back)}"]
         return [w, f'return torch.einsum("...ia,ijab->...jb", x{flat}, w + w.transpose(0, 1).mT){back}']
 
     def gathered(self) -> list[str]:
@@ -332,7 +336,8 @@ class _MeanField(_Lines):
                 for weights, side in (("pab", "left"), ("pba", "right"))
             )
             axis = -2
-        return [*lines, f"m = torch.zeros_like(x).index_add({axis}, right, {to})", f"return m.index_add({axis}, left, {other}){back}"]
+        lines += [f"m = torch.zeros_like(x).index_add({axis}, right, {to})", f"m = m.index_add({axis}, left, {other})"]
+        return [*lines, f"return m{back}"]
 
 
 class _Listed(_MeanField):
@@ -349,9 +354,10 @@ class _Listed(_MeanField):
         """Features of states by their numbers."""
         return f"{self.column(self.features)}[{k}]" if self.numbers else f"F.one_hot({k}, {self.lines.labels}).to(e.dtype)"
 
-    def measured(self, k: str) -> str:
-        """What the base measure adds."""
-        return f" + {self.column('log_measure')}[{k}].flatten({-self.axes}).sum(-1)" if any(self.lines.log_measure) else ""
+    def measured(self, name: str, k: str) -> list[str]:
+        """What the base measure adds to ``name``."""
+        added = f"{name} = {name} + {self.column('log_measure')}[{k}].flatten({-self.axes}).sum(-1)"
+        return [added] if any(self.lines.log_measure) else []
 
     def table(self) -> Function:
         size, nodes = self.layer.size, self.layer.nodes
@@ -359,7 +365,8 @@ class _Listed(_MeanField):
         body = (
             f"k = torch.cartesian_prod(*[torch.arange({self.lines.count}, device=e.device)] * {size}){shaped}",
             f"x = {self.shown('k')}",
-            f"own = e{self.to_last}{self.flat_energy()} @ x.flatten(1).T{self.measured('k')}",
+            f"own = e{self.to_last}{self.flat_energy()} @ x.flatten(1).T",
+            *self.measured("own", "k"),
             "return k, x, own + (x * self.messages(x)).flatten(1).sum(1) / 2",
         )
         doc = ("All states of the nodes together: their numbers, their features, and the logarithms of their weights.",)
@@ -378,18 +385,17 @@ class _Listed(_MeanField):
         body = (
             *numbered,
             f"x = {self.shown('y')}",
-            f"score = (x * (e{self.to_last} + self.messages(x) / 2)).flatten({-axes}).sum(-1){self.measured('y')}",
+            f"score = (x * (e{self.to_last} + self.messages(x) / 2)).flatten({-axes}).sum(-1)",
+            *self.measured("score", "y"),
             "return score - self.log_partition(e)",
         )
         return Function("log_prob(self, y: Tensor, e: Tensor) -> Tensor", body)
 
     def expectation(self) -> Function:
         body = ("_, x, log_p = self.table(e)", "p = torch.softmax(log_p, -1)")
-        if self.numbers:
-            mean = f"return (p @ x.flatten(1)){f'.unflatten(-1, {self.layer.nodes})' if self.axes > 1 else ''}"
-        else:
-            mean = f"return (p @ x.flatten(1)).unflatten(-1, {(*self.layer.nodes, self.lines.labels)}){self.from_last}"
-        return Function("expectation(self, e: Tensor) -> Tensor", (*body, mean))
+        shape = self.layer.nodes if self.numbers else (*self.layer.nodes, self.lines.labels)
+        shaped = f".unflatten(-1, {shape}){self.from_last}" if len(shape) > 1 else ""
+        return Function("expectation(self, e: Tensor) -> Tensor", (*body, f"return {_then('p @ x.flatten(1)', shaped)}"))
 
     def states(self, method: str) -> Function:
         chosen = "torch.distributions.Categorical(logits=log_p).sample()" if method == "draw" else "log_p.argmax(-1)"

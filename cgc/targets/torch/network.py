@@ -15,7 +15,7 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
     """The module of ``program``. ``factorisation`` is the joint distribution as text, ``doc`` the file's first lines."""
     blocks = Blocks(program)
     methods = (_init(blocks), *passes(blocks), *answers(blocks))
-    if blocks.moments:
+    if blocks.moments or blocks.lines:
         methods = tuple(method.fitted() for method in methods)
     model = Class(blocks.name, "nn.Module", (*wrapped(factorisation), *_approximate(program)), (), methods)
     # last, because the methods tell which passages they need
