@@ -26,7 +26,7 @@ class _Answers:
 
     def _single(self) -> list[Function]:
         (layer,) = self.blocks.outputs
-        y, law, x = layer.component, self.blocks.law_call(layer), self.blocks.inputs(False)
+        y, x = layer.component, self.blocks.inputs(False)
         lengths = self._lengths(annotated=True)
         doc = f"{self._energies()} of {y}, {self.blocks.shape(layer)}: their mean over the draws"
         if self.blocks.timed:
@@ -40,7 +40,6 @@ class _Answers:
             forward = (f"return {self._mean(f'self.energies({x})')}",)
         returns = "" if self.blocks.timed else " -> Tensor"
         all_drawn = ", Inference(1.0, sampled=True, draws=n)"
-        draw = _draw(layer, self.blocks)
         energies = f"self({x}{self._lengths()})"
         return [
             Function(f"forward(self, {self.blocks.inputs()}{self._streaming()}){returns}", forward, (doc + ".",)),
@@ -49,7 +48,7 @@ class _Answers:
             ),
             Function(
                 f"sample(self, {self.blocks.inputs()}, n: int = 1{lengths}) -> Tensor",
-                (f"return {law}.{draw}({self._lined(layer, self._passes(all_drawn))})",),
+                (f"return {self._sample(layer, self._passes(all_drawn))}",),
                 (f"n draws of {y}, every node below drawn as well: (n, batch, ...).",),
             ),
             Function(
@@ -70,11 +69,10 @@ class _Answers:
         targets = ", ".join(f"{layer.component}: Tensor" for layer in self.blocks.outputs)
         names = ", ".join(layer.component for layer in self.blocks.outputs)
 
-        draws = ", ".join(
-            f"{self.blocks.law_call(la)}.{_draw(la, self.blocks)}({self._lined(la, f'e.{la.component}')})" for la in self.blocks.outputs
-        )
+        draws = ", ".join(self._sample(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         expectations = ", ".join(self._expectation(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         modes = ", ".join(self._mode(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
+        over_draws = "their mean over the draws"
         mean = f"Outputs(*({self._mean('part')} for part in e))"
         if self.blocks.timed:
             forward: tuple[str, ...] = (
@@ -90,9 +88,7 @@ class _Answers:
         logs = [self.blocks.variable(f"log_{layer.component}") for layer in self.blocks.outputs]
         total = " + ".join(logs)
         return [
-            Function(
-                f"forward(self, {inputs}{self._streaming()})", forward, (f"{self._energies()} of the outputs: their mean over the draws.",)
-            ),
+            Function(f"forward(self, {inputs}{self._streaming()})", forward, (f"{self._energies()} of the outputs: {over_draws}.",)),
             Function(f"expectation(self, {inputs}{lengths}) -> Outputs", (f"e = {self._passes()}", f"return Outputs({expectations})")),
             Function(
                 f"sample(self, {inputs}, n: int = 1{lengths}) -> Outputs",
@@ -161,6 +157,10 @@ class _Answers:
         law = self.blocks.law_call(layer)
         energies = self._lined(layer, energies)
         return f"{_HOW}.expectation({law}, {energies})" if self.blocks.moments else f"{law}.expectation({energies}).mean(0)"
+
+    def _sample(self, layer: Layer, energies: str) -> str:
+        """A draw of states, as an expression."""
+        return f"{self.blocks.law_call(layer)}.{_draw(layer, self.blocks)}({self._lined(layer, energies)})"
 
     def _lined(self, layer: Layer, energies: str) -> str:
         """What the node law, or the module of exact lines, is asked about: the energies, with what neighbours add under mean field."""

@@ -1,7 +1,7 @@
 """Lines of an output as a module: exact inference on chains and over listed states, and mean field.
 
-Exact modules answer in place of the node law (``log_partition``, ``log_prob``, ``expectation``, ``draw``, ``mode``). Mean field is a function
-from energies to energies, after which the node law answers.
+Exact modules answer in place of the node law (``log_partition``, ``log_prob``, ``expectation``, ``draw``, ``mode``). Mean field is a
+function from energies to energies, after which the node law answers.
 """
 
 from __future__ import annotations
