@@ -107,7 +107,7 @@ def line_limits(spec: Spec, part: Part) -> list[Diagnostic]:
     if spec.eval_inference.method == "moments":
         why = "lines take energies as numbers, and moments give their means and variances"
         message = f"`{component.name}` has lines, which do not go with `moments`"
-        findings.append(Diagnostic("CG609", message, lines.span, why=why, help="write `inference: {eval: feed_forward}`, or `sample`"))
+        findings.append(Diagnostic("CG609", message, lines.span, why=why, help="use `method: sample` with `samples`, or `feed_forward`"))
     found = line_factors(part, component, spec.family(component.family).law)
     if found is not None and found.method == "listed" and component.size * math.log2(found.count) > math.log2(MOST_STATES):
         message = f"exact inference of `{component.name}` is out of reach: its lines make no chain"

@@ -9,6 +9,7 @@ from cgc.graph.independences import Independences
 from cgc.graph.query import holds
 from cgc.program.ir import Contribution
 from cgc.program.parameters import learned_size, parameters
+from cgc.report.text import lines_text
 from cgc.source.diagnostics import SpecError
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def _held(model: Reading, statement: str) -> str:
 
 
 def _components(before: Model, after: Model) -> list[Row]:
-    old = {layer.name: (layer.nodes, layer.normalised) for layer in before.program.layers()}
-    new = {layer.name: (layer.nodes, layer.normalised) for layer in after.program.layers()}
+    old = {layer.name: (layer.nodes, layer.normalised, _lines(before, layer.name)) for layer in before.program.layers()}
+    new = {layer.name: (layer.nodes, layer.normalised, _lines(after, layer.name)) for layer in after.program.layers()}
     rows = []
     for name in dict.fromkeys([*old, *new]):
         if name not in old or name not in new:
@@ -101,7 +102,14 @@ def _components(before: Model, after: Model) -> list[Row]:
             rows.append(Row("component", name, f"{_extents(old[name][0])} -> {_extents(new[name][0])} nodes"))
         if old[name][1] != new[name][1]:
             rows.append(Row("component", name, f"batch normalisation: {old[name][1]} -> {new[name][1]}"))
+        if old[name][2] != new[name][2]:
+            rows.append(Row("component", name, f"lines: {old[name][2]}  ->  {new[name][2]}"))
     return rows
+
+
+def _lines(model: Model, name: str) -> str:
+    lines = model.graph.part(name).lines
+    return "none" if lines is None else lines_text(lines)
 
 
 def _extents(nodes: tuple[int, ...]) -> str:

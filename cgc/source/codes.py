@@ -402,7 +402,7 @@ CODES: dict[str, Code] = {
     "CG609": Code(
         "Lines take energies as numbers",
         "Under `moments` an energy is a mean and a variance, which neither exact inference along lines nor mean field takes.",
-        "inference: {eval: moments}",
+        "inference: {eval: {method: moments}}",
         "inference: {eval: {method: sample, samples: 32}}",
     ),
     # --- CG7xx: training

@@ -204,7 +204,7 @@ class _MeanField(_Lines):
 
     def mean_field(self, name: str, law: str) -> Class:
         steps, damping = self.written.steps, self.written.damping
-        kept = f"{number_text(damping)} * m + {number_text(1 - damping)} * " if damping else ""
+        kept = f"{number_text(damping)} * m + {number_text(round(1 - damping, 15))} * " if damping else ""
         passed = ", lengths" if self.timed else ""
         body = [
             *([f"e = e{self.to_last}"] if self.to_last else []),
