@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
+import random
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,11 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from packages import Package, arrays, emit
 from torch import Tensor
 
+from cgc.program.dump import dump
 from cgc.program.ir import Layer
 from cgc.program.joint import Joint, joint
+from cgc.program.parameters import parameters
 
 FAMILIES = {
     "spin": "{kind: binary, values: [-1, 1]}",
@@ -151,7 +158,30 @@ def target(c: Case, lengths: Tensor | None, junk: float = -7) -> Tensor:
 
 @pytest.mark.parametrize("name", list(EXACT))
 def test_exact_answers_are_those_of_the_joint_distribution(folder: Path, name: str) -> None:
-    c = case(folder, name)
+    agrees_with_its_joint_distribution(case(folder, name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_exact_answers_of_random_specs(folder: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    nodes = rng.choice(("1", "2", "3", "4", "[2, 2]", "[1, 3]", "[3, 1]", "[1, 2, 2]"))
+    steps, shape = rng.choice((None, 2, 3)), yaml.safe_load(f"[{nodes}]")
+    axes = shape[0] if isinstance(shape[0], list) else shape
+    kinds = [f"{{kind: chain, along: {k}, ends: {rng.choice(('true', 'false'))}}}" for k, n in enumerate(axes) if n > 1]
+    if max(axes) > 1:
+        kinds += ["dense", *(["grid"] if len(axes) > 1 and max(axes[-2:]) > 1 else [])]
+    if steps and math.prod(axes) < 3:
+        kinds += [f"{{kind: chain, along: time, ends: {rng.choice(('true', 'false'))}}}"] * 2
+    if not kinds:
+        nodes, kinds = "3", ["chain"]
+        kinds = ["{kind: chain, along: 0}"]
+    family = rng.choice(list(FAMILIES))
+    agrees_with_its_joint_distribution(case(folder, f"random{seed}", {f"random{seed}": (family, nodes, rng.choice(kinds), steps)}))
+
+
+def agrees_with_its_joint_distribution(c: Case) -> None:
+    """Likelihood, expectation and most probable states, to 1e-10."""
     lines = c.layer.lines
     assert lines is not None and lines.method in ("chain", "listed")
     for lengths in c.lengths:
@@ -205,7 +235,7 @@ def test_draws_have_the_joint_distribution(folder: Path, name: str) -> None:
     c = case(folder, name)
     lengths = c.lengths[-1]
     torch.manual_seed(0)
-    n = 20_000
+    n = 5000
     drawn = c.model.sample(c.x, n=n, **c.more(lengths))
     assert drawn.shape[:2] == (n, BATCH)
     for place, steps, found in c.joints(lengths):
@@ -259,17 +289,17 @@ class _Scored(torch.nn.Module):
 
 
 MEAN_FIELD = {
-    "grid": ("spin", "[3, 2]", "{kind: grid, inference: {kind: mean_field, steps: 300, damping: 0.6}}", None),
-    "grid_of_tags": ("tags", "[2, 2]", "{kind: grid, inference: {kind: mean_field, steps: 300, damping: 0.6}}", 2),
-    "time": ("tags_first", "1", "{kind: chain, along: time, ends: true, inference: {kind: mean_field, steps: 300, damping: 0.6}}", 4),
-    "values_in_time": ("states", "2", "{kind: chain, along: time, ends: true, inference: {kind: mean_field, steps: 300, damping: 0.6}}", 3),
-    "row": ("states", "[2, 3]", "{kind: chain, along: 1, ends: true, inference: {kind: mean_field, steps: 300, damping: 0.6}}", None),
-    "column_of_tags": ("tags", "[3, 2]", "{kind: chain, along: 0, ends: true, inference: {kind: mean_field, steps: 300, damping: 0.6}}", 2),
-    "dense": ("bit", "[2, 3]", "{kind: dense, inference: {kind: mean_field, steps: 300, damping: 0.6}}", None),
-    "dense_of_tags": ("tags", "[2, 3]", "{kind: dense, along: 0, inference: {kind: mean_field, steps: 300, damping: 0.6}}", None),
-    "list": ("squares", "4", "{kind: list, pairs: [[2, 0], [1, 3]], inference: {kind: mean_field, steps: 300, damping: 0.6}}", None),
+    "grid": ("spin", "[3, 2]", "{kind: grid, inference: {kind: mean_field, steps: 80, damping: 0.4}}", None),
+    "grid_of_tags": ("tags", "[2, 2]", "{kind: grid, inference: {kind: mean_field, steps: 80, damping: 0.4}}", 2),
+    "time": ("tags_first", "1", "{kind: chain, along: time, ends: true, inference: {kind: mean_field, steps: 80, damping: 0.4}}", 4),
+    "values_in_time": ("states", "2", "{kind: chain, along: time, ends: true, inference: {kind: mean_field, steps: 80, damping: 0.4}}", 3),
+    "row": ("states", "[2, 3]", "{kind: chain, along: 1, ends: true, inference: {kind: mean_field, steps: 80, damping: 0.4}}", None),
+    "column_of_tags": ("tags", "[3, 2]", "{kind: chain, along: 0, ends: true, inference: {kind: mean_field, steps: 80, damping: 0.4}}", 2),
+    "dense": ("bit", "[2, 3]", "{kind: dense, inference: {kind: mean_field, steps: 80, damping: 0.4}}", None),
+    "dense_of_tags": ("tags", "[2, 3]", "{kind: dense, along: 0, inference: {kind: mean_field, steps: 80, damping: 0.4}}", None),
+    "list": ("squares", "4", "{kind: list, pairs: [[2, 0], [1, 3]], inference: {kind: mean_field, steps: 80, damping: 0.4}}", None),
     "list_of_tags": (
-        "tags_mid", "[2, 2]", "{kind: list, pairs: [[[1, 0], [0, 1]], [[0, 0], [0, 1]]], inference: {kind: mean_field, steps: 300}}", 2,
+        "tags_mid", "[2, 2]", "{kind: list, pairs: [[[1, 0], [0, 1]], [[0, 0], [0, 1]]], inference: {kind: mean_field, steps: 80}}", 2,
     ),
 }  # fmt: skip
 
@@ -356,14 +386,14 @@ def test_draws_under_mean_field_come_from_q(folder: Path, name: str) -> None:
     c = case(folder, name, MEAN_FIELD)
     torch.manual_seed(0)
     with torch.no_grad():
-        drawn = c.model.sample(c.x, n=2000)
+        drawn = c.model.sample(c.x, n=1000)
     expected = c.model.expectation(c.x).detach()
     lines = c.layer.lines
     assert lines is not None
     if lines.labels:
         timed = c.package.compiled.program.steps is not None
         drawn = torch.nn.functional.one_hot(drawn, lines.count).movedim(-1, 2 + timed).double()
-    assert (drawn.mean(0) - expected).abs().max() < 0.12
+    assert (drawn.mean(0) - expected).abs().max() < 0.16
 
 
 LEARN = {"tagger": ("tags", "1", "{kind: chain, ends: true}", 5), "listed": ("spin", "[2, 2]", "dense", None)}
@@ -489,6 +519,52 @@ inference: {{eval: {{method: sample, samples: 6}}}}
     model.inference("feed_forward")
     first, state = model(x[:, :1], return_state=True)
     torch.testing.assert_close(torch.cat([first.y, model(x[:, 1:], state=state).y], 1), model(x).y)
+
+
+@pytest.mark.parametrize("name", ["tagger_reference", "bits_in_a_row", "rows", "grid", "list"])
+@pytest.mark.parametrize("cases", [EXACT, MEAN_FIELD], ids=["exact", "mean_field"])
+def test_half_precision_and_one_graph(folder: Path, name: str, cases: dict[str, tuple[str, str, str, int | None]]) -> None:
+    if name not in cases:
+        name = {"tagger_reference": "time", "bits_in_a_row": "dense", "rows": "dense_of_tags"}[name]
+    c = case(folder, name, cases)
+    scaled(c.model, 0.3)
+    model, x = c.model.float(), c.x.float()
+    y = model.decode(x)
+    exact = model.loss(x, y)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss(x, y)
+    loss.backward()
+    assert abs(loss - exact) < 0.05 * exact + 0.05
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    if cases is EXACT:  # the many updates here take long to trace
+        traced = torch.compile(model.log_prob, backend="eager", fullgraph=True)
+        torch.testing.assert_close(traced(x, y), model.log_prob(x, y))
+
+
+@pytest.mark.parametrize("cases", [EXACT, MEAN_FIELD], ids=["exact", "mean_field"])
+def test_what_is_written(folder: Path, cases: dict[str, tuple[str, str, str, int | None]]) -> None:
+    """The state dict is that of the program, the text formatted; only what is approximate says so."""
+    written = []
+    for name in cases:
+        c = case(folder, name, cases)
+        wanted = {p.key: p.shape for p in parameters(c.package.compiled.program)}
+        assert {key: tuple(value.shape) for key, value in c.model.state_dict().items()} == wanted
+        text = (c.package.folder / "model.py").read_text(encoding="utf-8")
+        assert ("pproximate" in text) == (cases is MEAN_FIELD) and "Unary energies of y" in text
+        assert ("class Chain" in text) == (c.layer.lines is not None and c.layer.lines.method == "chain")
+        # laws with more states have lines of any length
+        if cases is EXACT or cases[name][0] not in ("states", "squares"):
+            written.append(c.package.folder / "model.py")
+    for command in (["format", "--check", "--isolated", "--line-length", "120"], ["check", "--isolated", "--select", "E9,F,I,B,UP"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command, *written], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_program_as_text(folder: Path) -> None:
+    texts = [dump(case(folder, name).package.compiled.program) for name in ("tagger", "grid", "list")]
+    assert "  lines chain along time, weight [3, 3], ends, chain\n" in texts[0]
+    assert "  lines grid along axes [0, 1], weight [2], listed\n" in texts[1]
+    assert "  lines list along 2 pairs, weight [2], listed\n" in texts[2]
 
 
 def test_extreme_energies_stay_finite(folder: Path) -> None:

@@ -329,7 +329,8 @@ class _MeanField(_Lines):
         flat, back = self.flat()
         lines = ["left, right = self.pairs", *([f"x = x{flat}"] if flat else [])]
         if self.numbers:
-            to, other, axis = "self.weight * x[..., left]", "self.weight * x[..., right]", -1
+            lines.append("w = self.weight.to(x.dtype)")
+            to, other, axis = "w * x[..., left]", "w * x[..., right]", -1
         else:
             to, other = (
                 f'torch.einsum("...pa,{weights}->...pb", x[..., {side}, :], self.weight)'
