@@ -95,7 +95,7 @@ def _weights(lines: Lines, component: Component) -> int | None:
 
 
 def line_limits(spec: Spec, part: Part) -> list[Diagnostic]:
-    """What of a part's lines this version cannot compile (CG390, CG608, CG609); empty if nothing."""
+    """What of a part's lines this version cannot compile (CG390, CG610, CG611); empty if nothing."""
     component = spec.component(part.component)
     lines = component.lines
     if lines is None:
@@ -107,11 +107,11 @@ def line_limits(spec: Spec, part: Part) -> list[Diagnostic]:
     if spec.eval_inference.method == "moments":
         why = "lines take energies as numbers, and moments give their means and variances"
         message = f"`{component.name}` has lines, which do not go with `moments`"
-        findings.append(Diagnostic("CG609", message, lines.span, why=why, help="use `method: sample` with `samples`, or `feed_forward`"))
+        findings.append(Diagnostic("CG611", message, lines.span, why=why, help="use `method: sample` with `samples`, or `feed_forward`"))
     found = line_factors(part, component, spec.family(component.family).law)
     if found is not None and found.method == "listed" and component.size * math.log2(found.count) > math.log2(MOST_STATES):
         message = f"exact inference of `{component.name}` is out of reach: its lines make no chain"
         joint = f"{component.size:,} nodes with {found.count} states each have more than {MOST_STATES:,} joint states"
         help = "write `inference: mean_field` in `lines`, which is approximate"
-        findings.append(Diagnostic("CG608", message, lines.span, why=joint, help=help))
+        findings.append(Diagnostic("CG610", message, lines.span, why=joint, help=help))
     return findings

@@ -392,14 +392,14 @@ CODES: dict[str, Code] = {
         "h[c,r]  by r",
         "h[c,r]  by c",
     ),
-    "CG608": Code(
+    "CG610": Code(
         "No exact inference",
         "Exact inference is for chains, along time or along one axis, and for outputs with at most 65,536 joint states, which are listed.\n"
         "Mean field goes with all lines; what it says is approximate.",
         "lines: grid",
         "lines: {kind: grid, inference: mean_field}",
     ),
-    "CG609": Code(
+    "CG611": Code(
         "Lines take energies as numbers",
         "Under `moments` an energy is a mean and a variance, which neither exact inference along lines nor mean field takes.",
         "inference: {eval: {method: moments}}",

@@ -80,7 +80,7 @@ CASES: dict[str, tuple[str, str]] = {
     "large_grid": (lined("grid", "[30000, 30000]", "h[a,b] ⟂ h[c,d] | boundary where abs(a - c) > 1"), "CG402"),
     "dense_lines": (lined("dense", "1000000000", "h[0] ⟂ h[999999999] | boundary"), "CG402"),
     "many_listed_pairs": (lined(f"{{kind: list, pairs: [{', '.join(f'[{k}, {k + 1}]' for k in range(2000))}]}}", "2001"), "CG390"),
-    "states_beyond_reach": (lined_output("dense"), "CG608"),
+    "states_beyond_reach": (lined_output("dense"), "CG610"),
     "many_lines": (lined_output("{kind: dense, inference: mean_field}"), ""),
     "pairs_in_a_statement": (
         lined(f"{{kind: list, pairs: [{', '.join(f'[{k}, {k + 1}]' for k in range(2000))}]}}", "2001", "h[i] ⟂ h[j] | x where i - j == 1"),
