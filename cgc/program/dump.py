@@ -5,6 +5,7 @@ from __future__ import annotations
 from cgc.formula.scalar import dump as dump_scalar
 from cgc.graph.predicate import text
 from cgc.program.ir import Contribution, Layer, Map, Module, Program, Refine, Repeat, Scan, Stage
+from cgc.program.lines import LineFactors
 
 
 def dump(program: Program) -> str:
@@ -47,7 +48,17 @@ def _layer(layer: Layer, head: str) -> list[str]:
     words += [f"in {layer.groups} groups"] if layer.groups is not None else []
     words += ["last"] * layer.last + ["output"] * layer.output
     indent = " " * (len(head) - len(head.lstrip()) + 2)
-    return [", ".join(words), *(f"{indent}{_contribution(c)}" for c in layer.contributions)]
+    lines = [] if layer.lines is None else [f"{indent}{_lines(layer.lines)}"]
+    return [", ".join(words), *(f"{indent}{_contribution(c)}" for c in layer.contributions), *lines]
+
+
+def _lines(lines: LineFactors) -> str:
+    written = lines.written
+    where = "time" if written.time else f"axes {list(written.axes)}" if written.axes else f"{len(written.pairs)} pairs"
+    words = [f"lines {written.kind} along {where}", f"weight {list(lines.weight_shape)}"]
+    words += ["ends"] * written.ends
+    words.append(lines.method + (f" {written.steps} steps, damping {written.damping:g}" if lines.method == "mean_field" else ""))
+    return ", ".join(words)
 
 
 def _contribution(c: Contribution) -> str:

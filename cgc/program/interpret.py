@@ -63,7 +63,8 @@ def interpret(
     ``parameters`` is the state dict, ``inputs`` has (batch, [time], *nodes) values or labels for each input, the axis of a single node
     with labels left out. ``training`` normalises by the batch instead of by the running statistics. ``lengths`` (batch,) says how many
     steps are valid. ``gates`` replaces the mean of a gate, by names of layer and edge, with factors that broadcast against the source's
-    features. Raises KeyError for a missing parameter or input.
+    features. Of a layer with lines the features are as if it had none; ``cgc.program.joint`` says what they really are.
+    Raises KeyError for a missing parameter or input.
     """
     run = _Run(program, parameters, inputs, training, lengths, gates or {})
     for stage in program.stages:

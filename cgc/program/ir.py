@@ -17,6 +17,7 @@ from cgc.derive.derivation import Derivation
 from cgc.graph.geometry import Geometry
 from cgc.graph.predicate import Expression, Predicate
 from cgc.graph.recognise import Classes
+from cgc.program.lines import LineFactors
 from cgc.spec.model import DropoutGate, Inference, Init, Prior
 
 
@@ -144,7 +145,8 @@ class Layer:
     ``free_energies`` per node are computed, ``labels`` of them are shown where a reference label is added. ``shared``: which nodes have
     one bias, one scale, and batch statistics in common (None: each its own). ``onto`` names the layer whose energy, before normalisation,
     this one adds to: copies of a refined component follow each other in this way, and its own name is that of the last; ``biased`` is the
-    layer that the bias is called after.
+    layer that the bias is called after. ``lines`` join nodes of an output, which then are not independent
+    given their energies.
     """
 
     name: str
@@ -162,6 +164,7 @@ class Layer:
     labels: int | None = None
     reference_label: int | None = None
     shared: Classes | None = None
+    lines: LineFactors | None = None
     groups: int | None = None
     onto: str | None = None
     biased: str = ""

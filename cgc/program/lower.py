@@ -14,6 +14,7 @@ from cgc.graph.recognise import one_key
 from cgc.graph.structure import fixed_weight
 from cgc.program.arrange import arrange
 from cgc.program.ir import Contribution, Index, Input, Layer, Opening, Product, Program, Scan, Stage, layers_of
+from cgc.program.lines import line_factors, line_limits
 from cgc.program.loops import in_steps, reads_itself_alone
 from cgc.program.names import IN_CALLS, IN_LAYERS, IN_MODELS
 from cgc.program.normalised import not_normalised, takes_weight_norm
@@ -66,9 +67,7 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
     roles = {part.name: spec.component(part.component) for part in graph.parts}
     for part in graph.parts:
         child = spec.component(part.component)
-        if child.lines is not None:
-            message = f"`{child.name}` has lines, which are analysed, but not compiled yet"
-            findings.append(Diagnostic("CG390", message, child.lines.span, help="`cgc inspect` prints what is known of it"))
+        findings += line_limits(spec, part)
         if part.edges and all(edge.structure.kind == "absent" for edge in part.edges):
             message = f"the independence statements leave `{child.name}` without parents"
             findings.append(Diagnostic("CG605", message, child.span, help="take less out of its edges, or remove the component"))
@@ -242,6 +241,7 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         onto=onto,
         biased=biased,
         groups=component.normalize.groups if component.normalize and component.normalize.kind in ("layer", "group") else None,
+        lines=line_factors(part, component, form),
     )
 
 

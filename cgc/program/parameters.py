@@ -43,6 +43,10 @@ def parameters(program: Program) -> tuple[Parameter, ...]:
         for statistic in ("running_mean", "running_var") if layer.over_batch else ():
             key = f"{layer.name}.normalize.{statistic}"
             found[key] = Parameter(key, (layer.biases,), False)
+        if layer.lines is not None:
+            shapes = {"weight": layer.lines.weight_shape}
+            shapes |= {} if layer.lines.end_shape is None else dict.fromkeys(("start", "end"), layer.lines.end_shape)
+            found |= {f"{layer.name}.lines.{name}": Parameter(f"{layer.name}.lines.{name}", size) for name, size in shapes.items()}
     return tuple(found.values())
 
 

@@ -9,6 +9,7 @@ from cgc.compiler import Model, Reading
 from cgc.derive.derivation import Derivation, Numeric
 from cgc.graph.stated import stands_for
 from cgc.program.ir import Layer
+from cgc.program.lines import LineFactors
 from cgc.program.parameters import learned_size, parameters
 from cgc.report.factors import factors
 from cgc.report.priors import prior_lines
@@ -61,7 +62,17 @@ def _layer(layer: Layer, short_forms: list[str], train: Train | None) -> dict[st
         ],
         "priors": list(prior_lines(layer, train)),
         "stands_for": short_forms,
-    }
+    } | ({"lines": _lines(layer.lines)} if layer.lines is not None else {})
+
+
+def _lines(lines: LineFactors) -> dict[str, Any]:
+    """Where lines run, and how values are inferred."""
+    written = lines.written
+    along: Any = "time" if written.time else list(written.axes)
+    where = {"pairs": [[list(a), list(b)] for a, b in written.pairs]} if written.kind == "list" else {"along": along}
+    steps = {"steps": written.steps, "damping": written.damping} if lines.method == "mean_field" else {}
+    exact = lines.method != "mean_field"
+    return {"kind": written.kind, **where, "ends": written.ends, "method": lines.method, **steps, "exact": exact}
 
 
 def _numeric(rule: Numeric) -> dict[str, Any]:

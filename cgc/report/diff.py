@@ -9,6 +9,7 @@ from cgc.graph.independences import Independences
 from cgc.graph.query import holds
 from cgc.program.ir import Contribution, Layer
 from cgc.program.parameters import learned_size, parameters
+from cgc.report.text import lines_text
 from cgc.source.diagnostics import SpecError
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ def _held(model: Reading, statement: str) -> str:
 
 
 def _components(before: Model, after: Model) -> list[Row]:
-    old = {layer.name: (layer.nodes, _normalised(before, layer)) for layer in before.program.layers()}
-    new = {layer.name: (layer.nodes, _normalised(after, layer)) for layer in after.program.layers()}
+    old = {layer.name: (layer.nodes, _normalised(before, layer), _lines(before, layer.name)) for layer in before.program.layers()}
+    new = {layer.name: (layer.nodes, _normalised(after, layer), _lines(after, layer.name)) for layer in after.program.layers()}
     rows = []
     for name in dict.fromkeys([*old, *new]):
         if name not in old or name not in new:
@@ -101,6 +102,8 @@ def _components(before: Model, after: Model) -> list[Row]:
             rows.append(Row("component", name, f"{_extents(old[name][0])} -> {_extents(new[name][0])} nodes"))
         if old[name][1] != new[name][1]:
             rows.append(Row("component", name, f"normalisation: {old[name][1]} -> {new[name][1]}"))
+        if old[name][2] != new[name][2]:
+            rows.append(Row("component", name, f"lines: {old[name][2]}  ->  {new[name][2]}"))
     return rows
 
 
@@ -110,6 +113,11 @@ def _normalised(model: Model, layer: Layer) -> str:
         return "no" if normalize is None else "weight"
     groups = f", {normalize.groups} groups" if normalize.kind == "group" else ""
     return f"{normalize.kind}, {normalize.over}{groups}"
+
+
+def _lines(model: Model, name: str) -> str:
+    lines = model.graph.part(name).lines
+    return "none" if lines is None else lines_text(lines)
 
 
 def _extents(nodes: tuple[int, ...]) -> str:

@@ -14,8 +14,11 @@ from cgc.graph.stated import stands_for
 from cgc.program.ir import Contribution, Input, Layer, Product
 from cgc.program.parameters import Parameter, learned_size, parameters
 from cgc.report.factors import factors
+from cgc.report.lines import inference_rows
 from cgc.report.normalised import normalisation_lines
 from cgc.report.priors import prior_lines
+
+WITHOUT_LINES = "of a node without lines; given its neighbours, their potentials add to its energy"
 
 
 def report(known: Reading, component: str | None = None, steps: bool = False, latex: bool = False) -> str:
@@ -107,7 +110,7 @@ def _part(known: Reading, part: Part, steps: bool, shown: dict[str, str], latex:
         lines.append(row("lines", lines_text(part.lines)))
     lines += expectation_lines(law)
     if part.lines is not None:
-        lines.append(row("", "of a node without lines; given its neighbours, their potentials add to its energy"))
+        lines.append(row("", WITHOUT_LINES))
     if steps:
         lines += _steps(law, shown.get(component.family), latex)
         shown.setdefault(component.family, part.name)
@@ -160,9 +163,15 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     normalisation = normalisation_lines(model.spec.component(layer.component), layer)
     lines += [row("energy" if k == 0 else "", text) for k, text in enumerate(normalisation)]
     lines += [row("prior" if k == 0 else "", text) for k, text in enumerate(prior_lines(layer, model.spec.train))]
+    part = model.graph.part(layer.name)
+    if part.lines is not None:
+        lines.append(row("lines", lines_text(part.lines)))
     lines += expectation_lines(law)
-    lines += list(_inference(model, layer, law))
-    if layer.output and law.log_likelihood_text:
+    if layer.lines is not None:
+        lines += [row("", WITHOUT_LINES), *(row(name, value) for name, value in inference_rows(layer, layer.lines))]
+    else:
+        lines += list(_inference(model, layer, law))
+    if layer.output and law.log_likelihood_text and layer.lines is None:
         lines.append(row("likelihood", f"log p(x | e) = {law.log_likelihood_text}"))
     lines += _weights(model, layer)
     return lines

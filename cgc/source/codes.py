@@ -275,7 +275,7 @@ CODES: dict[str, Code] = {
     ),
     "CG390": Code(
         "Not supported by this version",
-        "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
+        "Hidden components with `lines` are analysed (`cgc inspect` prints what is known of them); outputs alone are compiled with them.",
     ),
     # --- CG4xx: the graph
     "CG400": Code(
@@ -473,6 +473,19 @@ CODES: dict[str, Code] = {
         "others are not compiled there.",
         "{normalize: weight, parents: {x: {kind: dense, prior: {kind: uniform, low: -1, high: 1}}}}",
         "{normalize: weight, parents: {x: {kind: dense, prior: {kind: gaussian, precision: 1}}}}",
+    ),
+    "CG610": Code(
+        "No exact inference",
+        "Exact inference is for chains, along time or along one axis, and for outputs with at most 65,536 joint states, which are listed.\n"
+        "Mean field goes with all lines; what it says is approximate.",
+        "lines: grid",
+        "lines: {kind: grid, inference: mean_field}",
+    ),
+    "CG611": Code(
+        "Lines take energies as numbers",
+        "Under `moments` an energy is a mean and a variance, which neither exact inference along lines nor mean field takes.",
+        "inference: {eval: {method: moments}}",
+        "inference: {eval: {method: sample, samples: 32}}",
     ),
     "CG620": Code(
         "A refinement in a loop",

@@ -175,15 +175,16 @@ time: {steps: 6}
 families: {node: {kind: binary, values: [-1, 1]}}
 components:
   x: {role: input, nodes: 4, family: node}
-  y: {role: output, nodes: 1, family: node, parents: {x: dense}}
+  h: {nodes: 1, family: node, parents: {x: dense}}
+  y: {role: output, nodes: 1, family: node, parents: {h: dense}}
 """
     plain, tied = tmp_path / "plain.yaml", tmp_path / "tied.yaml"
     plain.write_text(text)
-    tied.write_text(text.replace("plain", "tied").replace("parents", "lines: chain, parents"))
+    tied.write_text(text.replace("plain", "tied").replace("parents: {x", "lines: chain, parents: {x"))
     done = run("diff", str(plain), str(tied), "--json")
     data = json.loads(done.stdout)
     rows = {row["text"]: row for row in data["rows"]}
-    assert rows["y[i,t] ⟂ y[j,t-1] | parents"]["before"] == "yes" and rows["y[i,t] ⟂ y[j,t-1] | parents"]["after"] == "no"
+    assert rows["h[i,t] ⟂ h[j,t-1] | parents"]["before"] == "yes" and rows["h[i,t] ⟂ h[j,t-1] | parents"]["after"] == "no"
     assert [found["code"] for found in data["diagnostics"]] == ["CG390"] and exit_status("diff", str(plain), str(tied)) == 1
 
 
@@ -289,7 +290,8 @@ families: {spin: {kind: binary, values: [-1, 1]}}
 time: {steps: 4}
 components:
   x: {role: input, nodes: 3, family: spin}
-  y: {role: output, nodes: 1, family: spin, parents: {x: dense}, lines: {kind: chain, inference: {kind: mean_field, steps: 3}}}
+  h: {nodes: 1, family: spin, parents: {x: dense}, lines: {kind: chain, inference: {kind: mean_field, steps: 3}}}
+  y: {role: output, nodes: 1, family: spin, parents: {h: dense}}
 """
 
 
@@ -298,23 +300,53 @@ def test_inspect_prints_what_is_known_of_what_cannot_be_compiled(tmp_path: Path,
     path.write_text(LINED)
     assert exit_status("inspect", str(path)) == 1
     printed = capsys.readouterr()
-    assert printed.err.startswith("error[CG390]: `y` has lines, which are analysed, but not compiled yet\n")
+    assert printed.err.startswith("error[CG390]: `h` is hidden and has lines, which are analysed, but compiled for outputs only\n")
     for text in (
-        "joint         P(y | x) = P(y[0..T] | x[0..T])\n",
-        "flags         x[i,t] → y[t] — y[t+1]\n                x[i,t] → y[t] — y[t-1]\n",
-        "the lines of `y` make chain components, every other node is one of its own; the LWF property is used; with flags, AMP differs",
-        "prod_t phi(y[t]; e_y[t]) prod_{t<T} psi(y[t], y[t+1])\n",
+        "joint         P(h, y | x) = prod_t P(y[t] | h[t]) · P(h[0..T] | x[0..T])\n",
+        "flags         x[i,t] → h[t] — h[t+1]\n                x[i,t] → h[t] — h[t-1]\n",
+        "the lines of `h` make chain components, every other node is one of its own; the LWF property is used; with flags, AMP differs",
+        "prod_t phi(h[t]; e_h[t]) prod_{t<T} psi(h[t], h[t+1])\n",
         "a chain along time: each node with its copy at the next step; inference mean field, 3 steps, damping 0.5\n",
         "expectation   E[X | e] = tanh(e)\n",
     ):
         assert text in printed.out
-    assert "size  " not in printed.out and r"\prod_{t<T} \psi" in run("inspect", str(path), "y", "--latex").stdout
+    assert "size  " not in printed.out and r"\prod_{t<T} \psi" in run("inspect", str(path), "h", "--latex").stdout
     assert exit_status("inspect", str(path), "--json") == 1
     data = json.loads(capsys.readouterr().out)
-    assert [d["code"] for d in data["diagnostics"]] == ["CG390"] and data["laws"]["y"]["expectation"] == "tanh(e)"
-    assert data["factors"][0]["formulas"][0]["latex"].startswith(r"P(\mathrm{y}_{0 \ldots T} \mid \mathrm{x}_{0 \ldots T})")
-    assert data["flags"] == ["x[i,t] → y[t] — y[t+1]", "x[i,t] → y[t] — y[t-1]"]
+    assert [d["code"] for d in data["diagnostics"]] == ["CG390"] and data["laws"]["h"]["expectation"] == "tanh(e)"
+    assert data["factors"][0]["formulas"][0]["latex"].startswith(r"P(\mathrm{h}_{0 \ldots T} \mid \mathrm{x}_{0 \ldots T})")
+    assert data["flags"] == ["x[i,t] → h[t] — h[t+1]", "x[i,t] → h[t] — h[t-1]"]
     assert run("inspect", str(path), "--quiet").stdout == "" and run("inspect", str(path), "z").exit_code == 2
+
+
+def test_inspect_says_how_exact_an_output_with_lines_is(tmp_path: Path) -> None:
+    """And diff tells lines from lines, or from none."""
+    text = LINED.replace("h: {nodes: 1, family: spin, ", "y: {role: output, nodes: 3, family: spin, ").replace(
+        "kind: chain, ", "kind: chain, along: 0, "
+    )
+    text = text.replace("  y: {role: output, nodes: 1, family: spin, parents: {h: dense}}\n", "")
+    path, exact, plain = tmp_path / "lined.yaml", tmp_path / "exact.yaml", tmp_path / "plain.yaml"
+    path.write_text(text)
+    exact.write_text(text.replace("chain, along: 0, inference: {kind: mean_field, steps: 3}", "dense"))
+    plain.write_text(text.replace(", lines: {kind: chain, along: 0, inference: {kind: mean_field, steps: 3}}", ""))
+    shown = run("inspect", str(path), "y").stdout
+    assert "inference     approximate: mean field" in shown and "3 times from m = 0" in shown and "y.lines.weight [1]\n" in shown
+    assert "inference     exact: sums over all 8 joint states\n" in run("inspect", str(exact), "y").stdout
+    (layer,) = json.loads(run("inspect", str(path), "--json").stdout)["layers"]
+    assert layer["lines"] == {
+        "kind": "chain",
+        "along": [0],
+        "ends": False,
+        "method": "mean_field",
+        "steps": 3,
+        "damping": 0.5,
+        "exact": False,
+    }
+    (layer,) = json.loads(run("inspect", str(exact), "--json").stdout)["layers"]
+    assert layer["lines"]["exact"] is True and "inference" not in run("inspect", str(plain), "y").stdout
+    rows = json.loads(run("diff", str(plain), str(exact), "--json").stdout)
+    assert [row["change"] for row in rows if row["text"] == "y.lines.weight"] == ["absent -> [3]"]
+    assert any(row["change"].startswith("lines: none  ->  dense") for row in rows)
 
 
 def test_commands_that_need_no_program_do_not_ask_for_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

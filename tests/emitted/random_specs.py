@@ -74,6 +74,8 @@ def specs(draw: st.DrawFn) -> str:
         body = {"role": "output", "nodes": draw(st.sampled_from(SHAPES)), "family": draw(st.sampled_from(OUTPUT)), "parents": {}}
         if draft.timed and draw(st.booleans()):
             body["at"] = "last"
+        if draw(st.sampled_from((False, False, True))):
+            _lines(draw, draft.timed, body)
         draft.components[name] = body
     for k, name in enumerate(hidden):
         _parents(draw, draft, name, inputs + hidden[:k], hidden)
@@ -99,9 +101,24 @@ def specs(draw: st.DrawFn) -> str:
         )
     )
     document["inference"] = {"train": method}
-    if draw(st.sampled_from((False, False, True))):
+    lined = any("lines" in body for body in draft.components.values())
+    if not lined and draw(st.sampled_from((False, False, True))):
         document["inference"]["eval"] = {"method": "moments"}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def _lines(draw: st.DrawFn, timed: bool, body: dict[str, Any]) -> None:
+    """Lines between the nodes of an output, where there can be any."""
+    family, nodes = body["family"]["kind"], body["nodes"]
+    if family not in ("categorical", "binary", "exponential_family"):
+        return
+    kinds: list[dict[str, Any]] = [{"kind": "dense"}] if max(nodes) > 1 else []
+    kinds += [{"kind": "chain", "along": axis, "ends": axis == 0} for axis, extent in enumerate(nodes) if extent > 1]
+    kinds += [{"kind": "grid"}] if len(nodes) > 1 else []
+    kinds += [{"kind": "chain", "along": "time", "ends": draw(st.booleans())}] if timed and "at" not in body else []
+    if kinds:
+        inference = draw(st.sampled_from(("exact", {"kind": "mean_field", "steps": 3, "damping": 0.25})))
+        body["lines"] = draw(st.sampled_from(kinds)) | {"inference": inference}
 
 
 def _parents(draw: st.DrawFn, draft: Draft, name: str, before: list[str], hidden: list[str]) -> None:

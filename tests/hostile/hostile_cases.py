@@ -32,6 +32,11 @@ def lined(lines: str, nodes: str = "4", statement: str = "") -> str:
     return f"{spec}independence:\n  - {statement}\n" if statement else spec
 
 
+def lined_output(lines: str) -> str:
+    """The base with lines between a billion output nodes."""
+    return BASE.replace("y: {role: output, nodes: 1,", f"y: {{role: output, nodes: 1000000000, lines: {lines},")
+
+
 def named(name: str) -> str:
     """The base with a hidden component called ``name``."""
     return BASE.replace("  h:", f"  {name}:").replace("{h: dense}", f"{{{name}: dense}}")
@@ -85,6 +90,8 @@ CASES: dict[str, tuple[str, str]] = {
     "large_grid": (lined("grid", "[30000, 30000]", "h[a,b] ⟂ h[c,d] | boundary where abs(a - c) > 1"), "CG402"),
     "dense_lines": (lined("dense", "1000000000", "h[0] ⟂ h[999999999] | boundary"), "CG402"),
     "many_listed_pairs": (lined(f"{{kind: list, pairs: [{', '.join(f'[{k}, {k + 1}]' for k in range(2000))}]}}", "2001"), "CG390"),
+    "states_beyond_reach": (lined_output("dense"), "CG610"),
+    "many_lines": (lined_output("{kind: dense, inference: mean_field}"), ""),
     "pairs_in_a_statement": (
         lined(f"{{kind: list, pairs: [{', '.join(f'[{k}, {k + 1}]' for k in range(2000))}]}}", "2001", "h[i] ⟂ h[j] | x where i - j == 1"),
         "CG423",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cgc.program.ir import Layer
-from cgc.targets.torch.blocks import Blocks
+from cgc.targets.torch.blocks import Blocks, exact_lines
 from cgc.targets.torch.code import Function
 from cgc.targets.torch.nodes import state_draw
 
@@ -26,10 +26,10 @@ class _Answers:
 
     def _single(self) -> list[Function]:
         (layer,) = self.blocks.outputs
-        y, law, x = layer.component, self.blocks.law_call(layer), self.blocks.inputs(False)
+        y, x = layer.component, self.blocks.inputs(False)
         target, value = ("", f"{y} = {layer.target}") if layer.target else (f", {y}: Tensor", y)
-        lengths = self._lengths(annotated=True)
-        doc = f"Energies of {y}, {self.blocks.shape(layer)}: their mean over the draws"
+        lengths, start = self._lengths(annotated=True), "Approximately l" if _mean_field(layer) else "l"
+        doc = f"{self._energies()} of {y}, {self.blocks.shape(layer)}: their mean over the draws"
         if self.blocks.timed:
             mean = self._mean("e")
             forward: tuple[str, ...] = (
@@ -41,7 +41,6 @@ class _Answers:
             forward = (f"return {self._mean(f'self.energies({x})')}",)
         returns = "" if self.blocks.timed else " -> Tensor"
         all_drawn = ", Inference(1.0, sampled=True, draws=n)"
-        draw = state_draw(self.blocks.law(layer.law)) if self.blocks.drawn(layer) else "expectation"
         energies = f"self({x}{self._lengths()})"
         return [
             Function(f"forward(self, {self.blocks.inputs()}{self._streaming()}){returns}", forward, (doc + ".",)),
@@ -50,13 +49,15 @@ class _Answers:
             ),
             Function(
                 f"sample(self, {self.blocks.inputs()}, n: int = 1{lengths}) -> Tensor",
-                (f"return {law}.{draw}({self._passes(all_drawn)})",),
+                (f"return {self._sample(layer, self._passes(all_drawn))}",),
                 (f"n draws of {y}, every node below drawn as well: (n, batch, ...).",),
             ),
             Function(
                 f"log_prob(self, {self.blocks.inputs()}{target}{lengths}) -> Tensor",
                 self._log_prob_body(layer),
-                (f"log P({value} | {x}), (batch,): of the mean likelihood over the draws.",),
+                (
+                    f"{'Approximately l' if _mean_field(layer) else 'l'}og P({value} | {x}), (batch,): of the mean likelihood over the draws.",
+                ),
             ),
             Function(
                 f"loss(self, {self.blocks.inputs()}{target}{lengths}) -> Tensor",
@@ -72,9 +73,10 @@ class _Answers:
         targets = "".join(f", {name}: Tensor" for name in scored)
         names = ", ".join([x, *scored])
 
-        draws = ", ".join(f"{self.blocks.law_call(la)}.{_draw(la, self.blocks)}(e.{la.component})" for la in self.blocks.outputs)
+        draws = ", ".join(self._sample(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         expectations = ", ".join(self._expectation(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
         modes = ", ".join(self._mode(layer, f"e.{layer.component}") for layer in self.blocks.outputs)
+        over_draws = "their mean over the draws"
         mean = f"Outputs(*({self._mean('part')} for part in e))"
         if self.blocks.timed:
             forward: tuple[str, ...] = (
@@ -90,7 +92,7 @@ class _Answers:
         logs = [self.blocks.variable(f"log_{layer.component}") for layer in self.blocks.outputs]
         total = " + ".join(logs)
         return [
-            Function(f"forward(self, {inputs}{self._streaming()})", forward, ("Energies of the outputs: their mean over the draws.",)),
+            Function(f"forward(self, {inputs}{self._streaming()})", forward, (f"{self._energies()} of the outputs: {over_draws}.",)),
             Function(f"expectation(self, {inputs}{lengths}) -> Outputs", (f"e = {self._passes()}", f"return Outputs({expectations})")),
             Function(
                 f"sample(self, {inputs}, n: int = 1{lengths}) -> Outputs",
@@ -138,6 +140,10 @@ class _Answers:
             "return self",
         ), (doc,))  # fmt: skip
 
+    def _energies(self) -> str:
+        """What ``forward`` gives: where lines join nodes, only a part of their energies."""
+        return "Unary energies" if any(layer.lines for layer in self.blocks.outputs) else "Energies"
+
     def _lengths(self, annotated: bool = False) -> str:
         if not self.blocks.timed:
             return ""
@@ -153,7 +159,17 @@ class _Answers:
 
     def _expectation(self, layer: Layer, energies: str) -> str:
         law = self.blocks.law_call(layer)
+        energies = self._lined(layer, energies)
         return f"{_HOW}.expectation({law}, {energies})" if self.blocks.moments else f"{law}.expectation({energies}).mean(0)"
+
+    def _sample(self, layer: Layer, energies: str) -> str:
+        """A draw of states, as an expression."""
+        return f"{self.blocks.law_call(layer)}.{_draw(layer, self.blocks)}({self._lined(layer, energies)})"
+
+    def _lined(self, layer: Layer, energies: str) -> str:
+        """What the node law, or the module of exact lines, is asked about: the energies, with what neighbours add under mean field."""
+        lengths = ", lengths" if layer.lines and layer.lines.written.time else ""
+        return f"self.{layer.component}.lines({energies}{lengths})" if _mean_field(layer) else f"{energies}{lengths}"
 
     def _log_prob(self, layer: Layer, energies: str, name: str) -> list[str]:
         """log p of one output, per draw and example."""
@@ -162,6 +178,9 @@ class _Answers:
         lines = []
         if not layer.labels:
             target = f"{target}.to({energies}.dtype).reshape({energies}.shape[1:])"
+        exact = exact_lines(layer)
+        if exact and layer.lines and layer.lines.written.time:
+            return [f"{name} = {self.blocks.law_call(layer)}.log_prob({target}, {self._lined(layer, energies)})"]
         if whole:
             axes = "".join(", None" for _ in (layer.nodes if layer.size > 1 or not layer.labels else ()))
             lines += [
@@ -174,27 +193,29 @@ class _Answers:
             if lines[0] == f"{target} = {target}":
                 lines = lines[1:]
         law = self.blocks.law_call(layer)
-        score = f"{_HOW}.log_prob({law}, {target}, {energies})" if self.blocks.moments else f"{law}.log_prob({target}, {energies})"
+        lined = self._lined(layer, energies)
+        score = f"{_HOW}.log_prob({law}, {target}, {energies})" if self.blocks.moments else f"{law}.log_prob({target}, {lined})"
         lines.append(f"{name} = {score}")
         if whole:
-            lines += [
-                f"{name} = {name}.reshape(*{name}.shape[:3], -1).sum(3)",
-                f"{name} = ({name} if lengths is None else {name}.where(valid, 0)).sum(2)",
-            ]
+            nodes = [] if exact else [f"{name} = {name}.reshape(*{name}.shape[:3], -1).sum(3)"]
+            lines += [*nodes, f"{name} = ({name} if lengths is None else {name}.where(valid, 0)).sum(2)"]
+        elif exact:
+            pass
         elif layer.size > 1 or not layer.labels:
             lines.append(f"{name} = {name}.flatten(2).sum(2)")
         return lines
 
     def _log_prob_body(self, layer: Layer) -> tuple[str, ...]:
-        lines = self._log_prob(layer, "e", "log_p")
         end = "return log_p.logsumexp(0) - math.log(len(log_p))"
-        if len(lines) == 1:
-            return (lines[0].removesuffix("e)") + self._passes() + ")", end)
-        return (f"e = {self._passes()}", *lines, end)
+        lines = self._log_prob(layer, self._passes(), "log_p")
+        if len(lines) == 1 and lines[0].count(self._passes()) == 1:
+            return (*lines, end)
+        return (f"e = {self._passes()}", *self._log_prob(layer, "e", "log_p"), end)
 
     def _mode(self, layer: Layer, energies: str) -> str:
         """The most probable state, as an expression."""
-        if layer.labels:
+        energies = self._lined(layer, energies)
+        if layer.labels and not exact_lines(layer):
             return f"{energies}.argmax({-1 if layer.size == 1 else -1 - len(layer.nodes)})"
         return f"{self.blocks.law_call(layer)}.mode({energies})"
 
@@ -202,5 +223,11 @@ class _Answers:
         return ", lengths: Tensor | None = None, state: State | None = None, return_state: bool = False" if self.blocks.timed else ""
 
 
+def _mean_field(layer: Layer) -> bool:
+    return layer.lines is not None and not exact_lines(layer)
+
+
 def _draw(layer: Layer, blocks: Blocks) -> str:
+    if exact_lines(layer):
+        return "draw"
     return state_draw(blocks.law(layer.law)) if blocks.drawn(layer) else "expectation"

@@ -11,6 +11,7 @@ from cgc.program.parameters import learned_size
 from cgc.targets.torch.code import Class
 from cgc.targets.torch.grids import averages_whole
 from cgc.targets.torch.layers import LayerCode, needs_inference
+from cgc.targets.torch.lines import lines_module
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.nodes import law_class
 from cgc.targets.torch.scopes import Scopes, loops_alone
@@ -22,7 +23,8 @@ PARTS = (
     "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
     "over_energies", "mixed_likelihood", "softened", "masked", "tied", "grouped", "conv1d", "conv2d", "conv3d", "local", "padded",
-    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "group_norm", "one_hot", "last", "shifted", "keep",
+    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "group_norm", "chain", "one_hot", "last", "shifted",
+    "keep",
 )  # fmt: skip
 INFERENCE = (
     "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
@@ -75,6 +77,7 @@ class Blocks:
             *_PASSAGES,
         }
         self.taken |= {"F", "nn", "torch", "math"}
+        self.taken |= {"Chain"} if any(layer.lines is not None for layer in program.layers()) else set()
         words = (word for layer in program.layers() for word in layer.component.split("."))
         components = dict.fromkeys([*(item.name for item in program.inputs), *words])
         self.taken |= {*components, *(c.name for layer in program.layers() for c in layer.contributions)}
@@ -93,6 +96,7 @@ class Blocks:
         self.classes: list[Class] = []
         self._called = set(_called(program.stages))
         self.law_classes = self._laws()
+        self.lines = self._lines()
         self.codes: dict[str, LayerCode] = {}
         self.scopes = Scopes(program, [la.name for la in program.layers() if needs_inference(la, self.drawn(la), self.moments)])
         self.outputs = [program.layer(name) for name in program.outputs]
@@ -150,6 +154,8 @@ class Blocks:
 
     def law_call(self, layer: Layer) -> str:
         """The layer's law as an expression."""
+        if exact_lines(layer):
+            return f"self.{layer.component}.lines"
         # hidden nodes are flat, those of an output have their shape
         axes = len(layer.nodes) if layer.output else 1
         axis = str(-1 - axes) if isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1 else ""
@@ -162,7 +168,9 @@ class Blocks:
         self.needed.add("call_features" if several else "call")
         names: dict[str, str] = {}
         for law in dict.fromkeys(layer.law for layer in layers):
-            users = [layer for layer in layers if layer.law == law]
+            users = [layer for layer in layers if layer.law == law and not exact_lines(layer)]
+            if not users:
+                continue
             names[law] = distinct(class_name(law), self.taken, "Node")
             # nothing is left to say of nodes that are their energies
             if all(self.inlined(layer) and self.copies_energy(layer) for layer in users):
@@ -171,6 +179,23 @@ class Blocks:
             self.needed.update(helpers)
             self.classes.append(definition)
         return names
+
+    def _lines(self) -> dict[str, str]:
+        """By the names of layers with lines, how the module of these is made."""
+        made = {}
+        for layer in self.program.layers():
+            if layer.lines is not None:
+                name = distinct(class_name(layer.component) + "Lines", self.taken, "_")
+                code = lines_module(name, layer, f"{self.law_classes.get(layer.law)}()")
+                made[layer.name] = code.made
+                self.needed.update(code.parts)
+                self.classes += [code.definition] if code.definition is not None else []
+        return made
+
+
+def exact_lines(layer: Layer) -> bool:
+    """Whether the module of a layer's lines answers in place of the node law."""
+    return layer.lines is not None and layer.lines.method != "mean_field"
 
 
 def _called(stages: Sequence[Stage]) -> Iterator[str]:

@@ -105,7 +105,7 @@ class _Classes:
         law, drawn, doc = blocks.law_call(layer), blocks.drawn(layer), layer_doc(layer, blocks.timed, [local(name) for name in alike])
 
         def build(name: str) -> LayerCode:
-            return layer_class(name, layer, law, drawn, group, blocks.timed, doc, sized, blocks.moments)
+            return layer_class(name, layer, law, drawn, group, blocks.timed, doc, sized, blocks.moments, blocks.lines.get(layer.name, ""))
 
         several = len(alike) > 1
         self.shared(layer.name, alike[0], f"{blocks.law_classes[layer.law]}Nodes" if several else class_name(local(alike[0])), build)

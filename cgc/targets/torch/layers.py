@@ -47,11 +47,13 @@ def layer_class(
     doc: str,
     sized: Sequence[str],
     moments: bool = False,
+    lines: str = "",
 ) -> LayerCode:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
     ``sized`` names the contributions whose input size is an argument; ``law`` is an expression for the node law; ``drawn`` tells whether
-    its nodes can be drawn at all; ``moments`` whether values may also be means and variances.
+    its nodes can be drawn at all; ``moments`` whether values may also be means and variances. ``lines``
+    is an expression that makes the module of its lines, if it has any.
     """
     if layer.last:
         layer = _shared_at_once(layer)
@@ -60,6 +62,7 @@ def layer_class(
     init = ["super().__init__()", *modules(layer.contributions, sized, parts)]
     init += bias(layer, sized)
     init += normalisation(layer, parts)
+    init += [f"self.lines = {lines}"] if lines else []
     arguments = ", ".join(str(size(c)) for c in layer.contributions if c.name in sized)
     signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
     masked = timed and layer.over_batch and not layer.last
@@ -135,7 +138,7 @@ def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
         case "tied":
             parts.add("tied")
             assert p.key is not None
-            mask, repeats = _mask(p)
+            mask, repeats = mask_lines(p)
             key = f"({tensor_expression(p.key)}).expand(mask.shape)" if names(p.key) else "torch.zeros(mask.shape, dtype=torch.long)"
             lines += [*mask, f"key = {key}", f"{module(c)} = Tied(key, mask{repeats})"]
         case _ if p.fixed is not None or p.kind == "masked":
@@ -162,11 +165,11 @@ def _masked(c: Contribution) -> list[str]:
     fixed = "" if p.fixed is None else f", fixed={number_text(p.fixed)}"
     if p.mask is None:
         return [f"{module(c)} = Masked(torch.ones({p.outputs}, {p.inputs}, dtype=torch.bool){fixed})"]
-    lines, repeats = _mask(p)
+    lines, repeats = mask_lines(p)
     return [*lines, f"{module(c)} = Masked(mask{repeats}{fixed})"]
 
 
-def _mask(p: Product) -> tuple[list[str], str]:
+def mask_lines(p: Product) -> tuple[list[str], str]:
     """Lines that compute the mask from its closed form, over flat node numbers."""
     assert p.mask is not None and p.index is not None
     lines = []

@@ -18,12 +18,18 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
     blocks = Blocks(program)
     write_classes(blocks)
     methods = (_init(blocks), *passes(blocks), *answers(blocks))
-    if blocks.moments:
+    if blocks.moments or blocks.lines:
         methods = tuple(method.fitted() for method in methods)
-    model = Class(blocks.name, "nn.Module", wrapped(network_doc(program, factorisation)), (), methods)
+    model = Class(blocks.name, "nn.Module", (*wrapped(network_doc(program, factorisation)), *_approximate(program)), (), methods)
     # last, because the methods tell which passages they need
     parts, inference = blocks.parts(PARTS), blocks.parts(INFERENCE)
     return Module(doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments)
+
+
+def _approximate(program: Program) -> tuple[str, ...]:
+    """A line for outputs whose probabilities are approximate."""
+    names = [layer.name for layer in program.layers() if layer.lines is not None and layer.lines.method == "mean_field"]
+    return (f"Approximate, by mean field: every answer about {', '.join(names)}; the loss is -sum log q.",) if names else ()
 
 
 def _init(blocks: Blocks) -> Function:

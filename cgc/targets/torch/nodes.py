@@ -13,9 +13,9 @@ from cgc.families.forms import Indicators, Noise, Y
 from cgc.formula.numeric import constant
 from cgc.formula.scalar import Op, Over, Scalar, Var
 from cgc.program.ir import Layer
-from cgc.targets.torch.code import WIDTH, Class, Function, wrapped
+from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.names import distinct
-from cgc.targets.torch.scalar import number_text, print_function
+from cgc.targets.torch.scalar import column, number_text, print_function
 
 
 def law_class(
@@ -114,11 +114,7 @@ class _Law:
         """The tables as class attributes."""
         lines: list[str] = []
         for rows, name in self.tables.items():
-            numbers = ", ".join(number_text(constant(row) or 0.0) for row in rows)
-            if len(numbers) + len(name) + 10 <= WIDTH:
-                lines.append(f"{name} = [{numbers}]")
-            else:
-                lines += [f"{name} = [", *(f"    {line}" for line in wrapped(numbers + ",", WIDTH - 10)), "]  # fmt: skip"]
+            lines += column(name, [constant(row) or 0.0 for row in rows])
         return lines
 
     def draws(self, sampling: Sampling) -> list[Function]:

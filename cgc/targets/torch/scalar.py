@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cgc.formula.numeric import constant
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, random, walk
 from cgc.source.diagnostics import InternalCompilerError
+from cgc.targets.torch.code import WIDTH, wrapped
 
 # Python's precedence: an operand is bracketed when it binds more loosely than its place needs
 _LOOSE, _SUM, _PRODUCT, _UNARY, _POWER, _ATOM = range(6)
@@ -267,6 +268,14 @@ def number_text(value: float) -> str:
     if value in (float("inf"), float("-inf")):
         return "torch.inf" if value > 0 else "-torch.inf"
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def column(name: str, numbers: Sequence[float]) -> list[str]:
+    """A list of numbers as a class attribute."""
+    shown = ", ".join(number_text(number) for number in numbers)
+    if len(shown) + len(name) + 10 <= WIDTH:
+        return [f"{name} = [{shown}]"]
+    return [f"{name} = [", *(f"    {line}" for line in wrapped(shown + ",", WIDTH - 10)), "]  # fmt: skip"]
 
 
 @dataclass(frozen=True)
