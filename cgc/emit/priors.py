@@ -16,7 +16,7 @@ class PriorContext:
 
     ``decay`` is the precision of a Gaussian prior on all weights, where there is no other. Else ``every`` is the prior of all weights as
     a tuple (empty: none), and ``single`` are lines of a mapping from keys to such tuples. ``kinds`` are those that occur. ``ending`` is
-    what the names of weights end with: weight normalisation learns their lengths under another name.
+    what the names of weights end with; ``ends`` stands for several, as weight normalisation learns lengths under another name.
     """
 
     decay: float | None = None
@@ -30,7 +30,7 @@ def prior_context(prior: Prior | None, program: Program | None) -> PriorContext:
     """``prior`` is that of all weights; those of single ones are in the program."""
     contributions = [(layer, c) for layer in program.layers() for c in layer.contributions] if program else []
     normed = any(c.product.weight_norm for _, c in contributions)
-    ending = '(".weight", ".original0")' if normed else '".weight"'
+    ending = "ends" if normed else '".weight"'
     own = [(layer, c, c.product.prior) for layer, c in contributions if c.product.prior is not None]
     kinds = tuple(dict.fromkeys(p.kind for p in (*([prior] if prior else []), *(p for _, _, p in own))))
     if prior is not None and kinds == ("gaussian",) and not own:

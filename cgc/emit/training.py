@@ -62,7 +62,7 @@ class TrainingContext:
     against: str
     states: tuple[tuple[str, str], tuple[str, str]]
     validation: float
-    output: str
+    outputs: tuple[str, ...]
     target: Literal["label", "value"]
     metric: Metric
     compared: Literal["once", "nodes", "steps"]
@@ -95,6 +95,12 @@ class TrainingContext:
     def packed(self, suffix: str = "") -> str:
         """The same as a tuple."""
         return f"({self.each(suffix)}{',' if len(self.names) == 1 else ''})"
+
+    @property
+    def given_alone(self) -> str:
+        """The tensors of an example, as a pattern that keeps what a model's answers need."""
+        kept = ", ".join(name if name in self.inputs else "_" for name in self.names)
+        return f"({kept},)" if len(self.names) == 1 else kept
 
     def asked(self, suffix: str) -> str:
         """What a model's answers need, each with ``suffix``."""
@@ -140,7 +146,7 @@ def training_context(spec: Spec, program: Program | None = None) -> TrainingCont
         against=y[0] if y else x[0],
         states=(_states(spec, inputs(spec)[0]), _states(spec, outputs[0])),
         validation=DEFAULT_VALIDATION if data.validation is None else data.validation,
-        output=outputs[0].name,
+        outputs=tuple(component.name for component in outputs),
         target="label" if isinstance(law, Indicators) else "value",
         metric=metric(spec),
         compared=compared(spec, data),

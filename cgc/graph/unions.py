@@ -78,7 +78,7 @@ def _union(part: Part, edge: PartEdge) -> PartEdge:
         condition = _same_group(Index(children[0][0]), Index(parents[0][0]), part.extents[0], part.extents[0], groups)
     else:
         condition = _any(edge.joined, children, parents, groups)
-    written = replace(edge.edge, kind="dense", weight=None, filter=None)
+    written = replace(edge.edge, kind="dense", weight=None, filter=None, block=None)
     dense = Structure("dense", math.prod(n for _, n in (*children, *parents)), children, parents)
     whole = replace(edge, edge=written, structure=dense, block=None)
     return replace(whole, structure=structured(whole, condition, None))

@@ -22,8 +22,13 @@ def not_normalised(spec: Spec, graph: Graph) -> Iterator[Diagnostic]:
     CG605 where no node has several weights, CG607 for scales that two groups would share, CG608 for weights that make no matrix, CG609
     for a prior on weights of which only length and direction are learned.
     """
+    normed = {edge.weight for part in graph.parts if part.normalize and part.normalize.kind == "weight" for edge in part.edges}
     for part in graph.parts:
         child = spec.component(part.component)
+        for edge in part.edges:
+            if edge.edge.same_as is not None and edge.weight in normed:
+                message = f"`{child.name}` shares a weight that is normalised, which is not supported by this version of cgc"
+                yield Diagnostic("CG608", message, edge.edge.span, help="give it a weight of its own, or another normalisation")
         if child.normalize is None:
             continue
         shared = part.bias

@@ -216,13 +216,6 @@ CODES: dict[str, Code] = {
         "family, parents with their edges, stack, bias and normalisation, and the statements leave the same structure. Options with `-p`\n"
         "are for both specs, where both have the param. Something must be left to learn.",
     ),
-    "CG364": Code(
-        "What cannot be normalised",
-        "Groups are equal parts of the first axis of `nodes`, with several energies each: a value less its own mean is 0.\n"
-        "Weight normalisation takes the direction of a node's weights, which weights that start at 0 do not have.",
-        "{nodes: 8, normalize: {kind: group, groups: 8}}",
-        "{nodes: 8, normalize: {kind: group, groups: 2}}",
-    ),
     "CG350": Code(
         "Lines join finitely many states",
         "A component with lines is normalised over all states of its nodes together, so these follow an exponential family with finitely\n"
@@ -272,6 +265,13 @@ CODES: dict[str, Code] = {
         "common to all copies, so it cannot read its own past.",
         "{times: 2, through: {}, back: dense}",
         "{times: 2, through: {z: {nodes: 8, family: rect, parents: {previous: dense}}}, back: dense}",
+    ),
+    "CG364": Code(
+        "What cannot be normalised",
+        "Groups are equal parts of the first axis of `nodes`, with several energies each: a value less its own mean is 0.\n"
+        "Weight normalisation takes the direction of a node's weights, which weights that start at 0 do not have.",
+        "{nodes: 8, normalize: {kind: group, groups: 8}}",
+        "{nodes: 8, normalize: {kind: group, groups: 2}}",
     ),
     "CG390": Code(
         "Not supported by this version",
@@ -465,7 +465,7 @@ CODES: dict[str, Code] = {
     "CG608": Code(
         "Weights that are not normalised yet",
         "This version compiles weight normalisation of dense edges, tables of labels and convolutions (these not under `moments`): not of\n"
-        "edges from which statements take pairs away.",
+        "edges from which statements take pairs away, and not of weights that are `same_as` others.",
     ),
     "CG609": Code(
         "A prior on the weights that normalisation takes apart",

@@ -329,10 +329,10 @@ def _check_weight(reader: Reader, item: EdgeDraft) -> None:
     if not isinstance(item.edge, _Weighted):
         return
     item.prior = build_prior(reader, item.edge.prior, item.node)
-    if item.edge.weight is not None and item.edge.prior is not None:
-        place = item.node.find(("prior",))[0]
-        reader.error("CG342", "a fixed weight has no prior", place, why="`weight` fixes it", help="remove one of the two")
     init, weight = item.edge.init, item.edge.weight
+    if weight is not None and item.edge.prior is not None:
+        why = "`weight` fixes it" if weight.same_as is None else "it is that of another edge"
+        reader.error("CG342", "a fixed weight has no prior", item.node.find(("prior",))[0], why=why, help="remove one of the two")
     if weight is not None and (weight.value is None) == (weight.same_as is None):
         place = item.node.find(("weight",))[0]
         reader.error("CG342", "a weight is a number, or `{same_as: …}`", place, help="as in `weight: 1` or `weight: {same_as: h.x}`")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from packages import emit
+from packages import SPECS, emit
 
 LAYERS = """cgc: 1
 name: layers
@@ -110,7 +110,7 @@ def test_intervals_hold_what_enumeration_gives(over_time: bool, tmp_path: Path, 
         with torch.no_grad():
             wanted = truth_of_steps(model, x) if over_time else truth_of_layers(model, x)
         torch.manual_seed(seed)
-        found = train.gap(model, x, 64, 200)
+        found = train.gap(model, [x], 64, 200)
         assert list(found) == list(wanted)
         for name, (estimate, low, high) in found.items():
             assert low <= estimate <= high and abs(estimate - wanted[name]) <= max(2 * (high - low), 1e-9)
@@ -122,9 +122,9 @@ def test_intervals_hold_what_enumeration_gives(over_time: bool, tmp_path: Path, 
 
 def test_what_is_given_is_exact_and_without_weights_all_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, module = emitted(tmp_path, LAYERS, monkeypatch)
-    found = train.gap(random_model(module, 0), pixels(64), 12, 40)
+    found = train.gap(random_model(module, 0), [pixels(64)], 12, 40)
     assert max(found["h.0"]) < 1e-12 < found["h.1"][0]
-    assert all(max(row) < 1e-12 for row in train.gap(random_model(module, 0, weights=0.0), pixels(64), 12, 40).values())
+    assert all(max(row) < 1e-12 for row in train.gap(random_model(module, 0, weights=0.0), [pixels(64)], 12, 40).values())
 
 
 def test_more_draws_narrow_the_interval_and_the_seed_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_more_draws_narrow_the_interval_and_the_seed_decides(tmp_path: Path, mon
         widths = []
         for seed in range(4):
             torch.manual_seed(seed)
-            _, low, high = train.gap(random_model(module, seed), pixels(64), 400, draws)["h.1"]
+            _, low, high = train.gap(random_model(module, seed), [pixels(64)], 400, draws)["h.1"]
             widths.append(high - low)
         return math.fsum(widths)
 
@@ -154,7 +154,7 @@ def test_dropout_nodes_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         w, b = model.h.x.weight[:, 3], model.h.bias
         wanted = rms(torch.tanh(w / 2 + b) - (torch.tanh(w + b) + torch.tanh(b)) / 2)
     torch.manual_seed(0)
-    estimate, low, high = train.gap(model, x, 400, 4000)["h"]
+    estimate, low, high = train.gap(model, [x], 400, 4000)["h"]
     assert wanted > 0.1 and low <= wanted <= high and estimate == pytest.approx(wanted, rel=0.1)
 
 
@@ -185,3 +185,24 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         train.main(["--gap", str(tmp_path / "text")])
     assert "text is no checkpoint of this model: " in capsys.readouterr().err
     assert sorted(p.name for p in (tmp_path / "runs" / "layers").iterdir()) == ["1"], "nothing is trained"
+
+
+@pytest.mark.parametrize("name", ["adding", "causal", "transfer"])
+def test_other_data(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Generated sequences, images without labels, images whose network is partly another's: a checkpoint of an untrained model."""
+    package = emit(tmp_path, SPECS / f"{name}.yaml")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    train = importlib.import_module(f"{package.folder.name}.train")
+    small = {part: tuple(a[:8] for a in example) for part, example in train.load_data(*data_folder(train)).items()}
+    monkeypatch.setattr(train, "load_data", lambda *_: small)
+    torch.save({"model": train.Model().state_dict()}, tmp_path / "start.pt")
+    train.main(["--gap", str(tmp_path / "start.pt"), "--gap-draws", "20", "--batch-size", "64", "--threads", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    program = package.compiled.program
+    drawn = [layer.name for layer in program.layers() if layer.output or not program.law(layer.law).deterministic]
+    assert "8 validation examples, 20 draws" in lines[0] and [line.split()[0] for line in lines[1:]] == drawn
+
+
+def data_folder(train: ModuleType) -> tuple[Path, ...]:
+    """What ``load_data`` takes: nothing where data are generated."""
+    return (Path(train.__file__ or "").parent,) if train.load_data.__code__.co_argcount else ()

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from cgc.graph.predicate import evaluate
+from cgc.graph.query import holds
 from cgc.program.parameters import parameters
+from cgc.source.diagnostics import SpecError
 
 DENSE = """cgc: 1
 name: dense
@@ -255,3 +257,47 @@ def test_weight_normalised_models_are_copied_compiled_and_saved(tmp_path: Path) 
     copied.load_state_dict(model.state_dict())
     assert torch.equal(copied(x), model(x))
     torch.testing.assert_close(torch.compile(model, backend="eager", fullgraph=True)(x), model(x))
+
+
+JOINED = """cgc: 1
+name: joined
+families: {spin: {kind: binary, values: [-1, 1]}, coin: {kind: binary, values: [0, 1]}}
+components:
+  x: {role: input, nodes: 6, family: {kind: gaussian, std: 1}}
+  f: {nodes: 6, family: coin, normalize: layer, parents: {x: dense}}
+  h: {nodes: 6, family: spin, normalize: {kind: group, groups: 2}, parents: {x: {kind: dense, gate: {component: f, open: 1}}}}
+  g: {family: spin, normalize: {kind: group, groups: 2},
+      blocks: {one: {nodes: 4, parents: {h: dense}}, two: {nodes: 4, parents: {x: dense}}}}
+  y: {role: output, nodes: 2, family: {kind: gaussian, std: 1}, parents: {g: dense}}
+refine:
+  h: {times: 2, through: {z: {nodes: 4, family: spin, normalize: weight, parents: {previous: dense}}}, back: dense}
+EVAL
+"""
+
+
+@pytest.mark.parametrize("moments", [False, True])
+def test_blocks_refinements_and_hidden_gates(tmp_path: Path, moments: bool) -> None:
+    package = emit(tmp_path, JOINED.replace("EVAL", "inference: {eval: {method: moments}}" if moments else ""))
+    if moments:
+        moments_agree_with_the_interpreter(package)
+        return
+    agrees_with_the_interpreter(package)
+    trains(package)
+    # a block is one group here: no node of the other block reaches it
+    graph = package.compiled.graph
+    assert holds(graph, "g[0:4] ⟂ x | parents") and not holds(graph, "g[0:4] ⟂ h | parents")
+    assert {p.key for p in parameters(package.compiled.program)} == set(package.model().state_dict())
+
+
+def test_blocks_that_share_a_group_share_their_parents(tmp_path: Path) -> None:
+    graph = emit(tmp_path, JOINED.replace("EVAL", "").replace("{kind: group, groups: 2},\n", "layer,\n")).compiled.graph
+    assert not holds(graph, "g[0:4] ⟂ x | parents")
+
+
+def test_a_weight_that_two_edges_have_is_not_normalised(tmp_path: Path) -> None:
+    text = DENSE.replace("NORMALIZE", "weight").replace(
+        "  y:", "  g: {nodes: 6, family: spin, parents: {x: {kind: dense, weight: {same_as: h.x}}}}\n  y:"
+    )
+    with pytest.raises(SpecError) as error:
+        emit(tmp_path, text.replace("{h: dense}", "{h: dense, g: dense}"))
+    assert [d.code for d in error.value.diagnostics] == ["CG608"]

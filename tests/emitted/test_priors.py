@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from packages import emit
+from packages import SPECS, emit
 
 import cgc.compiler
 from cgc.report.text import report
@@ -150,9 +150,13 @@ def test_a_gaussian_prior_on_normalised_weights_is_one_on_their_length(tmp_path:
         emit(tmp_path, spec(prior, own=GAUSSIAN, normalize="weight"))
 
 
-@pytest.mark.parametrize("case", list(CASES))
+LENGTHS = {"lengths": spec(GAUSSIAN, normalize="weight"), "lengths and one": spec(UNIFORM, own=GAUSSIAN, normalize="weight")}
+
+
+@pytest.mark.parametrize("case", [*CASES, *LENGTHS, "frozen"])
 def test_the_text_is_clean(tmp_path: Path, case: str) -> None:
-    file = emit(tmp_path, CASES[case]).folder / "train.py"
+    reused = (("train.prior", LAPLACE),) if case == "frozen" else ()
+    file = emit(tmp_path, SPECS / "transfer.yaml" if reused else (CASES | LENGTHS)[case], None, reused).folder / "train.py"
     ruff = [sys.executable, "-m", "ruff"]
     options = ["--isolated", "--line-length", "120", str(file)]
     formatted = subprocess.run([*ruff, "format", "--diff", *options], capture_output=True, text=True)
@@ -173,3 +177,17 @@ def test_they_are_printed_as_what_they_are(tmp_path: Path) -> None:
     assert "prior         x: N(0, 1/0.05), weight decay 0.05: added to the gradient, which Adam rescales" in text
     place.write_text(spec(), encoding="utf-8")
     assert "prior" not in report(cgc.compiler.inspect(place))
+
+
+def test_what_is_frozen_has_no_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither subgradient nor projection changes parameters that are another model's."""
+    package = emit(tmp_path, SPECS / "transfer.yaml", None, (("train.prior", UNIFORM), ("train.epochs", "1"))).folder
+    monkeypatch.syspath_prepend(str(tmp_path))
+    train = importlib.import_module(f"{package.name}.train")
+    torch.manual_seed(1)
+    start = train.Model().state_dict()
+    torch.save({"model": {key: value * 3 for key, value in start.items()}}, tmp_path / "start.pt")
+    train.main(["--quiet", "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--reuse", str(tmp_path / "start.pt")])
+    saved = torch.load(tmp_path / "runs" / "transfer" / "1" / "last.pt", weights_only=True)["model"]
+    assert torch.equal(saved["h.0.x.weight"], start["h.0.x.weight"] * 3) and saved["h.0.x.weight"].abs().max() > 0.1
+    assert saved["y.h.weight"].min() >= -0.05 and saved["y.h.weight"].max() <= 0.1
