@@ -11,6 +11,7 @@ import networkx as nx
 from cgc.graph.binding import Instance, Names, bind
 from cgc.graph.factorisation import factorisation
 from cgc.graph.flags import Flag, flags
+from cgc.graph.hidden_gates import with_hidden_gates
 from cgc.graph.lines import first_line
 from cgc.graph.parts import Part as Part
 from cgc.graph.parts import PartEdge as PartEdge
@@ -39,7 +40,8 @@ class Graph:
 
     ``parts`` are the chain components of the template in a topological order of the edges without lag (ties in the order of the spec).
     ``groups`` are the parts that depend on each other over time, by any lag: names, in topological order; a part on its own is a group.
-    ``diagnostics`` are warnings and notes. ``flags`` are those of the template, None if it is too large to say.
+    ``diagnostics`` are warnings and notes. ``modules`` are the names of modules with those of their outputs.
+    ``flags`` are those of the template, None if it is too large to say.
     """
 
     parts: tuple[Part, ...]
@@ -48,6 +50,7 @@ class Graph:
     diagnostics: tuple[Diagnostic, ...]
     timed: bool
     flags: tuple[Flag, ...] | None = ()
+    modules: tuple[tuple[str, str], ...] = ()
 
     def part(self, name: str) -> Part:
         """The part called ``name``. Raises KeyError."""
@@ -78,7 +81,7 @@ def analyze(spec: Spec) -> Graph:
             findings += error.diagnostics
     shared, wrong = read_sharing(spec.sharing)
     findings += wrong
-    names = Names(with_gates(parts))
+    names = Names(with_gates(parts), spec.modules)
     bound: list[tuple[Statement, tuple[Instance, ...]]] = []
     for statement in statements if parts else ():
         try:
@@ -102,7 +105,7 @@ def analyze(spec: Spec) -> Graph:
             findings.append(stopped(statement, error))
     if findings:
         raise SpecError(*findings)
-    parts = tuple(share(left, shared, names, timed).values())
+    parts = tuple(with_hidden_gates(share(left, shared, names, timed)).values())
     findings += _large_matrices(parts)
     everything = with_gates(parts)
     found = _flags(parts, timed)
@@ -118,7 +121,7 @@ def analyze(spec: Spec) -> Graph:
         findings += [failure(verdict, questions, everything)] if questions else _remarks(verdict)
     if any(finding.severity == "error" for finding in findings):
         raise SpecError(*findings)
-    return Graph(parts, _groups(parts), tuple(verdicts), tuple(findings), timed, found)
+    return Graph(parts, _groups(parts), tuple(verdicts), tuple(findings), timed, found, spec.modules)
 
 
 @dataclass(frozen=True)

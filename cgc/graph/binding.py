@@ -5,11 +5,12 @@ A stack's name in a statement stands for each of its layers in turn, the same on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from cgc.graph import predicate
+from cgc.graph.copies import part_name
 from cgc.graph.geometry import Axes
 from cgc.graph.parts import Part, child_axes, parent_axes
 from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, compare, conjunction
@@ -74,8 +75,7 @@ def bind(statement: Statement, names: Names, timed: bool) -> tuple[Instance, ...
     findings = [finding for term in terms for finding in term_errors(term, names, timed)]
     if findings:
         raise SpecError(*findings)
-    stacks = {stack: names.layers[stack] for term in terms if (stack := names.stack(term.name)) is not None}
-    instances = tuple(_instance(statement, names, dict(zip(stacks, chosen, strict=True)), timed) for chosen in product(*stacks.values()))
+    instances = tuple(_instance(statement, names, chosen, timed) for chosen in names.choices(term.name for term in terms))
     if findings := list(_condition_errors(statement, instances[0])):
         raise SpecError(*findings)
     return instances
@@ -113,49 +113,88 @@ def _selected(selector: Selector, variable: Index, values: dict[str, Expression]
 
 
 class Names:
-    """What the names of terms may stand for: a part (``parts`` include gates), or a stack or gate of it, which stands for one per layer."""
+    """What the names of terms may stand for: a part (``parts`` include gates), or, where numbers of copies are left out, any of several.
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    A module's name stands for its output (``modules`` has the whole names of both). What lies on a refining path may go by its own name
+    or after that of what it refines: ``h.refine.z``, ``h.z`` or, where nothing else is called so, ``z``.
+    """
+
+    def __init__(self, parts: Sequence[Part], modules: Sequence[tuple[str, str]] = ()) -> None:
         self.parts = {part.name: part for part in parts}
-        self.layers: dict[str, list[int]] = {}
+        self.copies: dict[str, list[int]] = {}
+        self._named: dict[str, dict[tuple[tuple[str, int], ...], Part]] = {}
+        short: dict[str, list[str]] = {}
         for part in parts:
-            if part.layer is not None:
-                self.layers.setdefault(part.component, []).append(part.layer)
+            for owner, number in part.copies:
+                numbers = self.copies.setdefault(owner, [])
+                if number == len(numbers):
+                    numbers.append(number)
+            for name, free in _spellings(part):
+                self._named.setdefault(name, {})[free] = part
+            if ".refine." in part.generic:
+                short.setdefault(part.generic.rpartition(".")[2], []).append(part.generic)
+                self._also(part.generic.replace(".refine.", "."), part.generic)
+        for name, full in short.items():
+            if len(set(full)) == 1:
+                self._also(name, full[0])
+        for _, output in modules:
+            for name in [name for name in self._named if _same(name, output)]:
+                self._also(name.rpartition(".")[0], name)
 
-    def stack(self, name: str) -> str | None:
-        """The stack whose layers a name runs over, if any."""
-        stack, _, rest = name.partition(".")
-        return stack if name not in self.parts and stack in self.layers and f"{stack}.0{'.' * bool(rest)}{rest}" in self.parts else None
+    def _also(self, name: str, meant: str) -> None:
+        if meant in self._named:
+            self._named.setdefault(name, self._named[meant])
 
-    def part(self, name: str, layer: dict[str, int]) -> Part:
-        """The part called ``name`` where stacks stand for the given layers."""
-        stack = self.stack(name)
-        return self.parts[name if stack is None else f"{stack}.{layer[stack]}{name[len(stack) :]}"]
+    def free(self, name: str) -> tuple[str, ...]:
+        """The owners of copies whose number a name leaves open."""
+        found = self._named.get(name, {})
+        return tuple(owner for owner, _ in next(iter(found), ()))
+
+    def part(self, name: str, chosen: Mapping[str, int]) -> Part:
+        """The part called ``name`` in the copies ``chosen``."""
+        return self._named[name][tuple((owner, chosen[owner]) for owner in self.free(name))]
 
     def every(self, name: str) -> list[Part]:
-        """The part, or all those that a stack's name stands for. Raises KeyError for an unknown name."""
-        stack = self.stack(name)
-        return [self.parts[name]] if stack is None else [self.part(name, {stack: layer}) for layer in self.layers[stack]]
+        """All parts that a name may stand for. Raises KeyError for an unknown name."""
+        return list(self._named[name].values())
 
     def known(self, name: str) -> Part | None:
-        """The part, or the first of those that a stack's name stands for."""
-        stack = self.stack(name)
-        return self.parts.get(name) if stack is None else self.part(name, {stack: 0})
+        """The first part that a name may stand for."""
+        return next(iter(self._named.get(name, {}).values()), None)
+
+    def choices(self, names: Iterable[str]) -> Iterator[dict[str, int]]:
+        """Every way to choose the copies that ``names`` leave open, the same for all of them."""
+        owners = tuple(dict.fromkeys(owner for name in names for owner in self.free(name)))
+        for numbers in product(*(self.copies[owner] for owner in owners)):
+            yield dict(zip(owners, numbers, strict=True))
 
 
-def _instance(statement: Statement, names: Names, layer: dict[str, int], timed: bool) -> Instance:
+def _spellings(part: Part) -> Iterator[tuple[str, tuple[tuple[str, int], ...]]]:
+    """A part's name with and without the number of each copy, and the copies whose number is left out."""
+    for shown in product((True, False), repeat=len(part.copies)):
+        free = tuple(copy for copy, number in zip(part.copies, shown, strict=True) if not number)
+        pinned = {owner: k for (owner, k), number in zip(part.copies, shown, strict=True) if number}
+        yield part_name(part.generic, pinned), free
+
+
+def _same(name: str, generic: str) -> bool:
+    """Whether a name is ``generic`` but for numbers."""
+    return ".".join(word for word in name.split(".") if not word.isdecimal()) == generic
+
+
+def _instance(statement: Statement, names: Names, chosen: dict[str, int], timed: bool) -> Instance:
     def bound(terms: Sequence[Term | Keyword]) -> Iterator[BoundTerm | Keyword]:
         for term in terms:
             if not isinstance(term, Term):
                 yield term
                 continue
-            part = names.part(term.name, layer)
+            part = names.part(term.name, chosen)
             selectors = [_normal(s, n) for s, n in zip(term.selectors or (Slice(),) * len(part.extents), part.extents, strict=True)]
             yield BoundTerm(part, term.name, tuple(selectors), term.time or 0, timed and not part.constant, term.anchor)
 
     left, right, given = (tuple(bound(terms)) for terms in (statement.left, statement.right, statement.given))
     sides = [tuple(term for term in side if isinstance(term, BoundTerm)) for side in (left, right)]
-    return Instance(tuple(f"{stack}.{k}" for stack, k in layer.items()), sides[0], sides[1], given, statement.condition)
+    return Instance(tuple(part_name(owner, chosen) for owner in chosen), sides[0], sides[1], given, statement.condition)
 
 
 def _normal(selector: Selector, extent: int) -> Selector:
@@ -216,11 +255,14 @@ def _range_errors(term: Term, selector: Selector, extent: int) -> Iterator[Diagn
 
 
 def _unknown(term: Term, names: Names) -> Diagnostic:
-    stack = term.name.partition(".")[0]
-    if stack in names.layers:
-        count = len(names.layers[stack])
-        layers = f"it has the layers {stack}.0 to {stack}.{count - 1}" if count > 1 else f"its only layer is {stack}.0"
-        return Diagnostic("CG411", f"`{stack}` has no part `{term.name}`", term.span, help=layers)
+    words = term.name.split(".")
+    # the longest beginning that numbers of copies could follow
+    for end in range(len(words) - 1, 0, -1):
+        owner = ".".join(word for word in words[:end] if not word.isdecimal())
+        if owner in names.copies:
+            count = len(names.copies[owner])
+            layers = f"it has the layers {owner}.0 to {owner}.{count - 1}" if count > 1 else f"its only layer is {owner}.0"
+            return Diagnostic("CG411", f"`{owner}` has no part `{term.name}`", term.span, help=layers)
     known = dict.fromkeys([part.component for part in names.parts.values() if part.role != "gate"])
     near = nearest(term.name, known)
     help = f"did you mean `{near}`?" if near else "there are " + ", ".join(f"`{name}`" for name in known)

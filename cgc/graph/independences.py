@@ -74,7 +74,7 @@ class Independences:
 
     def __init__(self, graph: Graph) -> None:
         self.parts = self._parts = with_gates(graph.parts)
-        self._timed = graph.timed
+        self._timed, self._modules = graph.timed, graph.modules
         self._place = {part.name: k for k, part in enumerate(self._parts)}
         self._edges = {part.name: [edge for edge in part.edges if edge.structure.kind != "absent"] for part in self._parts}
         self._linked = {part.name for part in self._parts if part.role == "input" and not part.independent}
@@ -189,7 +189,7 @@ class Independences:
     def pairs(self, limit: int | None = None) -> Iterator[Pair]:
         """Every two parts at every lag, at most ``limit`` of them: with a separator of those nodes that no edge joins."""
         searches = 0
-        names = Names(self._parts)
+        names = Names(self._parts, self._modules)
         for block in islice(self._blocks(), limit):
             left, right = self._term(block.part, "i", 0), self._term(block.other, "j", block.lag)
             if block.apart == _NONE:
@@ -270,7 +270,7 @@ class Independences:
             return _Block(part, other, lag, _ALL)
         if any(edge.structure.pairs == part.size * other.size for edge in edges):
             return _Block(part, other, lag, _NONE)
-        apart = conjunction(*(negate(edge.structure.joined) for edge in edges))
+        apart = conjunction(*(negate(edge.joined) for edge in edges))
         if joined >= part.size * other.size and not _names_some(part, other, apart):
             apart = _NONE
         return _Block(part, other, lag, apart)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cgc.graph.geometry import Axes, Geometry
-from cgc.graph.predicate import Expression, Index, Predicate, Truth, compare, conjunction
+from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, arithmetic, compare, conjunction, substitute
 from cgc.graph.recognise import Classes, Kind
 from cgc.spec.model import Edge, Lines
 
@@ -74,12 +74,31 @@ class Structure:
 
 @dataclass(frozen=True)
 class PartEdge:
-    """An edge from part ``source``, ``lag`` steps before. ``edge`` is what the spec says: its kind, gate, weight and place."""
+    """An edge from part ``source``, ``lag`` steps before. ``edge`` is what the spec says: its kind, gate, weight and place.
+
+    ``weight`` is the name of its weight, which edges may share: ``h.x``, as in the state dict. ``block``: it leads to the child's nodes
+    from ``block[0]`` up to ``block[1]`` on the first index, of which ``structure`` speaks, counted from 0. ``gates`` names the edge that
+    the source opens, if this is what a hidden gate adds to the graph.
+    """
 
     source: str
     lag: int
     edge: Edge
     structure: Structure
+    weight: str = ""
+    block: tuple[int, int] | None = None
+    gates: str | None = None
+
+    @property
+    def joined(self) -> Predicate:
+        """Which pairs of nodes of the whole child and of the parent it joins, as a condition."""
+        if self.block is None:
+            return self.structure.joined
+        ((name, _), *_) = self.structure.child_index
+        start, stop = self.block
+        inside = (compare(">=", Index(name), Constant(start)), compare("<", Index(name), Constant(stop)))
+        within = {name: arithmetic("-", Index(name), Constant(start))} if start else {}
+        return conjunction(*inside, substitute(self.structure.joined, within))
 
 
 @dataclass(frozen=True)
@@ -96,19 +115,21 @@ class PartLines:
 
 @dataclass(frozen=True)
 class Part:
-    """A component of the spec, or one layer of a stack.
+    """A component of the spec, or one of its copies: a layer of a stack, a level of a refinement.
 
     Its chain components are the parts of it that its ``lines`` connect, over all times where they run along time; without lines they
     are single nodes.
 
-    ``layer`` is None without a stack. ``extents`` is the shape of its nodes. ``role`` ``gate`` is for dropout nodes, which occur in
+    ``component`` is the component's whole name; ``copies`` are the number of every copy around it, by owner, outermost first. ``base`` is
+    the part of which this is the copy on a refining path: it has the first edges of that, as the same objects. ``extents`` is the shape of
+    its nodes. ``role`` ``gate`` is for dropout nodes, which occur in
     statements and in the factorisation only; a ``constant`` part is the same at all times. ``bias`` tells which nodes share one (None:
     every node has its own).
     """
 
     name: str
     component: str
-    layer: int | None
+    copies: tuple[tuple[str, int], ...]
     role: Literal["input", "hidden", "output", "gate"]
     extents: tuple[int, ...]
     edges: tuple[PartEdge, ...] = ()
@@ -117,6 +138,17 @@ class Part:
     constant: bool = False
     bias: Classes | None = None
     lines: PartLines | None = None
+    base: str | None = None
+
+    @property
+    def generic(self) -> str:
+        """Its name without the numbers of copies."""
+        return f"{self.component}.refine" if self.base is not None else self.component
+
+    @property
+    def layer(self) -> int | None:
+        """Its number in the stack that its component is; None if it is none."""
+        return self.copies[-1][1] if self.copies and self.copies[-1][0] == self.component else None
 
     @property
     def size(self) -> int:

@@ -79,7 +79,7 @@ def ask(graph: Graph, text: str, property: Property = "lwf") -> Answer:
     """
     line = text.replace("\n", " ").replace("\r", " ")
     parts = with_gates(graph.parts)
-    names = Names(parts)
+    names = Names(parts, graph.modules)
     statement = dated(parse(line, Span(Source("query", line), 1, 1, max(1, len(line))), ("t", "T")), names, graph.timed)
     instances = bind(statement, names, graph.timed)
     inputs = tuple(part.name for part in graph.parts if part.role == "input" and not part.independent)
@@ -124,7 +124,7 @@ def holds(graph: Graph, text: str) -> bool:
     """
     parts = with_gates(graph.parts)
     statement = parse(text, Span(Source("statement", text), 1, 1, max(1, len(text))))
-    instances = bind(statement, Names(parts), graph.timed)
+    instances = bind(statement, Names(parts, graph.modules), graph.timed)
     try:
         if findings := list(on_both_sides(statement, instances)):
             raise SpecError(*findings)
@@ -234,7 +234,7 @@ def _cures(change: Repair, graph: Graph, statement: Statement, question: Questio
     given = [text for text in (str(item) for item in statement.given) if text not in change.remove]
     bare = str(replace(statement, given=())).partition("  where ")
     text = f"{bare[0]}{' | ' * bool(given or change.add)}{', '.join([*given, *change.add])} {bare[1]}{bare[2]}"
-    parts, names = with_gates(graph.parts), Names(with_gates(graph.parts))
+    parts, names = with_gates(graph.parts), Names(with_gates(graph.parts), graph.modules)
     try:
         changed = dated(parse(text, Span(Source("query", text), 1, 1, len(text)), ("t", "T")), names, graph.timed)
         instances = [i for i in bind(changed, names, graph.timed) if set(i.layers) <= set(question.instance.layers)]

@@ -182,7 +182,7 @@ def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int]
                 queue.append(edge.source)
     kept = [part for part in parts if part.name in relevant]
     edges = [edge for part in kept for edge in part.edges if edge.structure.kind != "absent"]
-    changes = {*constants, *(c for edge in edges for c in predicate.constants(edge.structure.joined))}
+    changes = {*constants, *(c for edge in edges for c in predicate.constants(edge.joined))}
     longest = max((edge.lag for edge in edges), default=0)
     found = kept_values(kept, changes, ordered, MAX_WHOLE // longest if longest else MAX_WHOLE_STILL)
     chosen = found.indices
@@ -205,7 +205,7 @@ def sample(parts: Sequence[Part], names: Iterable[str], constants: Iterable[int]
             if edge.structure.kind == "absent":
                 continue
             lag = 0 if by_name[edge.source].constant else edge.lag
-            join(arrows, lag, edge.structure.joined, part, by_name[edge.source])
+            join(arrows, lag, edge.joined, part, by_name[edge.source])
         if part.lines is not None and part.lines.written.kind != "list":
             join(lines, part.lines.lag, part.lines.joined, part, part)
         elif part.lines is not None:

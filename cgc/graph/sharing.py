@@ -125,11 +125,11 @@ def _share(parts: dict[str, Part], statement: Sharing, names: Names, first: dict
 
 
 def _layers(statement: Sharing, names: Names) -> list[dict[str, int]]:
-    stacks = [s for t in (statement.child, statement.parent) if t is not None and (s := names.stack(t.name)) is not None]
-    if not stacks:
-        return [{}]
-    # one layer for all names: an edge between two layers of a stack names them
-    return [{stack: layer for stack in stacks} for layer in names.layers[stacks[0]] if all(layer in names.layers[s] for s in stacks)]
+    """Every copy that the names stand for: the same number for all of them, as an edge between two layers of a stack names them."""
+    owners = list(dict.fromkeys(o for t in (statement.child, statement.parent) if t is not None for o in names.free(t.name)))
+    if len(owners) < 2 or owners[1].startswith(f"{owners[0]}."):
+        return list(names.choices(t.name for t in (statement.child, statement.parent) if t is not None))
+    return [dict.fromkeys(owners, k) for k in names.copies[owners[0]] if all(k in names.copies[owner] for owner in owners)]
 
 
 def _edges(part: Part, statement: Sharing, names: Names, layer: dict[str, int]) -> Iterator[int]:
@@ -137,7 +137,7 @@ def _edges(part: Part, statement: Sharing, names: Names, layer: dict[str, int]) 
     source = names.part(statement.parent.name, layer).name
     lag = (statement.child.time or 0) - (statement.parent.time or 0)
     for place, edge in enumerate(part.edges):
-        if edge.source == source and edge.lag == lag:
+        if edge.source == source and edge.lag == lag and edge.gates is None:
             yield place
 
 

@@ -53,9 +53,21 @@ def named_edges(parts: Mapping[str, Part], instances: Sequence[Instance]) -> dic
         for left, right in product(instance.left, instance.right):
             for child, parent in ((left, right), (right, left)):  # statements are symmetric
                 for place, edge in enumerate(parts[child.part.name].edges if child.part.name in parts else ()):
-                    if edge.source == parent.part.name and edge.lag == child.time - parent.time and child.anchor == parent.anchor:
-                        named.setdefault((child.part.name, place), []).append(named_pairs(instance, child, parent))
+                    # what opens an edge goes with its pairs, and copies of a refined part have its edges
+                    own = edge.gates is None and child.part.base is None
+                    same_time = edge.lag == child.time - parent.time and child.anchor == parent.anchor
+                    if own and same_time and edge.source == parent.part.name:
+                        pairs = in_block(edge, named_pairs(instance, child, parent))
+                        named.setdefault((child.part.name, place), []).append(pairs)
     return named
+
+
+def in_block(edge: PartEdge, pairs: Predicate) -> Predicate:
+    """A condition on nodes of the child as one on the nodes of the edge's block, counted from 0."""
+    if edge.block is None or not edge.block[0]:
+        return pairs
+    ((name, _), *_) = edge.structure.child_index
+    return predicate.substitute(pairs, {name: predicate.arithmetic("+", Index(name), predicate.Constant(edge.block[0]))})
 
 
 def first_named(instance: Instance) -> tuple[int, ...] | None:

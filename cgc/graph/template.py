@@ -12,28 +12,35 @@ from itertools import pairwise
 from typing import cast
 
 from cgc.graph.chain_graph import NotAChainGraph
+from cgc.graph.copies import Chosen, choices, parent_of, part_name
 from cgc.graph.filters import KINDS, Misfit, filtered
+from cgc.graph.hidden_gates import opens, with_hidden_gates
 from cgc.graph.lines import part_lines
 from cgc.graph.parts import Part, PartEdge, Structure, child_axes, parent_axes
 from cgc.graph.predicate import Index, Truth
 from cgc.graph.recognise import Classes, Pattern, classes, recognise_average
+from cgc.graph.same import same_weights
 from cgc.graph.statement import time_text
 from cgc.graph.time import Template
-from cgc.source.diagnostics import Diagnostic, InternalCompilerError, Label, SpecError
-from cgc.spec.model import Component, Edge, Spec
+from cgc.source.diagnostics import Diagnostic, Label, SpecError
+from cgc.spec.model import Component, ComponentGate, DropoutGate, Edge, Spec
 
 
 def template(spec: Spec) -> tuple[Part, ...]:
     """The parts in a topological order of the edges without lag (ties in the order of the spec).
 
     Raises SpecError: CG400 for a cycle, CG401 for an edge between parts whose shapes do not match, CG403 for a parent that exists at
-    the last step only.
+    the last step only, CG405 for a refining path that does not lead back, CG406 for a shared weight that is not one.
     """
-    parts = {part.name: part for component in spec.components for part in _layers(spec, component)}
+    parts = {part.name: part for component in spec.components for part in _parts(spec, component)}
     wrong = list(_parent_errors(spec, parts))
-    order, cycles = _order(parts, spec.steps is not None)
-    if wrong or cycles:
-        raise SpecError(*cycles, *wrong)
+    if wrong:
+        parts = with_hidden_gates(parts)
+        raise SpecError(*_order(parts, spec.steps is not None)[1], *wrong)
+    parts, unshared = same_weights(spec, parts)
+    order, cycles = _order(with_hidden_gates(parts), spec.steps is not None)
+    if unshared or cycles:
+        raise SpecError(*cycles, *unshared)
     return order
 
 
@@ -41,31 +48,35 @@ def with_gates(parts: Sequence[Part]) -> tuple[Part, ...]:
     """The parts with the dropout nodes on their edges (paper, eq. 12-13) as further parts, called ``<part>.<edge>.gate``.
 
     There is one node per node of the edge's source, at the source's time (or one for all times); it is a parent of all that the source
-    reaches by this edge.
+    reaches by this edge. Copies of a refined part share the edge, and with it the node.
     """
     by_name = {part.name: part for part in parts}
-    gates: list[Part] = []
+    gates: dict[str, Part] = {}
     children: list[Part] = []
     for part in parts:
         edges = list(part.edges)
         for edge in part.edges:
-            if edge.edge.gate is not None:
-                name = f"{part.name}.{edge.edge.name}.gate"
-                gates.append(Part(name, name, None, "gate", by_name[edge.source].extents, constant=edge.edge.gate.share == "time"))
+            if isinstance(edge.edge.gate, DropoutGate) and edge.gates is None:
+                name = f"{edge.weight}.gate"
+                constant = edge.edge.gate.share == "time"
+                generic = f"{part.component}{name.removeprefix(part.base or part.name)}"
+                gate = Part(name, generic, part.copies, "gate", by_name[edge.source].extents, constant=constant)
+                # the copies on a refining path come first, and are told by their level
+                gates.setdefault(name, gate if part.base is None else replace(gate, copies=by_name[part.base].copies))
                 edges.append(replace(edge, source=name))
         children.append(replace(part, edges=tuple(edges)))
-    return (*gates, *children)
+    return (*gates.values(), *children)
 
 
-def _layers(spec: Spec, component: Component) -> Iterator[Part]:
-    below: str | None = None
-    for layer, name in enumerate(component.layer_names):
-        edges = tuple(_edge(spec, component, edge, name, below) for edge in component.parents)
-        number = layer if component.stacked else None
-        yield Part(
+def _parts(spec: Spec, component: Component) -> Iterator[Part]:
+    refinement = next((r for r in spec.refinements if r.base == component.name), None)
+    for chosen in choices(component.copies):
+        name = part_name(component.name, chosen)
+        edges = tuple(_edge(spec, component, edge, chosen, name) for edge in component.parents)
+        part = Part(
             name,
             component.name,
-            number,
+            tuple(chosen.items()),
             component.role,
             component.nodes,
             edges,
@@ -74,7 +85,20 @@ def _layers(spec: Spec, component: Component) -> Iterator[Part]:
             bias=_bias(component, edges),
             lines=part_lines(component.lines, component.nodes) if component.lines else None,
         )
-        below = name
+        if refinement is None:
+            yield part
+            continue
+        # Every level adds a path that leads back, and reads a copy with all that has been added before.
+        owner = f"{component.name}.refine"
+        for level in range(refinement.times):
+            here = {**chosen, owner: level}
+            copy = part_name(owner, here)
+            yield replace(part, name=copy, copies=tuple(here.items()), edges=edges, base=name)
+            last = spec.component(refinement.through[-1])
+            source = part_name(last.name, here)
+            structure = _structure(refinement.back, component.nodes, last.nodes)
+            edges = (*edges, PartEdge(source, 0, refinement.back, structure, f"{copy}.back"))
+        yield replace(part, edges=edges)
 
 
 def _bias(component: Component, edges: Sequence[PartEdge]) -> Classes | None:
@@ -87,15 +111,14 @@ def _bias(component: Component, edges: Sequence[PartEdge]) -> Classes | None:
     return None if found is None or found.count == component.size else found
 
 
-def _edge(spec: Spec, component: Component, edge: Edge, name: str, below: str | None) -> PartEdge:
-    """From the second layer on, the layer below takes the place of the stack's input; the component's own name is the layer itself."""
-    parent = spec.component(edge.parent)
-    source = parent.layer_names[-1]
-    if parent is component:
-        source = name
-    elif below is not None and edge.parent == _stack_input(component):
-        source, parent = below, component
-    return PartEdge(source, edge.lag, edge, _structure(edge, component.nodes, parent.nodes))
+def _edge(spec: Spec, component: Component, edge: Edge, chosen: Chosen, name: str) -> PartEdge:
+    source, parent = parent_of(spec, component, chosen, edge.parent)
+    block = next((block for block in component.blocks if block.name == edge.block), None)
+    weight = f"{name}.{edge.name}" if block is None else f"{name}.{block.name}.{edge.name}"
+    if block is None:
+        return PartEdge(source, edge.lag, edge, _structure(edge, component.nodes, parent.nodes), weight)
+    nodes = (block.stop - block.start, *component.nodes[1:])
+    return PartEdge(source, edge.lag, edge, _structure(edge, nodes, parent.nodes), weight, (block.start, block.stop))
 
 
 def _structure(edge: Edge, child: tuple[int, ...], parent: tuple[int, ...]) -> Structure:
@@ -111,16 +134,6 @@ def _structure(edge: Edge, child: tuple[int, ...], parent: tuple[int, ...]) -> S
     return Structure("dense", 0, child_axes(child), parent_axes(parent)) if isinstance(found, Misfit) else found
 
 
-def _stack_input(component: Component) -> str:
-    """The parent that the layer below replaces: as said, or the only one without lag."""
-    if component.stack_input is not None:
-        return component.stack_input
-    without_lag = dict.fromkeys(edge.parent for edge in component.parents if edge.lag == 0)
-    if len(without_lag) != 1:
-        raise InternalCompilerError("graph", f"the stack {component.name} has no input")
-    return next(iter(without_lag))
-
-
 def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
     seen: dict[tuple[int, str], None] = {}
     for part in parts.values():
@@ -129,21 +142,40 @@ def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
             child, parent = spec.component(part.component), spec.component(source.component)
             if (id(edge), parent.name) in seen:
                 continue
-            if edge.kind in KINDS and isinstance(misfit := filtered(edge, part.extents, source.extents), Misfit):
+            extents = tuple(n for _, n in link.structure.child_index)
+            labels = tuple(Label(c.nodes_span or c.span, f"`{c.name}` has {_shape(c.nodes)} nodes") for c in (parent, child))
+            misfit = filtered(edge, extents, source.extents) if edge.kind in KINDS else None
+            equal = edge.kind not in ("elementwise", "identity") or source.extents == extents
+            if edge.name == "back" and link.weight.endswith(".refine." + link.weight.split(".")[-2] + ".back"):
+                if isinstance(misfit, Misfit) or not equal:
+                    seen[id(edge), parent.name] = None
+                    message = f"the refining path does not return to the nodes of `{child.name}`"
+                    why = "the copy must have the shape and the family of what it refines (section 4.1)"
+                    reason = misfit.reason if isinstance(misfit, Misfit) else "the nodes have different shapes"
+                    help = misfit.help if isinstance(misfit, Misfit) else "use a dense edge, or give both the same nodes"
+                    yield Diagnostic("CG405", message, edge.span, reason, labels, why=why, help=help)
+            elif isinstance(misfit, Misfit):
                 seen[id(edge), parent.name] = None
                 message = f"`{edge.kind}` does not fit between `{parent.name}` and `{child.name}`: {misfit.reason}"
-                labels = tuple(Label(c.nodes_span or c.span, f"`{c.name}` has {_shape(c.nodes)} nodes") for c in (parent, child))
                 yield Diagnostic("CG401", message, edge.span, others=labels, help=misfit.help)
-            if edge.kind in ("elementwise", "identity") and source.extents != part.extents:
+            elif not equal:
                 seen[id(edge), parent.name] = None
                 yield Diagnostic(
                     "CG401",
                     f"an edge of kind `{edge.kind}` joins `{parent.name}` and `{child.name}`, which have different shapes",
                     edge.span,
                     "joins nodes with equal indices",
-                    tuple(Label(c.nodes_span or c.span, f"`{c.name}` has {_shape(c.nodes)} nodes") for c in (parent, child)),
+                    labels,
                     help="use a dense edge, or give both the same nodes",
                 )
+            if isinstance(edge.gate, ComponentGate) and (id(edge), edge.gate.component) not in seen:
+                seen[id(edge), edge.gate.component] = None
+                gate = spec.component(edge.gate.component)
+                if not opens(gate.nodes, parent.nodes):
+                    message = f"the gate `{gate.name}` has other nodes than `{parent.name}`, which it opens"
+                    labels = tuple(Label(c.nodes_span or c.span, f"`{c.name}` has {_shape(c.nodes)} nodes") for c in (gate, parent))
+                    help = f"give it {_shape(parent.nodes)} nodes, or 1 in place of any of these numbers"
+                    yield Diagnostic("CG401", message, edge.span, others=labels, help=help)
             if source.at == "last" and part.at == "all":
                 yield Diagnostic(
                     "CG403",

@@ -92,6 +92,10 @@ def _axes(parts: Sequence[Part]) -> tuple[list[tuple[Axis, Axis]], list[Axis]]:
         for edge in _present(part):
             structure = edge.structure
             rank, other = len(structure.child_index), len(structure.parent_index)
+            if edge.block is not None:
+                every += [(part.name, 0), *((edge.source, axis) for axis in range(other) if structure.kind != "dense")]
+                every += [(part.name, axis) for axis in range(1, rank) if structure.kind != "dense"]
+                continue
             if structure.predicate is None:
                 if structure.kind != "dense":
                     equal += [((part.name, axis), (edge.source, axis)) for axis in range(rank)]

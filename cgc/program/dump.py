@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cgc.formula.scalar import dump as dump_scalar
 from cgc.graph.predicate import text
-from cgc.program.ir import Contribution, Layer, Map, Program, Repeat, Scan, Stage
+from cgc.program.ir import Contribution, Layer, Map, Module, Program, Refine, Repeat, Scan, Stage
 
 
 def dump(program: Program) -> str:
@@ -26,6 +26,15 @@ def _stage(stage: Stage, indent: str) -> list[str]:
             return _layer(stage.layer, indent + "map ")
         case Scan():
             return [indent + "scan", *(line for layer in stage.layers for line in _layer(layer, indent + "  step "))]
+        case Module():
+            given = ", ".join(f"{a.name} = {a.source}{f' @ t-{a.lag}' if a.lag else ''}" for a in stage.arguments)
+            head = f"{indent}module {stage.name}({given}) -> {', '.join(stage.outputs)}"
+            return [head, *(line for inner in stage.stages for line in _stage(inner, indent + "  "))]
+        case Refine():
+            lines = [f"{indent}refine {stage.layer.name} {len(stage.levels)}x"]
+            for level in stage.levels:
+                lines += [*_layer(level.copy, indent + "  copy "), *_stage(level.module, indent + "  ")]
+            return [*lines, *_layer(stage.layer, indent + "  map ")]
         case Repeat():
             head = f"{indent}repeat {stage.component} {len(stage.stages)}x, each reads the one before as {stage.chained}"
             return [head, *(line for inner in stage.stages for line in _stage(inner, indent + "  "))]
@@ -34,6 +43,7 @@ def _stage(stage: Stage, indent: str) -> list[str]:
 def _layer(layer: Layer, head: str) -> list[str]:
     words = [f"{head}{layer.name} {list(layer.nodes)} {layer.law}"]
     words += [f"bias {layer.bias}", f"normalised {layer.normalised}"]
+    words += [f"onto {layer.onto}"] * (layer.onto is not None)
     words += ["last"] * layer.last + ["output"] * layer.output
     indent = " " * (len(head) - len(head.lstrip()) + 2)
     return [", ".join(words), *(f"{indent}{_contribution(c)}" for c in layer.contributions)]
@@ -51,6 +61,13 @@ def _contribution(c: Contribution) -> str:
         words.append(f"where {text(p.mask)}")
     if p.fixed is not None:
         words.append(f"weight {p.fixed:g}")
-    if c.gate is not None:
-        words.append(f"gate {c.gate.kind} {c.gate.keep_prob if c.gate.kind == 'bernoulli' else c.gate.std:g}")
+    if c.block is not None:
+        words.append("to block {} from {} to {}".format(*c.block))
+    if not c.own:
+        words.append(f"weight of {c.weight}")
+    if c.dropout is not None:
+        words.append(f"gate {c.dropout.kind} {c.dropout.keep_prob if c.dropout.kind == 'bernoulli' else c.dropout.std:g}")
+    if c.opening is not None:
+        o = c.opening
+        words.append(f"gate {o.source} " + (f"{o.scale:g} x + {o.shift:g}" if o.label is None else f"label {o.label}"))
     return ", ".join(words)

@@ -16,7 +16,7 @@ from cgc.families.forms import FiniteExponential, Indicators
 from cgc.formula.numeric import array
 from cgc.graph.parts import child_axes
 from cgc.graph.predicate import evaluate, value_of
-from cgc.program.ir import Contribution, Layer, Map, Product, Program, Scan, Stage
+from cgc.program.ir import Contribution, Layer, Map, Opening, Product, Program, Refine, Scan, Stage
 
 Array = np.ndarray[Any, Any]
 
@@ -101,6 +101,7 @@ class _Run:
         self.once = {layer.name for layer in program.layers() if layer.last}
         self.features: dict[str, Array] = {}
         self.energies: dict[str, Array] = {}
+        self.totals: dict[str, Array] = {}
         self.buffers = {key: np.array(value, np.float64) for key, value in parameters.items() if ".running_" in key}
         for item in program.inputs:
             given = np.asarray(inputs[item.name])
@@ -119,6 +120,11 @@ class _Run:
                 self.store(layer, self.energy(layer, list(range(1 if layer.last else self.steps))))
             case Scan(layers):
                 self.scan(layers)
+            case Refine(layer, levels):
+                for level in levels:
+                    self.stage(Map(level.copy))
+                    self.stage(level.module)
+                self.stage(Map(layer))
             case _:
                 for inner in stage.stages:
                     self.stage(inner)
@@ -144,19 +150,27 @@ class _Run:
 
     def store(self, layer: Layer, e: Array) -> None:
         self.energies[layer.name] = e
+        if layer.normalised == "no":
+            self.totals[layer.name] = e
         self.features[layer.name] = self.expectation(layer, e)
 
     # ---- energies
 
     def normalised(self, layer: Layer, steps: list[int]) -> Array:
         """The part of the energy under batch normalisation, scaled; and the bias."""
-        shape = (self.batch, len(steps), layer.energies)
-        total = np.zeros(shape) if layer.normalised == "no" else self.batch_norm(layer, self.sum(layer, _normalised(layer), steps), steps)
-        return np.asarray(total + self.bias(layer), np.float64)
+        total = np.zeros((self.batch, len(steps), layer.energies))
+        if layer.normalised == "no":
+            return np.asarray(total + self.onto(layer) + self.bias(layer), np.float64)
+        self.totals[layer.name] = self.sum(layer, _normalised(layer), steps) + self.onto(layer)
+        return np.asarray(self.batch_norm(layer, self.totals[layer.name], steps) + self.bias(layer), np.float64)
+
+    def onto(self, layer: Layer) -> Array | float:
+        """The energy of the copy that a refined layer adds to."""
+        return 0.0 if layer.onto is None else self.totals[layer.onto]
 
     def bias(self, layer: Layer) -> Array:
         """The bias of every energy."""
-        return _spread(layer, self.parameters[f"{layer.name}.bias"]) if layer.bias is True else np.asarray(layer.bias, np.float64)
+        return _spread(layer, self.parameters[f"{layer.biased}.bias"]) if layer.bias is True else np.asarray(layer.bias, np.float64)
 
     def batch_norm(self, layer: Layer, a: Array, steps: list[int]) -> Array:
         name = f"{layer.name}.normalize"
@@ -184,22 +198,35 @@ class _Run:
     def read(self, layer: Layer, c: Contribution, t: int) -> Array:
         """The features of a parent for the layer's step ``t``, behind the gate; 0 before the first step."""
         source = self.features[c.source]
-        if c.gate is not None:
-            mean = c.gate.keep_prob if c.gate.kind == "bernoulli" else 1.0
+        if c.dropout is not None:
+            mean = c.dropout.keep_prob if c.dropout.kind == "bernoulli" else 1.0
             source = source * self.gates.get((layer.name, c.name), np.float64(mean))
-        return self.at_step(source, layer, c, t)
+        value = self.at_step(source, layer, c.source, c.lag, t)
+        return value if c.opening is None else value * self.open(layer, c.opening, t)
 
-    def at_step(self, source: Array, layer: Layer, c: Contribution, t: int) -> Array:
-        """``source`` (batch, steps, size) at the step that the layer's step ``t`` reads; 0 before the first step."""
-        if c.source in self.once:
+    def open(self, layer: Layer, gate: Opening, t: int) -> Array:
+        """The probability that each node of what a hidden gate opens counts."""
+        return _opened(gate, self.at_step(self.features[gate.source], layer, gate.source, 0, t))
+
+    def at_step(self, source: Array, layer: Layer, name: str, lag: int, t: int) -> Array:
+        """``source`` (batch, steps, size), the values of ``name``, at the step that the layer's step ``t`` reads; 0 before the first."""
+        if name in self.once:
             return np.asarray(source[:, 0])
-        when = (self.lengths - 1 if layer.last else np.full(self.batch, t)) - c.lag
+        when = (self.lengths - 1 if layer.last else np.full(self.batch, t)) - lag
         return np.asarray(source[np.arange(self.batch), np.maximum(when, 0)] * (when >= 0)[:, None])
 
     def matrix(self, layer: Layer, c: Contribution) -> Array:
         """The coupling as a full matrix (energies, parent's features)."""
+        if c.block is None:
+            return self.block(layer, c)
+        full = np.zeros((layer.energies, c.product.inputs))
+        full[c.block[1] : c.block[2]] = self.block(layer, c)
+        return full
+
+    def block(self, layer: Layer, c: Contribution) -> Array:
+        """The same for the energies of the nodes that the contribution adds to."""
         p = c.product
-        learned = None if p.weight_shape is None else np.asarray(self.parameters[f"{layer.name}.{c.name}.weight"], np.float64)
+        learned = None if p.weight_shape is None else np.asarray(self.parameters[f"{c.weight}.weight"], np.float64)
         fixed = 1.0 if p.fixed is None else p.fixed
         match p.kind:
             case "identity":
@@ -261,6 +288,7 @@ class _MomentRun(_Run):
         super().__init__(program, parameters, inputs, False, lengths, {})
         self.variances = {name: np.zeros_like(mean) for name, mean in self.features.items()}
         self.energy_variances: dict[str, Array] = {}
+        self.added: dict[str, tuple[Array, Array]] = {}
         for item in program.inputs:
             law = program.law(item.law).law
             if item.soft and isinstance(law, FiniteExponential):
@@ -282,6 +310,11 @@ class _MomentRun(_Run):
                 for t in range(self.steps):
                     for layer in layers:
                         self.step(layer, t)
+            case Refine(layer, levels):
+                for level in levels:
+                    self.stage(Map(level.copy))
+                    self.stage(level.module)
+                self.stage(Map(layer))
             case _:
                 for inner in stage.stages:
                     self.stage(inner)
@@ -289,6 +322,10 @@ class _MomentRun(_Run):
     def step(self, layer: Layer, t: int) -> None:
         """Energies of step ``t`` as N(m, v), and the moments of the nodes that follow them."""
         m, v = self.total(layer, _normalised(layer), t)
+        if layer.onto is not None:
+            m, v = m + self.added[layer.onto][0][:, t], v + self.added[layer.onto][1][:, t]
+        self.added.setdefault(layer.name, (np.zeros_like(self.energies[layer.name]), np.zeros_like(self.energies[layer.name])))
+        self.added[layer.name][0][:, t], self.added[layer.name][1][:, t] = m, v
         if layer.normalised != "no":
             name = f"{layer.name}.normalize"
             buffers = (self.parameters[f"{name}.weight"], self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"])
@@ -297,6 +334,8 @@ class _MomentRun(_Run):
             m, v = scale * (m - mean), scale**2 * v
         plain = self.total(layer, _plain(layer), t)
         m, v = m + plain[0] + self.bias(layer), v + plain[1]
+        if layer.normalised == "no":
+            self.added[layer.name][0][:, t], self.added[layer.name][1][:, t] = m, v
         self.energies[layer.name][:, t], self.energy_variances[layer.name][:, t] = m, v
         self.features[layer.name][:, t], self.variances[layer.name][:, t] = self.law(layer, m, v)
 
@@ -304,11 +343,18 @@ class _MomentRun(_Run):
         """Mean and variance of a sum of contributions."""
         mean, variance = np.zeros((self.batch, layer.energies)), np.zeros((self.batch, layer.energies))
         for c in contributions:
-            m, v = (self.at_step(values[c.source], layer, c, t) for values in (self.features, self.variances))
-            if c.gate is not None:
-                # D X with independent D and X: E D E X, and E D^2 E X^2 - (E D E X)^2
-                first, second = (c.gate.keep_prob, c.gate.keep_prob) if c.gate.kind == "bernoulli" else (1.0, 1 + c.gate.std**2)
+            m, v = (self.at_step(values[c.source], layer, c.source, c.lag, t) for values in (self.features, self.variances))
+            # D X with independent D and X: E D E X, and E D^2 E X^2 - (E D E X)^2
+            if c.dropout is not None:
+                first, second = (c.dropout.keep_prob, c.dropout.keep_prob) if c.dropout.kind == "bernoulli" else (1.0, 1 + c.dropout.std**2)
                 m, v = first * m, second * (v + m**2) - (first * m) ** 2
+            if c.opening is not None:
+                p = self.open(layer, c.opening, t)
+                spread = _opened(
+                    replace(c.opening, scale=c.opening.scale**2, shift=0.0),
+                    self.at_step(self.variances[c.opening.source], layer, c.opening.source, 0, t),
+                )
+                m, v = p * m, (spread + p**2) * (v + m**2) - (p * m) ** 2
             weight = self.matrix(layer, c)
             mean, variance = mean + m @ weight.T, variance + v @ (weight**2).T
         return mean, variance
@@ -328,6 +374,15 @@ class _MomentRun(_Run):
     def moments(self, layer: Layer) -> Moments:
         """What the layer computed, shaped as at the model's border."""
         return Moments(self.values(layer), self.shaped(layer, self.energy_variances[layer.name], self.variances[layer.name]))
+
+
+def _opened(gate: Opening, values: Array) -> Array:
+    """Features of a gate's nodes as factors for the nodes that it opens: where an extent is 1, for all along it."""
+    size = int(np.prod(gate.nodes))
+    values = values if gate.label is None else values[..., gate.label * size : (gate.label + 1) * size]
+    shape = gate.nodes if len(gate.nodes) == len(gate.opened) else (1,) * len(gate.opened)
+    factors = (gate.scale * values + gate.shift).reshape(*values.shape[:-1], *shape)
+    return np.asarray(np.broadcast_to(factors, (*values.shape[:-1], *gate.opened)).reshape(*values.shape[:-1], -1))
 
 
 def _normalised(layer: Layer) -> tuple[Contribution, ...]:

@@ -1,7 +1,8 @@
 """The program: what is computed, in which order, with which parameters. Nothing here knows torch, sympy or YAML.
 
 It says: sums of products of parents' features (``Contribution``), normalisation, bias, and a node law (``Layer``); layers that run over
-all time steps at once (``Map``), layers that need one loop over time (``Scan``), and chains of layers alike (``Repeat``).
+all time steps at once (``Map``), layers that need one loop over time (``Scan``), stages with a name of their own (``Module``), an energy
+that levels add to (``Refine``), and chains of stages alike (``Repeat``).
 Values are (batch, size), or (batch, time, size) where there is time: node indices are flat inside, shaped only at the model's border.
 It cannot say: control flow that depends on values, tensors without a batch, more than one loop over the same time.
 """
@@ -81,14 +82,52 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """A hidden gate: how probable it is that a node of ``source`` has the state that opens an edge, node by node.
+
+    It is ``scale`` times the node's feature, plus ``shift``; of nodes with labels, the feature of one ``label``. ``nodes`` is the shape of
+    the gate, ``opened`` that of what it opens: extents of 1 serve all.
+    """
+
+    source: str
+    nodes: tuple[int, ...]
+    opened: tuple[int, ...]
+    scale: float = 1.0
+    shift: float = 0.0
+    label: int | None = None
+
+
+@dataclass(frozen=True)
 class Contribution:
-    """One term of an energy: ``product`` of the features of ``source``, ``lag`` steps before, behind ``gate``."""
+    """One term of an energy: ``product`` of the features of ``source``, ``lag`` steps before, behind ``gate``.
+
+    ``weight`` is the name of its weight in the state dict, ``<weight>.weight``; ``own`` tells whether that is this edge's (or another's).
+    ``block``: it adds to the energies from ``block[0]`` up to ``block[1]`` only, those of the nodes that are called so.
+    """
 
     name: str
     source: str
     lag: int
     product: Product
-    gate: DropoutGate | None = None
+    gate: DropoutGate | Opening | None = None
+    weight: str = ""
+    own: bool = True
+    block: tuple[str, int, int] | None = None
+
+    @property
+    def dropout(self) -> DropoutGate | None:
+        """The dropout node before it, if there is one."""
+        return self.gate if isinstance(self.gate, DropoutGate) else None
+
+    @property
+    def opening(self) -> Opening | None:
+        """The hidden gate before it, if there is one."""
+        return self.gate if isinstance(self.gate, Opening) else None
+
+    @property
+    def sources(self) -> tuple[tuple[str, int], ...]:
+        """What it reads, each with its lag: the source, and the gate at the time of the child."""
+        return ((self.source, self.lag), *([(self.gate.source, 0)] if isinstance(self.gate, Opening) else []))
 
 
 @dataclass(frozen=True)
@@ -98,12 +137,13 @@ class Layer:
     ``normalised`` tells what batch normalisation covers: nothing, the contributions without lag, or the whole energy. ``last``: the
     component exists at the last valid step only. ``target``: the input against which an output is scored. ``free_energies`` per node are
     computed, ``labels`` of them are shown where a reference label is added. ``shared``: which nodes have one bias, and are normalised
-    together (None: each its own).
+    together (None: each its own). ``onto`` names the layer whose energy, before normalisation, this one adds to: copies of a refined
+    component follow each other in this way, and its own name is that of the last; ``biased`` is the layer that the bias is called after.
     """
 
     name: str
     component: str
-    index: int | None
+    copies: tuple[tuple[str, int], ...]
     nodes: tuple[int, ...]
     law: str
     contributions: tuple[Contribution, ...]
@@ -116,6 +156,18 @@ class Layer:
     labels: int | None = None
     reference_label: int | None = None
     shared: Classes | None = None
+    onto: str | None = None
+    biased: str = ""
+
+    @property
+    def index(self) -> int | None:
+        """Its number in the stack that its component is, if it is one."""
+        return self.copies[-1][1] if self.copies and self.copies[-1][0] == self.component else None
+
+    @property
+    def sources(self) -> tuple[tuple[str, int], ...]:
+        """All that it reads, each with its lag."""
+        return tuple(source for c in self.contributions for source in c.sources)
 
     @property
     def size(self) -> int:
@@ -180,15 +232,55 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Argument:
+    """What a module is given: the features of ``source``, ``lag`` steps before, under ``name``."""
+
+    name: str
+    source: str
+    lag: int
+
+
+@dataclass(frozen=True)
+class Module:
+    """Stages that nothing else comes between, under a name: a module of the spec, or one of its copies (``index``).
+
+    ``outputs`` are the layers that are read outside; the first is the one that the module's name stands for.
+    """
+
+    name: str
+    component: str
+    index: int | None
+    arguments: tuple[Argument, ...]
+    stages: tuple[Stage, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One refinement: a copy of the refined layer, and the path that leads from it to what is added to the energy."""
+
+    copy: Layer
+    module: Module
+
+
+@dataclass(frozen=True)
+class Refine:
+    """A layer whose energy every one of ``levels`` adds to, before its own law applies (paper, section 4.1)."""
+
+    layer: Layer
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True)
 class Repeat:
-    """Stages alike, each fed by the one before: a stack. Every stage holds one layer, whose ``chained`` edge reads the one before."""
+    """Stages alike, each fed by the one before: a stack. Each is a layer or a module that reads the one before as ``chained``."""
 
     component: str
     chained: str
-    stages: tuple[Map | Scan, ...]
+    stages: tuple[Map | Scan | Module, ...]
 
 
-Stage = Map | Scan | Repeat
+Stage = Map | Scan | Module | Refine | Repeat
 
 
 @dataclass(frozen=True)
@@ -233,15 +325,8 @@ def layers_of(stage: Stage) -> tuple[Layer, ...]:
             return (stage.layer,)
         case Scan():
             return stage.layers
-        case Repeat():
+        case Refine():
+            paths = (layer for level in stage.levels for layer in (level.copy, *layers_of(level.module)))
+            return (*paths, stage.layer)
+        case Module() | Repeat():
             return tuple(layer for inner in stage.stages for layer in layers_of(inner))
-
-
-def depth(program: Program) -> dict[str, int]:
-    """For every component that is read with a lag: how many past steps of it are needed."""
-    past: dict[str, int] = {}
-    for layer in program.layers():
-        for contribution in layer.contributions:
-            if contribution.lag:
-                past[contribution.source] = max(past.get(contribution.source, 0), contribution.lag)
-    return past

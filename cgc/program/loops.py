@@ -10,12 +10,13 @@ from cgc.program.ir import Contribution, Layer
 
 def inside(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
     """The contributions that come from the loop."""
-    return tuple(c for c in layer.contributions if c.source in group)
+    return tuple(c for c in layer.contributions if any(source in group for source, _ in c.sources))
 
 
 def outside(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
     """The contributions that do not."""
-    return tuple(c for c in layer.contributions if c.source not in group)
+    waits = inside(layer, group)
+    return tuple(c for c in layer.contributions if c not in waits)
 
 
 def normalised_in_steps(layer: Layer, group: tuple[str, ...]) -> bool:

@@ -6,17 +6,19 @@ import math
 from dataclasses import replace
 
 from cgc.derive.stage import Derivations
-from cgc.families.forms import Indicators, features, free_energies
+from cgc.families.forms import FiniteExponential, Indicators, X, features, free_energies
 from cgc.graph.analysis import Graph
+from cgc.graph.copies import part_name
 from cgc.graph.parts import Part, PartEdge
 from cgc.graph.recognise import one_key
 from cgc.graph.structure import fixed_weight
-from cgc.program.ir import Contribution, Index, Input, Layer, Map, Product, Program, Scan, Stage, layers_of
+from cgc.program.arrange import arrange
+from cgc.program.ir import Contribution, Index, Input, Layer, Opening, Product, Program, Scan, Stage, layers_of
 from cgc.program.loops import in_steps, reads_itself_alone
 from cgc.program.names import IN_CALLS, IN_LAYERS, IN_MODELS
 from cgc.program.repeat import repeat_stacks
 from cgc.source.diagnostics import Diagnostic, SpecError
-from cgc.spec.model import Component, Spec
+from cgc.spec.model import Component, ComponentGate, Spec
 
 
 def lower(spec: Spec, graph: Graph, derivations: Derivations) -> Program:
@@ -40,7 +42,7 @@ def lower(spec: Spec, graph: Graph, derivations: Derivations) -> Program:
     order = {component.name: k for k, component in enumerate(spec.components)}
     inputs.sort(key=lambda item: order[item.name])
     outputs = sorted((layer.name for layer in layers.values() if layer.output), key=lambda name: order[name])
-    stages = _stages(graph, layers)
+    stages = arrange(spec, layers)
     findings = _shared_gates(spec, stages)
     if findings:
         raise SpecError(*findings)
@@ -69,15 +71,18 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
         if part.edges and all(edge.structure.kind == "absent" for edge in part.edges):
             message = f"the independence statements leave `{child.name}` without parents"
             findings.append(Diagnostic("CG605", message, child.span, help="take less out of its edges, or remove the component"))
+        if child.blocks and _labels(spec, child) is not None:
+            message = f"`{child.name}` has blocks of nodes with labels, which this version of cgc cannot compile"
+            findings.append(Diagnostic("CG603", message, child.span, help="make a component of each block"))
         for edge in part.edges:
             parent = roles[edge.source]
             if parent.role == "output":
                 message = f"`{child.name}` reads the output `{parent.name}`, which this version of cgc cannot compile"
                 findings.append(Diagnostic("CG601", message, edge.edge.span, help="let the output have no children"))
-            if edge.edge.gate is not None and isinstance(spec.family(parent.family).law, Indicators):
+            if edge.edge.gate is not None and edge.gates is None and isinstance(spec.family(parent.family).law, Indicators):
                 message = f"a gate on `{parent.name}`, whose nodes are labels, is not supported by this version of cgc"
                 findings.append(Diagnostic("CG602", message, edge.edge.span, help="remove the gate"))
-            labelled = any(isinstance(spec.family(c.family).law, Indicators) for c in (parent, child))
+            labelled = any(isinstance(spec.family(c.family).law, Indicators) for c in (parent, child)) and edge.gates is None
             if labelled and not _takes_labels(edge):
                 message = f"nodes with labels take dense edges and convolutions only: `{parent.name}` -> `{child.name}` is {_words(edge)}"
                 findings.append(Diagnostic("CG603", message, edge.edge.span, help="write `dense`"))
@@ -137,8 +142,13 @@ def _left_over(spec: Spec, graph: Graph) -> list[Diagnostic]:
 def _taken_names(spec: Spec) -> list[Diagnostic]:
     """Names that the emitted code uses itself."""
     taken = {"input": IN_MODELS | IN_LAYERS | IN_CALLS, "hidden": IN_MODELS | IN_LAYERS, "output": IN_MODELS | IN_LAYERS}
-    named = [("a component", c.name, c.span) for c in spec.components if c.name in taken[c.role]]
-    named += [("an edge", edge.name, edge.span) for c in spec.components for edge in c.parents if edge.name in IN_LAYERS - {edge.parent}]
+    named = [("a component", c.name.rpartition(".")[2], c.span) for c in spec.components if c.name.rpartition(".")[2] in taken[c.role]]
+    named += [
+        ("an edge", edge.name, edge.span)
+        for c in spec.components
+        for edge in c.parents
+        if edge.name in IN_LAYERS - {edge.parent.rpartition(".")[2]}
+    ]
     why = "the emitted code uses this name itself"
     return [
         Diagnostic("CG311", f"`{name}` cannot be the name of {what}", span, why=why, help=f"choose another name, such as `{name}_`")
@@ -154,11 +164,12 @@ def _shared_gates(spec: Spec, stages: tuple[Stage, ...]) -> list[Diagnostic]:
         group = tuple(layer.name for layer in layers) if isinstance(stage, Scan) else ()
         for layer in layers:
             for c in in_steps(layer, group):
-                if c.gate is not None and c.gate.share == "time" and not reads_itself_alone(layer, group):
+                if c.dropout is not None and c.dropout.share == "time" and not reads_itself_alone(layer, group):
                     message = (
                         f"`share: time` on `{c.source}` is not supported by this version of cgc: `{layer.component}` reads it step by step"
                     )
-                    span = next(edge.span for edge in spec.component(layer.component).parents if edge.name == c.name)
+                    spans = [edge.span for edge in spec.component(layer.component).parents if edge.name == c.name]
+                    span = spans[0] if spans else spec.component(layer.component).span
                     findings.append(Diagnostic("CG604", message, span, help="remove `share`"))
     return list(dict.fromkeys(findings))
 
@@ -173,30 +184,48 @@ def _embeds(component: Component, graph: Graph, spec: Spec) -> bool:
     if component.role != "input" or _labels(spec, component) is None or component.size > 1:
         return False
     edges = [edge for part in graph.parts for edge in part.edges if edge.source == component.name]
-    return all(e.lag == 0 and e.structure.kind == "dense" and e.edge.weight is None for e in edges)
+    return all(e.lag == 0 and e.gates is None and e.structure.kind == "dense" and e.edge.weight is None for e in edges)
 
 
 def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: dict[str, bool]) -> Layer:
     component = spec.component(part.component)
     form = spec.family(component.family).law
     labels = _labels(spec, component)
+    edges = [edge for edge in part.edges if edge.structure.kind != "absent" and edge.gates is None]
+    bias, biased = component.bias, part.name
+    onto = None
+    refinement = next((r for r in spec.refinements if r.base == part.component), None)
+    if refinement is not None:
+        base, levels = part.base or part.name, dict(part.copies)
+        level = levels.get(f"{component.name}.refine", refinement.times)
+        if component.normalize is None:
+            biased, bias = base, bias if level == 0 else False
+        if level > 0:
+            # the energy of the level before, and what its path adds to it; what is never normalised with it is added again
+            onto = part_name(f"{component.name}.refine", {**levels, f"{component.name}.refine": level - 1})
+            again = component.normalize is not None and component.normalize.over == "inputs"
+            edges = [edge for edge in edges if edge.weight == f"{onto}.back" or (again and edge.lag)]
     contributions = []
-    for edge in part.edges:
-        if edge.structure.kind == "absent":
-            continue
+    for edge in edges:
         parent = spec.component(parts[edge.source].component)
         inputs = parent.size * features(spec.family(parent.family).law)
-        outputs = component.size * free_energies(form)
+        outputs = math.prod(n for _, n in edge.structure.child_index) * free_energies(form)
         product = _product(edge, inputs, outputs, embedded[edge.source])
-        contributions.append(Contribution(edge.edge.name, edge.source, edge.lag, product, edge.edge.gate))
+        block = None
+        if edge.block is not None:
+            inner = math.prod(component.nodes[1:])
+            block = (edge.edge.block or "", edge.block[0] * inner, edge.block[1] * inner)
+        own = edge.edge.same_as is None
+        gate = _opening(spec, part, edge, parts) if isinstance(edge.edge.gate, ComponentGate) else edge.edge.gate
+        contributions.append(Contribution(edge.edge.name, edge.source, edge.lag, product, gate, edge.weight, own, block))
     return Layer(
         name=part.name,
         component=part.component,
-        index=part.layer,
+        copies=part.copies,
         nodes=component.nodes,
         law=law,
         contributions=tuple(contributions),
-        bias=component.bias,
+        bias=bias,
         normalised=component.normalize.over if component.normalize else "no",
         last=component.at == "last",
         output=component.role == "output",
@@ -205,7 +234,23 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         labels=labels,
         reference_label=form.reference_label if isinstance(form, Indicators) else None,
         shared=part.bias,
+        onto=onto,
+        biased=biased,
     )
+
+
+def _opening(spec: Spec, part: Part, edge: PartEdge, parts: dict[str, Part]) -> Opening:
+    """How probable it is that an edge is open: of two states, a linear function of the expectation of the gate's statistic."""
+    assert isinstance(edge.edge.gate, ComponentGate)
+    link = next(other for other in part.edges if other.gates == edge.weight)
+    gate, opened = spec.component(edge.edge.gate.component), spec.component(parts[edge.source].component)
+    law = spec.family(gate.family).law
+    if isinstance(law, Indicators):
+        return Opening(link.source, gate.nodes, opened.nodes, label=round(edge.edge.gate.open))
+    assert isinstance(law, FiniteExponential)
+    opening = edge.edge.gate.open
+    shown, other = (float(law.statistic.subs(X, state)) for state in sorted(law.support, key=lambda state: float(state) != opening))
+    return Opening(link.source, gate.nodes, opened.nodes, 1 / (shown - other), -other / (shown - other))
 
 
 def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Product:
@@ -239,19 +284,3 @@ def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Produ
             # nodes with several features or energies are joined node by node, so that equal indices are a mask too
             index = Index(structure.child_index, structure.parent_index)
             return Product("masked", inputs, outputs, fixed=fixed, init=written.init, mask=structure.joined, index=index)
-
-
-def _stages(graph: Graph, layers: dict[str, Layer]) -> tuple[Stage, ...]:
-    """Recurrent groups become loops over time, all else runs over all steps at once."""
-    stages: list[Stage] = []
-    for group in graph.groups:
-        # members of a group come in the order in which a time step computes them
-        members = [name for name in group if name in layers]
-        if not members:
-            continue
-        recurrent = any(c.source in group for name in members for c in layers[name].contributions)
-        if recurrent:
-            stages.append(Scan(tuple(layers[name] for name in members)))
-        else:
-            stages += [Map(layers[name]) for name in members]
-    return tuple(stages)

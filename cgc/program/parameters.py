@@ -23,19 +23,21 @@ class Parameter:
 
 
 def parameters(program: Program) -> tuple[Parameter, ...]:
-    """Every entry, layer by layer in the order of computation."""
-    found = []
+    """Every entry, layer by layer in the order of computation. A weight that several edges have is learned under its owner's name."""
+    found: dict[str, Parameter] = {}
     for layer in program.layers():
         if layer.bias is True:
-            found.append(Parameter(f"{layer.name}.bias", (layer.biases,)))
+            found[f"{layer.biased}.bias"] = Parameter(f"{layer.biased}.bias", (layer.biases,))
         for contribution in layer.contributions:
             shape = contribution.product.weight_shape
-            if shape is not None:
-                found.append(Parameter(f"{layer.name}.{contribution.name}.weight", shape))
+            if shape is not None and contribution.own:
+                found.setdefault(f"{contribution.weight}.weight", Parameter(f"{contribution.weight}.weight", shape))
         if layer.normalised != "no":
-            found.append(Parameter(f"{layer.name}.normalize.weight", (layer.biases,)))
-            found += [Parameter(f"{layer.name}.normalize.{name}", (layer.biases,), False) for name in ("running_mean", "running_var")]
-    return tuple(found)
+            found[f"{layer.name}.normalize.weight"] = Parameter(f"{layer.name}.normalize.weight", (layer.biases,))
+            for name in ("running_mean", "running_var"):
+                key = f"{layer.name}.normalize.{name}"
+                found[key] = Parameter(key, (layer.biases,), False)
+    return tuple(found.values())
 
 
 def learned_size(program: Program) -> int:

@@ -1,70 +1,143 @@
-"""Pass: neighbouring layers of a stack become one ``Repeat``. Afterwards a stack of any depth is one loop in the program.
+"""Pass: neighbouring layers of a stack, or copies of a module, become one ``Repeat``. Afterwards a stack of any depth is one loop.
 
-Holds afterwards: within a ``Repeat`` only the chained edge differs in its source, and no other stage reads an inner layer.
+Holds afterwards: within a ``Repeat`` only the chained edge differs in its source, and no other stage reads an inner layer or module.
 """
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cgc.graph.geometry import Geometry
-from cgc.program.ir import Layer, Map, Product, Program, Repeat, Scan, Stage, layers_of
+from cgc.program.ir import Layer, Map, Module, Opening, Product, Program, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.loops import reads_itself_alone
+
+_One = Map | Scan | Module
 
 
 def repeat_stacks(program: Program) -> Program:
     """The same program with stacks rolled up where that is possible; equal in value and in parameters."""
+    return replace(program, stages=_rolled(program.stages, program))
+
+
+def _rolled(given: tuple[Stage, ...], program: Program) -> tuple[Stage, ...]:
     stages: list[Stage] = []
-    waiting = list(program.stages)
-    while waiting:
-        stage = waiting.pop(0)
-        run = [stage]
-        while waiting and _continues(run, waiting[0]):
-            run.append(waiting.pop(0))
-        chained = _chain(run)
-        if len(run) > 1 and chained is not None and _closed(run, program):
-            component = layers_of(stage)[0].component
-            stages.append(Repeat(component, chained, tuple(s for s in run if isinstance(s, (Map, Scan)))))
+    waiting = [_inside(stage, program) for stage in given]
+    start = 0
+    while start < len(waiting):
+        run = [waiting[start]]
+        while start + len(run) < len(waiting) and _continues(run[-1], waiting[start + len(run)]):
+            run.append(waiting[start + len(run)])
+        ones = tuple(stage for stage in run if isinstance(stage, (Map, Scan, Module)))
+        chained = _chain(ones) if len(run) > 1 and len(ones) == len(run) else None
+        if chained is not None and _closed(ones, program):
+            stages.append(Repeat(_component(ones[0]), chained, ones))
         else:
             stages += run
-    return replace(program, stages=tuple(stages))
+        start += len(run)
+    return tuple(stages)
 
 
-def _single(stage: Stage) -> Layer | None:
-    """The layer of a stack that makes up the stage, if it needs nothing but a call: it runs a loop over time on its own."""
+def _inside(stage: Stage, program: Program) -> Stage:
+    match stage:
+        case Module():
+            return replace(stage, stages=_rolled(stage.stages, program))
+        case Refine():
+            levels = (replace(level, module=replace(level.module, stages=_rolled(level.module.stages, program))) for level in stage.levels)
+            return replace(stage, levels=tuple(levels))
+        case _:
+            return stage
+
+
+def _component(stage: _One) -> str:
+    return stage.component if isinstance(stage, Module) else layers_of(stage)[0].component
+
+
+def _number(stage: Stage) -> tuple[str, int] | None:
+    """The stack that the stage is a copy in, and its number, if it needs nothing but a call: it runs a loop over time on its own."""
+    if isinstance(stage, Module):
+        return None if stage.index is None else (stage.name.rpartition(".")[0], stage.index)
     layers = layers_of(stage)
-    if len(layers) != 1 or layers[0].index is None:
+    if isinstance(stage, (Refine, Repeat)) or len(layers) != 1 or layers[0].index is None:
         return None
-    return layers[0] if isinstance(stage, Map) or reads_itself_alone(layers[0], (layers[0].name,)) else None
+    if isinstance(stage, Scan) and not reads_itself_alone(layers[0], (layers[0].name,)):
+        return None
+    return layers[0].name.rpartition(".")[0], layers[0].index
 
 
-def _continues(run: list[Stage], after: Stage) -> bool:
-    last, following = _single(run[-1]), _single(after)
-    return last is not None and following is not None and last.component == following.component and following.index == (last.index or 0) + 1
+def _continues(stage: Stage, after: Stage) -> bool:
+    last, following = _number(stage), _number(after)
+    return last is not None and following is not None and following == (last[0], last[1] + 1)
 
 
-def _chain(run: list[Stage]) -> str | None:
-    """The name of the edge by which each layer reads the one before, if all else is alike."""
-    layers = [layer for stage in run for layer in layers_of(stage)]
-    shapes = {_shape(layer) for layer in layers}
-    if len(shapes) > 1 or len({type(stage) for stage in run}) > 1:
+def _reads(stage: _One) -> dict[str, tuple[str, int]]:
+    """What a stage reads from outside, by the name of the edge or argument, each with its lag."""
+    if isinstance(stage, Module):
+        return {argument.name: (argument.source, argument.lag) for argument in stage.arguments}
+    (layer,) = layers_of(stage)
+    found = {}
+    for c in layer.contributions:
+        if c.source != layer.name:
+            found[c.name] = (c.source, c.lag)
+        if isinstance(c.gate, Opening):
+            found[f"{c.name} gate"] = (c.gate.source, 0)
+    return found
+
+
+def _outputs(stage: _One) -> tuple[str, ...]:
+    return stage.outputs if isinstance(stage, Module) else (layers_of(stage)[0].name,)
+
+
+def _chain(stages: tuple[_One, ...]) -> str | None:
+    """The name by which each stage reads the one before, if all else is alike."""
+    if len({_shape(stage) for stage in stages}) > 1 or len({type(stage) for stage in stages}) > 1:
         return None
-    names = [c.name for c in layers[-1].contributions if len(layers) > 1 and c.source == layers[-2].name]
-    if len(names) != 1:
+    reads = [_reads(stage) for stage in stages]
+    names = [name for name, (source, _) in reads[-1].items() if source in _outputs(stages[-2])]
+    if len(names) != 1 or reads[-1][names[0]][1] > 0 or names[0].endswith(" gate"):
         return None
-    if len({tuple(c.source for c in layer.contributions if c.name != names[0] and c.source != layer.name) for layer in layers}) > 1:
+    others = [{name: read for name, read in found.items() if name != names[0]} for found in reads]
+    if any(found != others[0] for found in others):
         return None
-    for below, layer in itertools.pairwise(layers):
-        if any((c.source == below.name) != (c.name == names[0]) for c in layer.contributions):
+    for below, found in zip(stages, reads[1:], strict=False):
+        if found[names[0]][0] != _outputs(below)[0] or any(source in _outputs(below) for n, (source, _) in found.items() if n != names[0]):
             return None
     return names[0]
 
 
-def _shape(layer: Layer) -> tuple[object, ...]:
-    """What must agree: everything but names and the size of what is read."""
+def _shape(stage: Stage) -> object:
+    """What must agree: everything but the names of copies and the size of what is read."""
+    own = {layer.name: f"{k}" for k, layer in enumerate(layers_of(stage))}
+    if isinstance(stage, Module):
+        own |= {argument.source: argument.name for argument in stage.arguments}
+    return _shape_in(stage, own)
+
+
+def _shape_in(stage: Stage, names: Mapping[str, str]) -> object:
+    match stage:
+        case Map() | Scan():
+            return (type(stage), *(layer_shape(layer, names) for layer in layers_of(stage)))
+        case Module():
+            arguments = tuple((a.name, a.lag) for a in stage.arguments)
+            return (arguments, tuple(names.get(o, o) for o in stage.outputs), *(_shape_in(inner, names) for inner in stage.stages))
+        case Refine():
+            levels = tuple((layer_shape(level.copy, names), _shape_in(level.module, names)) for level in stage.levels)
+            return (layer_shape(stage.layer, names), levels)
+        case Repeat():
+            return (stage.chained, *(_shape_in(inner, names) for inner in stage.stages))
+
+
+def layer_shape(layer: Layer, names: Mapping[str, str]) -> tuple[object, ...]:
     edges = tuple(
-        (c.name, c.lag, c.gate, replace(c.product, inputs=0, index=None, geometry=_windows(c.product)), c.source == layer.name)
+        (
+            c.name,
+            c.lag,
+            replace(c.gate, source=names.get(c.gate.source, "")) if isinstance(c.gate, Opening) else c.gate,
+            replace(c.product, inputs=0, index=None, geometry=_windows(c.product)),
+            names.get(c.source, ""),
+            c.block,
+            None if c.own else c.weight,
+        )
         for c in layer.contributions
     )
     return (edges, layer.nodes, layer.law, layer.bias, layer.shared, layer.normalised, layer.last)
@@ -75,10 +148,8 @@ def _windows(product: Product) -> Geometry | None:
     return product.geometry and replace(product.geometry, parent_maps=0)
 
 
-def _closed(run: list[Stage], program: Program) -> bool:
-    """Whether nothing outside reads an inner layer, and all layers share what else they read."""
-    layers = [layer for stage in run for layer in layers_of(stage)]
-    inner = {layer.name for layer in layers[:-1]}
-    members = {layer.name for layer in layers}
-    outside = [c for layer in program.layers() if layer.name not in members for c in layer.contributions]
-    return not any(c.source in inner for c in outside)
+def _closed(run: tuple[_One, ...], program: Program) -> bool:
+    """Whether nothing outside reads an inner stage."""
+    inner = {layer.name for stage in run[:-1] for layer in layers_of(stage)}
+    members = inner | {layer.name for layer in layers_of(run[-1])}
+    return not any(source in inner for layer in program.layers() if layer.name not in members for source, _ in layer.sources)

@@ -128,7 +128,7 @@ def _edge_texts(model: Model) -> dict[str, str]:
 def _edge(c: Contribution) -> str:
     p = c.product
     size = f"{p.outputs}" if p.kind in ("elementwise", "identity") else f"{p.inputs} x {p.outputs}"
-    return f"{p.kind} {size}" + (f", {c.gate.kind} gate" if c.gate else "")
+    return f"{p.kind} {size}" + (f", {c.dropout.kind} gate" if c.dropout else f", gate {c.opening.source}" if c.opening else "")
 
 
 def _formulas(before: Model, after: Model) -> list[Row]:

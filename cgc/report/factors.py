@@ -16,7 +16,7 @@ from cgc.graph.predicate import text as predicate_text
 from cgc.graph.structure import fixed_weight
 from cgc.graph.template import with_gates
 from cgc.report.formula import Formula, expression, join, over, plain, subscript, symbol, variable
-from cgc.spec.model import Component, Spec
+from cgc.spec.model import Component, DropoutGate, Spec
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ def factors(spec: Spec, graph: Graph, component: str | None = None) -> tuple[Fac
         if part.role == "input" or component not in (None, part.component):
             continue
         # the first layer has another parent than the rest
+        if part.base is not None and part.copies[-1][1] > 1:
+            last = found[-1]
+            found[-1] = Factor(last.part, last.formulas, last.moral, (*last.alike, part.name))
+            continue
         if above is not None and part.layer and part.layer > 1 and above.component == part.component and _shape(above) == _shape(part):
             last = found[-1]
             found[-1] = Factor(last.part, last.formulas, last.moral, (*last.alike, part.name))
@@ -93,8 +97,10 @@ class _Writer:
         by_name = {other.name: other for other in parts}
         # the same with its dropout nodes as parents
         self.gated = by_name[part.name]
-        self.edges = [(edge, by_name[edge.source]) for edge in part.edges if edge.structure.kind != "absent"]
-        self.gates = {edge.edge.name: by_name[f"{part.name}.{edge.edge.name}.gate"] for edge, _ in self.edges if edge.edge.gate}
+        present = [edge for edge in part.edges if edge.structure.kind != "absent"]
+        self.edges = [(edge, by_name[edge.source]) for edge in present if edge.gates is None]
+        self.gates = {e.weight: by_name[f"{e.weight}.gate"] for e, _ in self.edges if isinstance(e.edge.gate, DropoutGate)}
+        self.hidden = {edge.gates: by_name[edge.source] for edge in present if edge.gates is not None}
 
     def formulas(self) -> Iterator[Formula]:
         """The factor, then what occurs in it."""
@@ -110,16 +116,16 @@ class _Writer:
         if self.part.lines:
             yield from self._potentials()
         for edge, source in self.edges:
-            if (gate := edge.edge.gate) is not None:
+            if isinstance(gate := edge.edge.gate, DropoutGate):
                 law = ("Bernoulli", f"({gate.keep_prob:g})") if gate.kind == "bernoulli" else ("Normal", f"(1, {gate.std:g}^2)")
-                noise = variable(self.gates[edge.edge.name].name, *_letters("j", source), *self._gate_time(edge))
+                noise = variable(self.gates[edge.weight].name, *_letters("j", source), *self._gate_time(edge))
                 yield noise + Formula(f" ~ {''.join(law)}", rf" \sim \mathrm{{{law[0]}}}{law[1]}")
 
     def _time(self, lag: int) -> list[str]:
         return [f"{self.step}{-lag or ''}"] if self.timed else []
 
     def _gate_time(self, edge: PartEdge) -> list[str]:
-        return [] if self.gates[edge.edge.name].constant else self._time(edge.lag)
+        return [] if self.gates[edge.weight].constant else self._time(edge.lag)
 
     def _node(self, *indices: str, time: list[str] | None = None) -> Formula:
         return variable(self.part.name, *indices, *(self._time(0) if time is None else time))
@@ -212,13 +218,19 @@ class _Writer:
             terms.append(symbol("b", "", *self.biases))
         elif bias:
             terms.append(plain(f"{bias:g}"))
-        sums = [(edge.lag, self._contribution(edge, source)) for edge, source in self.edges]
+        sums = [(edge.lag, self._contribution(edge, source)) for edge, source in self._shown()]
         inside = [term for lag, term in sums if normalised == "energy" or (normalised == "inputs" and lag == 0)]
         if inside:
             terms.append(self._normalised(join(plain(" + "), inside)))
         terms += [term for lag, term in sums if normalised == "no" or (normalised == "inputs" and lag)]
         left = symbol("e", self.part.name, *self.energies, *self._time(0))
         return left + plain(" = ") + (join(plain(" + "), terms) if terms else plain("0"))
+
+    def _shown(self) -> list[tuple[PartEdge, Part]]:
+        """The edges; of many levels of a refinement the first two and the last."""
+        levels = [pair for pair in self.edges if pair[0].weight.endswith(".back") and ".refine." in pair[0].weight]
+        hidden = {pair[0].weight for pair in levels[2:-1]}
+        return [pair for pair in self.edges if pair[0].weight not in hidden]
 
     def _normalised(self, inside: Formula) -> Formula:
         return plain("BN", r"\mathrm{BN}") + subscript(self.biases) + plain("(") + inside + plain(")")
@@ -232,8 +244,13 @@ class _Writer:
         labels = ("l",) if isinstance(law, Indicators) else ()
         value = variable(source.name, *nodes, *self._time(edge.lag))
         value = plain("1[", r"\mathbf{1}[") + value + plain(" = l]") if labels else _feature(law, value)
-        if written.gate is not None:
-            value = variable(self.gates[written.name].name, *nodes, *self._gate_time(edge)) + plain(" ", r" \, ") + value
+        if isinstance(written.gate, DropoutGate):
+            value = variable(self.gates[edge.weight].name, *nodes, *self._gate_time(edge)) + plain(" ", r" \, ") + value
+        elif written.gate is not None:
+            gate = self.hidden[edge.weight]
+            indices = [name if n > 1 else "0" for name, n in zip(nodes, gate.extents, strict=True)] if gate.size > 1 else []
+            opened = plain(f" = {written.gate.open:g}] ", rf" = {written.gate.open:g}] \, ")
+            value = plain("1[", r"\mathbf{1}[") + variable(gate.name, *indices, *self._time(0)) + opened + value
         weight = self._weight(edge, single, (*self._weights(edge, source, () if single else nodes), *labels))
         summed = () if single else (*nodes, *labels)
         return over("sum", summed, self._where(edge, source) if summed else None) + weight + value
@@ -289,9 +306,12 @@ class _Writer:
             nodes = self.nodes if single else _letters("j", source) if where else (":",) * len(_letters("j", source))
             time = self._time(edge.lag) if lines is None or not lines.lag else ["0..T"]
             parents.append(variable(source.name, *nodes, *time).text + where)
-            if edge.edge.gate is not None:
-                constant = self.gates[edge.edge.name].constant
-                parents.append(variable(self.gates[edge.edge.name].name, *nodes, *([] if constant else time)).text)
+            if edge.weight in self.gates:
+                constant = self.gates[edge.weight].constant
+                parents.append(variable(self.gates[edge.weight].name, *nodes, *([] if constant else time)).text)
+            elif edge.weight in self.hidden:
+                gate = self.hidden[edge.weight]
+                parents.append(variable(gate.name, *(nodes if gate.extents == source.extents else ()), *self._time(0)).text)
         parents = list(dict.fromkeys(parents))
         if len(parents) == 1 and ":" not in parents[0] and ".." not in parents[0] and " where " not in parents[0]:
             return ""

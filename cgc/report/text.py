@@ -193,8 +193,10 @@ def _contribution(c: Contribution, part: Part) -> str:
     words = [f"{c.source}{when}: {kinds[p.kind]}"]
     if p.kind in ("dense", "masked") and p.fixed is not None:
         words.append(f"fixed weight {p.fixed:g}")
-    if c.gate is not None:
-        law = f"Bernoulli({c.gate.keep_prob:g})" if c.gate.kind == "bernoulli" else f"N(1, {c.gate.std:g}^2)"
+    if c.opening is not None:
+        words.append(f"gate {c.opening.source}: its expectation times that of what it opens (eq. 12-13, first order)")
+    if c.dropout is not None:
+        law = f"Bernoulli({c.dropout.keep_prob:g})" if c.dropout.kind == "bernoulli" else f"N(1, {c.dropout.std:g}^2)"
         words.append(f"gate D ~ {law} (eq. 12-13): drawn in training; in evaluation its mean, under moments its variance too")
     return "; ".join(words)
 

@@ -187,30 +187,28 @@ CODES: dict[str, Code] = {
         "{kind: conv2d, kernel_size: 3}",
     ),
     "CG344": Code(
-        "A field of other data",
-        "Images (`digits`, `mnist`, `cifar10`) have a layout and may be changed; what is generated (`adding`, `tags`) has sizes.",
-        "data: {name: digits, tokens: 50}",
-        "data: {name: digits, as: vector}",
+        "Blocks that do not fit together",
+        "The blocks of a component are groups of its nodes that follow each other on the first index; all other extents are equal.",
+        "{one: {nodes: [8, 4, 4]}, two: {nodes: [8, 2, 2]}}",
+        "{one: {nodes: [8, 4, 4]}, two: {nodes: [4, 4, 4]}}",
     ),
     "CG345": Code(
-        "Options of training that exclude or need each other",
-        "Training ends after `epochs` or after `updates`. Only pixels of two values, made by a `threshold`, can be flipped, and these are\n"
-        "not standardised. Images are moved and mirrored as images, pixels in their places. Labels are no targets where the image is.",
-        "data: {name: digits, as: image, flip_prob: 0.1}",
-        "data: {name: digits, as: image, threshold: 0.5, flip_prob: 0.1}",
+        "No such gate",
+        "A gate opens where a node of another component has one of its states; the probability of that has to follow from the node's\n"
+        "expectation, as it does for two states and for labels.",
+        "gate: {component: f, open: 2}",
+        "gate: {component: f, open: 1}",
     ),
     "CG346": Code(
-        "An output that is scored against an input",
-        "`target` names an input: of the same nodes, over the same time, and with values that the output can have. Expectations\n"
-        "(`clamp: soft`) are no values.",
-        "y: {role: output, target: h, …}",
-        "y: {role: output, target: x, …}",
+        "Not in a module",
+        "A module is made of `components` and known outside by its `output`; it may have a `stack`. All else is said of its components.",
     ),
     "CG347": Code(
-        "Components of another spec",
-        "`reuse` takes parameters from a checkpoint of the spec `from`. For each component that it names, both specs agree on nodes,\n"
-        "family, parents with their edges, stack, bias and normalisation, and the statements leave the same structure. Options with `-p`\n"
-        "are for both specs, where both have the param. Something must be left to learn.",
+        "This cannot refine it",
+        "A refinement goes from a copy of a hidden component `through` others and `back` (section 4.1). The energy of the component is\n"
+        "common to all copies, so it cannot read its own past.",
+        "{times: 2, through: {}, back: dense}",
+        "{times: 2, through: {z: {nodes: 8, family: rect, parents: {previous: dense}}}, back: dense}",
     ),
     "CG350": Code(
         "Lines join finitely many states",
@@ -238,12 +236,36 @@ CODES: dict[str, Code] = {
         "pairs: [[0, 1], [1, 0]]",
         "pairs: [[0, 1]]",
     ),
+    "CG360": Code(
+        "A field of other data",
+        "Images (`digits`, `mnist`, `cifar10`) have a layout and may be changed; what is generated (`adding`, `tags`) has sizes.",
+        "data: {name: digits, tokens: 50}",
+        "data: {name: digits, as: vector}",
+    ),
+    "CG361": Code(
+        "Options of training that exclude or need each other",
+        "Training ends after `epochs` or after `updates`. Only pixels of two values, made by a `threshold`, can be flipped, and these are\n"
+        "not standardised. Images are moved and mirrored as images, pixels in their places. Labels are no targets where the image is.",
+        "data: {name: digits, as: image, flip_prob: 0.1}",
+        "data: {name: digits, as: image, threshold: 0.5, flip_prob: 0.1}",
+    ),
+    "CG362": Code(
+        "An output that is scored against an input",
+        "`target` names an input: of the same nodes, over the same time, and with values that the output can have. Expectations\n"
+        "(`clamp: soft`) are no values.",
+        "y: {role: output, target: h, …}",
+        "y: {role: output, target: x, …}",
+    ),
+    "CG363": Code(
+        "Components of another spec",
+        "`reuse` takes parameters from a checkpoint of the spec `from`. For each component that it names, both specs agree on nodes,\n"
+        "family, parents with their edges, stack, bias and normalisation, and the statements leave the same structure. Options with `-p`\n"
+        "are for both specs, where both have the param. Something must be left to learn.",
+    ),
     "CG390": Code(
         "Not supported by this version",
-        "These parts of the language are not compiled yet: the section `refine`; modules (`components` and `output` inside a\n"
-        "component), `blocks`; an edge's `prior`; gates with a `component`; weights that are `same_as` others;\n"
-        "normalisations `layer`, `weight`, `group`; `uniform` priors.\n"
-        "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
+        "These parts of the language are not compiled yet: an edge's `prior`; normalisations `layer`, `weight`, `group`;\n"
+        "`uniform` priors. Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
     ),
     # --- CG4xx: the graph
     "CG400": Code(
@@ -270,6 +292,18 @@ CODES: dict[str, Code] = {
         "edge is the difference of the two times.",
         "h[i,t] <- h[j,t]  by j - i",
         "h[i,t] <- h[j,t-1]  by j - i",
+    ),
+    "CG405": Code(
+        "A path that does not lead back",
+        "What refines a component ends with an edge to its nodes, so the copy at the start of the path and the component have the same\n"
+        "shape and family (section 4.1).",
+        "back: {kind: conv2d, kernel_size: 3}",
+        "back: {kind: conv2d, kernel_size: 3, padding: 1}",
+    ),
+    "CG406": Code(
+        "No weight to share",
+        "`weight: {same_as: h.x}` means the weight of the edge `x` of `h`, which joins nodes of the same shapes in the same way and is\n"
+        "learned.",
     ),
     "CG410": Code(
         "Not a statement",
@@ -416,6 +450,11 @@ CODES: dict[str, Code] = {
         "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do.",
         "h[c,r]  by r",
         "h[c,r]  by c",
+    ),
+    "CG608": Code(
+        "A refinement in a loop",
+        "This version does not compile a refined component that is part of a loop over time with other components; a recurrence inside\n"
+        "the refining path is fine.",
     ),
     # --- CG7xx: training
     "CG701": Code("One input and one output", "The data sets hold images with one label each."),

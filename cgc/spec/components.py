@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from cgc.families.forms import FiniteExponential
 from cgc.formula.fields import kind_of
@@ -13,7 +13,21 @@ from cgc.source.tree import Entry, Node
 from cgc.spec import surface
 from cgc.spec.families import read_family, unknown_family
 from cgc.spec.lines import read_lines
-from cgc.spec.model import Component, DropoutGate, Edge, Family, Filter, Init, Lines, Normalisation
+from cgc.spec.model import (
+    Block,
+    Component,
+    ComponentGate,
+    Copies,
+    DropoutGate,
+    Edge,
+    Family,
+    Filter,
+    Gate,
+    Init,
+    Lines,
+    Normalisation,
+    SameAs,
+)
 from cgc.spec.names import bad_name
 from cgc.spec.targets import check_target
 from cgc.spec.validate import Reader, misspelt, suggestion, whole
@@ -28,18 +42,29 @@ _ONLY_FOR_INPUTS = ("clamp", "independent")
 
 @dataclass
 class EdgeDraft:
-    """An edge as written; ``edge`` is None if it has an error of its own."""
+    """An edge as written; ``edge`` is None if it has an error of its own.
+
+    ``block`` is the group of nodes that it leads to, where a component has several. ``source`` and ``gate`` are the components, by their
+    whole names, that parent and gate stand for (``cgc.spec.modules`` finds them out).
+    """
 
     parent: str
     place: Span
     node: Node
     edge: WrittenEdge | None
     name: str
+    block: str | None = None
+    source: str = ""
+    gate: str = ""
+    same_as: str = ""
 
 
 @dataclass
 class Draft:
-    """A component as written; ``body`` and ``family`` are None where they have an error of their own."""
+    """A component as written; ``body`` and ``family`` are None where they have an error of their own.
+
+    ``name`` is the whole name, ``cell.i`` for one inside a module, and ``module`` that of the module. ``copies`` are filled in last.
+    """
 
     name: str
     place: Span
@@ -48,6 +73,8 @@ class Draft:
     family: Family | None
     edges: list[EdgeDraft] = field(default_factory=list)
     lines: Lines | None = None
+    module: str = ""
+    copies: tuple[Copies, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -74,39 +101,78 @@ class Draft:
         return free[0] if len(free) == 1 else None
 
 
-def read_components(reader: Reader, entries: Mapping[str, Entry], families: dict[str, Family | None]) -> dict[str, Draft]:
-    """Every component as written. Inline families are added to ``families`` under the component's name."""
-    drafts = {}
-    declared = list(families)
-    for name, entry in entries.items():
-        wrong = bad_name(name, "a component", entry.key)
-        if wrong:
-            reader.findings.append(wrong)
-        node = entry.node
-        if node.entries is None:
-            found = kind_of(node.plain())
-            reader.error("CG305", f"expected a mapping, found {found}", whole(node, entry.key), help="as in `{nodes: 8, …}`")
-            drafts[name] = Draft(name, entry.key, node, None, None)
-            continue
-        path = ("components", name)
-        body = reader.read(surface.ComponentBody, node.without("family", "parents"), path, f"component `{name}`", entry.key)
-        module = "components" in node.entries
-        family = None if module else _family(reader, name, node, entry.key, families, declared)
-        drafts[name] = Draft(name, entry.key, node, body, family, _edges(reader, name, node))
-    return drafts
+def read_component(
+    reader: Reader, name: str, entry: Entry, families: dict[str, Family | None], declared: Sequence[str], module: str = ""
+) -> Draft:
+    """One component as written, inside ``module``. An inline family is added to ``families`` under the component's name."""
+    local = name.removeprefix(f"{module}.")
+    wrong = bad_name(local, "a component", entry.key)
+    if wrong:
+        reader.findings.append(wrong)
+    node = entry.node
+    if node.entries is None:
+        found = kind_of(node.plain())
+        reader.error("CG305", f"expected a mapping, found {found}", whole(node, entry.key), help="as in `{nodes: 8, …}`")
+        return Draft(name, entry.key, node, None, None, module=module)
+    blocks = node.get("blocks")
+    rest = node.without("family", "parents", "blocks")
+    if blocks is not None:
+        rest = rest.replaced({**(rest.entries or {}), "blocks": Entry(node.find(("blocks",))[0], _without_parents(blocks))})
+    kind = surface.ComponentBody if blocks is None else surface.BlockedBody
+    body = reader.read(kind, rest, ("components", local), f"component `{local}`", entry.key)
+    family = _family(reader, name.replace(".", "_"), node, entry.key, families, declared, local)
+    edges = _edges(reader, local, node)
+    for block, part in (blocks.entries or {}).items() if blocks is not None else ():
+        wrong = bad_name(block, "a block", part.key)
+        reader.findings += [wrong] if wrong else []
+        if part.node.entries is not None:
+            edges += [replace(edge, block=block) for edge in _edges(reader, f"{local}.{block}", part.node)]
+    if isinstance(body, surface.BlockedBody):
+        body = _with_nodes(reader, body, node)
+    return Draft(name, entry.key, node, body, family, edges, module=module)
 
 
-def _family(reader: Reader, name: str, node: Node, place: Span, families: dict[str, Family | None], declared: list[str]) -> Family | None:
+def _without_parents(blocks: Node) -> Node:
+    entries = {
+        name: Entry(e.key, e.node.without("parents") if e.node.entries is not None else e.node)
+        for name, e in (blocks.entries or {}).items()
+    }
+    return blocks.replaced(entries) if blocks.entries is not None else blocks
+
+
+def _with_nodes(reader: Reader, body: surface.BlockedBody, node: Node) -> surface.ComponentBody | None:
+    """The component with the nodes of its blocks together, one after the other on the first index."""
+    shapes = [tuple(int(n) for n in block.nodes) for block in body.blocks.values()]
+    places = [node.find(("blocks", name, "nodes"))[1].span for name in body.blocks]
+    for shape, place in zip(shapes, places, strict=True):
+        if shape[1:] != shapes[0][1:]:
+            others = (Label(places[0], "the first block"),)
+            why = "the nodes of blocks follow each other on the first index, and agree on all others"
+            reader.error(
+                "CG344", "these blocks do not fit together", place, others=others, why=why, help="give all the same further extents"
+            )
+            return None
+    together = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    if body.nodes is not None and tuple(int(n) for n in body.nodes) != together:
+        shown = " x ".join(str(n) for n in together)
+        reader.error("CG344", f"the blocks have {shown} nodes together", node.find(("nodes",))[1].span, help="leave out `nodes`")
+        return None
+    return body.model_copy(update={"nodes": together})
+
+
+def _family(
+    reader: Reader, name: str, node: Node, place: Span, families: dict[str, Family | None], declared: Sequence[str], component: str
+) -> Family | None:
     written = node.get("family")
     if written is None:
         keys = node.entries or {}
         if "family" not in misspelt(keys, list(surface.Component.model_fields)):
             help = "name one of `families`, or write one as `{kind: …}`"
-            reader.error("CG302", f"component `{name}` needs `family`", place, help=help)
+            reader.error("CG302", f"component `{component}` needs `family`", place, help=help)
         return None
     if isinstance(written.scalar, str):
         if written.scalar not in declared:
-            unknown_family(reader, written.scalar, written.span, declared)
+            unknown_family(reader, written.scalar, written.span, list(declared))
             return None
         return families[written.scalar]
     if written.entries is None:
@@ -137,7 +203,7 @@ def _edges(reader: Reader, name: str, node: Node) -> list[EdgeDraft]:
             path = ("components", name, "parents", parent) + ((index,) if items is not None else ())
             place = entry.key if items is None else item.span
             edge = reader.read(surface.EdgeField, item, path, f"the edge from `{parent}` to `{name}`", place)
-            drafts.append(EdgeDraft(parent, place, item, edge, (edge and edge.name) or parent))
+            drafts.append(EdgeDraft(parent, place, item, edge, (edge and edge.name) or parent.replace(".", "_")))
             if edge is not None and items is not None and len(items) > 1 and edge.name is None:
                 why = "weights are called after their edge"
                 reader.error("CG336", f"several edges from `{parent}` need a `name` each", place, why=why, help="add `name: …`")
@@ -161,6 +227,10 @@ def check_components(reader: Reader, drafts: Mapping[str, Draft], timed: bool, p
         if draft.body is not None and draft.body.target is not None and draft.family is not None:
             check_target(reader, draft, draft.body, draft.family.law, drafts)
     bodies = [draft.body for draft in drafts.values()]
+    for draft in drafts.values():
+        if draft.module and draft.body is not None and draft.body.role != "hidden":
+            why = "inputs and outputs are those of the whole spec"
+            reader.error("CG331", f"a component inside a module is no {draft.body.role}", draft.at("role"), why=why, help="remove `role`")
     if all(body is not None for body in bodies):
         for role, word in (("input", "an input"), ("output", "an output")):
             if not any(body is not None and body.role == role for body in bodies):
@@ -181,7 +251,7 @@ def _check_role(reader: Reader, draft: Draft, timed: bool) -> None:
             if name in written:
                 reader.error("CG331", f"`{name}` is for inputs", draft.key(name), help="remove it, or write `role: input`")
         parents = draft.node.get("parents")
-        if parents is None or parents.plain() in (None, {}):
+        if not draft.edges and (parents is None or parents.plain() in (None, {})):
             why = "a component that is no input depends on something"
             reader.error("CG332", f"component `{draft.name}` has no parents", draft.place, why=why, help="as in `parents: {x: dense}`")
     size = 1
@@ -202,26 +272,34 @@ def _check_role(reader: Reader, draft: Draft, timed: bool) -> None:
 def _check_edges(reader: Reader, draft: Draft, drafts: Mapping[str, Draft], timed: bool) -> None:
     if draft.body is not None and draft.body.role == "input":
         return
-    names: dict[str, Span] = {}
+    names: dict[tuple[str | None, str], Span] = {}
     for item in draft.edges:
-        parent, edge = drafts.get(item.parent), item.edge
-        if parent is None:
-            known = [name for name in drafts if name != draft.name] or list(drafts)
-            reader.error("CG307", f"unknown component `{item.parent}`", item.place, help=suggestion(item.parent, known, "components"))
+        edge = item.edge
+        if edge is None or not item.source:
             continue
-        if edge is None:
-            continue
+        # a refining path starts at a copy of what it refines
+        parent = drafts[item.source.removesuffix(".refine")]
         place = item.node.find(("name",))[1].span if edge.name is not None else item.place
         # several edges without a name were told when they were read
-        if item.name in names and edge.name is not None:
-            others = (Label(names[item.name], "first here"),)
+        key = (item.block, item.name)
+        if key in names and (edge.name is not None or item.parent not in [e.parent for e in draft.edges if e is not item]):
+            others = (Label(names[key], "first here"),)
             why = "weights are called after their edge"
             message = f"two edges of `{draft.name}` are called `{item.name}`"
             reader.error("CG336", message, place, others=others, why=why, help="give one another `name`")
-        names.setdefault(item.name, place)
+        names.setdefault(key, place)
         _check_time(reader, draft, item, parent, timed)
         _check_weight(reader, item)
         _check_filter(reader, item)
+    blocks = draft.body.blocks if isinstance(draft.body, surface.BlockedBody) else {}
+    for block in blocks:
+        if not any(item.block in (block, None) for item in draft.edges):
+            why = "a component that is no input depends on something"
+            place = draft.node.find(("blocks", block))[0]
+            reader.error("CG332", f"block `{block}` has no parents", place, why=why, help="as in `parents: {x: dense}`")
+        if block in {item.name for item in draft.edges if item.block is None}:
+            why = "both are parts of names of weights"
+            reader.error("CG336", f"a block and an edge are called `{block}`", draft.node.find(("blocks", block))[0], why=why)
 
 
 def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, timed: bool) -> None:
@@ -232,22 +310,26 @@ def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, ti
     lag_place = lag.span if lag else item.place
     if edge.lag > 0 and not timed:
         reader.error("CG333", "a lag needs time steps", lag_place, help="add `time: {steps: …}`")
-    elif edge.lag == 0 and item.parent == draft.name:
+    elif edge.lag == 0 and item.source == draft.name:
         why = "within one step this would be a cycle"
         reader.error("CG334", f"`{draft.name}` is its own parent", lag_place, why=why, help="add `lag: 1` for the step before")
     elif edge.lag > 0 and parent.body is not None and parent.body.at == "last":
         others = (Label(parent.at("at"), f"{parent.name} is there at the last step only"),)
         reader.error("CG333", f"`{parent.name}` has no earlier steps", item.place, others=others, help="remove `at: last`")
-    if edge.gate is not None and edge.gate.share == "time" and not timed:
+    noise = edge.gate if not isinstance(edge.gate, surface.ComponentGate) else None
+    if noise is not None and noise.share == "time" and not timed:
         reader.error("CG333", "`share: time` needs time steps", item.node.find(("gate", "share"))[1].span, help="remove it")
 
 
 def _check_weight(reader: Reader, item: EdgeDraft) -> None:
-    if not isinstance(item.edge, _Weighted) or item.edge.init is None:
+    if not isinstance(item.edge, _Weighted):
         return
-    init = item.edge.init
-    if item.edge.weight is not None:
-        why = "`weight` fixes it"
+    init, weight = item.edge.init, item.edge.weight
+    if weight is not None and (weight.value is None) == (weight.same_as is None):
+        place = item.node.find(("weight",))[0]
+        reader.error("CG342", "a weight is a number, or `{same_as: …}`", place, help="as in `weight: 1` or `weight: {same_as: h.x}`")
+    if weight is not None and init is not None:
+        why = "`weight` fixes it" if weight.same_as is None else "it is that of another edge"
         reader.error("CG342", "a fixed weight has no start value", item.node.find(("init",))[0], why=why, help="remove one of the two")
     if isinstance(init, surface.UniformInit) and init.low >= init.high:
         place = item.node.find(("init", "high"))[1].span
@@ -315,28 +397,41 @@ def build_component(draft: Draft) -> Component:
         nodes=body.nodes,
         family=family.name,
         span=draft.place,
-        parents=tuple(_build_edge(item) for item in draft.edges),
+        parents=tuple(build_edge(item) for item in draft.edges),
         bias=body.bias,
         clamp=body.clamp,
         at=body.at,
         target=body.target,
-        layers=body.stack.times if body.stack else 1,
-        stacked=body.stack is not None,
-        stack_input=draft.stack_input,
+        copies=draft.copies,
         normalize=Normalisation(body.normalize.kind, body.normalize.over) if body.normalize else None,
         independent=body.independent,
         lines=draft.lines,
         nodes_span=draft.at("nodes"),
+        blocks=_build_blocks(body),
     )
 
 
-def _build_edge(item: EdgeDraft) -> Edge:
+def _build_blocks(body: surface.ComponentBody) -> tuple[Block, ...]:
+    found: list[Block] = []
+    for name, block in body.blocks.items() if isinstance(body, surface.BlockedBody) else ():
+        start = found[-1].stop if found else 0
+        found.append(Block(name, start, start + int(block.nodes[0])))
+    return tuple(found)
+
+
+def build_edge(item: EdgeDraft) -> Edge:
+    """The record of an edge without errors."""
     edge = item.edge
     assert edge is not None
     weighted = edge if isinstance(edge, _Weighted) else None
-    weight = float(weighted.weight) if weighted and weighted.weight is not None else None
+    weight = float(weighted.weight.value) if weighted and weighted.weight and weighted.weight.value is not None else None
     init = _build_init(weighted.init) if weighted and weighted.init else None
-    return Edge(item.parent, item.name, edge.kind, item.place, edge.lag, weight, init, _build_gate(edge.gate), _build_filter(edge))
+    gate = _build_gate(edge.gate, item.gate)
+    same_as = None
+    if item.same_as:
+        assert weighted is not None and weighted.weight is not None
+        same_as = SameAs(item.same_as, weighted.weight.same_as or "")
+    return Edge(item.source, item.name, edge.kind, item.place, edge.lag, weight, init, gate, _build_filter(edge), item.block, same_as)
 
 
 def _build_filter(edge: WrittenEdge) -> Filter | None:
@@ -371,11 +466,13 @@ def _build_init(init: surface.UniformInit | surface.NormalInit | surface.Constan
             return Init("constant", low=float(init.value))
 
 
-def _build_gate(gate: surface.BernoulliGate | surface.GaussianGate | None) -> DropoutGate | None:
+def _build_gate(gate: surface.BernoulliGate | surface.GaussianGate | surface.ComponentGate | None, component: str) -> Gate | None:
     match gate:
         case surface.BernoulliGate() if gate.keep_prob < 1:
             return DropoutGate("bernoulli", keep_prob=float(gate.keep_prob), share=gate.share)
         case surface.GaussianGate() if gate.std > 0:
             return DropoutGate("gaussian", std=float(gate.std), share=gate.share)
+        case surface.ComponentGate():
+            return ComponentGate(component, float(gate.open))
         case _:
             return None

@@ -40,6 +40,47 @@ class DropoutGate:
 
 
 @dataclass(frozen=True)
+class ComponentGate:
+    """The ternary factor with a node of ``component``: the parent counts where that node has the value ``open`` (eq. 12-13, hidden)."""
+
+    component: str
+    open: float
+
+
+Gate = DropoutGate | ComponentGate
+
+
+@dataclass(frozen=True)
+class SameAs:
+    """The weight of another edge: ``edge`` is its component's whole name and its own, ``text`` how that was written."""
+
+    edge: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Copies:
+    """``times`` copies of whatever has a name that starts with ``owner``: a stack, or the levels of a refinement.
+
+    From the second copy on, the component ``output`` of the one below takes the place of the component ``input``.
+    """
+
+    owner: str
+    times: int
+    input: str | None = None
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Nodes ``start`` to ``stop`` on the first index, which have parents of their own."""
+
+    name: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Filter:
     """The windows of a convolution or of a pooling, axis by axis; ``kernel`` is None for windows over everything."""
 
@@ -52,9 +93,10 @@ class Filter:
 
 @dataclass(frozen=True)
 class Edge:
-    """One bundle of pairwise factors from ``parent`` (as written in the spec) ``lag`` steps before.
+    """One bundle of pairwise factors from the component ``parent`` (its whole name) ``lag`` steps before.
 
-    ``name`` is the edge's part of the state-dict key: the parent's name, or the name given.
+    ``name`` is the edge's part of the state-dict key: the parent's name as written, or the name given. ``block`` names the nodes of the
+    child that it leads to (None: all).
     """
 
     parent: str
@@ -64,8 +106,10 @@ class Edge:
     lag: int = 0
     weight: float | None = None
     init: Init | None = None
-    gate: DropoutGate | None = None
+    gate: Gate | None = None
     filter: Filter | None = None
+    block: str | None = None
+    same_as: SameAs | None = None
 
 
 @dataclass(frozen=True)
@@ -119,10 +163,10 @@ class Family:
 
 @dataclass(frozen=True)
 class Component:
-    """A chain component (or, with ``stack``, ``layers`` of them) of ``nodes`` nodes that follow one family.
+    """A chain component of ``nodes`` nodes that follow one family, or several alike.
 
-    ``stack_input`` is the parent that the layer below replaces from the second layer on. ``independent`` lifts the assumption that
-    an input's nodes are linked. ``bias`` is True (free), False (none) or a fixed number.
+    ``name`` is its whole name, ``cell.i`` inside a module. ``copies`` are the stacks and refinements that it belongs to, outermost first.
+    ``independent`` lifts the assumption that an input's nodes are linked. ``bias`` is True (free), False (none) or a fixed number.
     """
 
     name: str
@@ -135,13 +179,12 @@ class Component:
     clamp: Literal["hard", "soft"] = "hard"
     at: Literal["all", "last"] = "all"
     target: str | None = None
-    layers: int = 1
-    stacked: bool = False
-    stack_input: str | None = None
+    copies: tuple[Copies, ...] = ()
     normalize: Normalisation | None = None
     independent: bool = False
     lines: Lines | None = None
     nodes_span: Span | None = None
+    blocks: tuple[Block, ...] = ()
 
     @property
     def size(self) -> int:
@@ -151,10 +194,19 @@ class Component:
             count *= extent
         return count
 
-    @property
-    def layer_names(self) -> tuple[str, ...]:
-        """The chain components this stands for: ``h``, or ``h.0``, ``h.1``, … when it is a stack."""
-        return tuple(f"{self.name}.{k}" for k in range(self.layers)) if self.stacked else (self.name,)
+
+@dataclass(frozen=True)
+class Refinement:
+    """``base`` refined ``times`` times (section 4.1): a copy of it, the components ``through`` in order, and the edge ``back``.
+
+    The copies are called ``<base>.refine``, and the components of the path ``<base>.refine.<name>``.
+    """
+
+    base: str
+    times: int
+    through: tuple[str, ...]
+    back: Edge
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -263,7 +315,8 @@ class Spec:
     """A resolved spec. Tuples keep the order in which things were written.
 
     ``steps`` is the number of time steps (None without time). ``files`` are the names of the spec and of what it extends, outermost
-    first. ``resolved`` is the merged YAML text with parameters as given, from which the same ``Spec`` results.
+    first. ``modules`` are the whole names of modules, each with that of its output. ``resolved`` is the merged YAML text
+    with parameters as given, from which the same ``Spec`` results.
     """
 
     name: str
@@ -280,6 +333,8 @@ class Spec:
     resolved: str
     span: Span
     sharing: tuple[StatementText, ...] = ()
+    refinements: tuple[Refinement, ...] = ()
+    modules: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def _components(self) -> dict[str, Component]:

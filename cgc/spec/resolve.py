@@ -12,9 +12,10 @@ from cgc.source.text import Span
 from cgc.source.tree import Entry, Node
 from cgc.source.write import write
 from cgc.spec import surface
-from cgc.spec.components import Draft, build_component, check_components, read_components
+from cgc.spec.components import build_component, build_edge, check_components
 from cgc.spec.families import read_families
-from cgc.spec.model import Family, Spec, StatementText
+from cgc.spec.model import Family, Refinement, Spec, StatementText
+from cgc.spec.modules import Scope, Written, check_refinements, read_all
 from cgc.spec.names import bad_name, bad_spec_name
 from cgc.spec.training import read_inference, read_train
 from cgc.spec.unsupported import FIELDS, not_yet
@@ -40,7 +41,8 @@ def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spe
     broken = _read_params(reader, document)
     families = read_families(reader, reader.section(document, "families"))
     steps, timed = _read_time(reader, entries.get("time"))
-    drafts = _read_components(reader, document, families, timed)
+    written = _read_components(reader, document, families, timed)
+    drafts = written.drafts
     statements = _read_statements(reader, entries.get("independence"))
     sharing = _read_statements(reader, entries.get("sharing"))
     inferences = read_inference(reader, document, drafts)
@@ -56,6 +58,8 @@ def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spe
         steps=steps,
         independence=statements,
         sharing=sharing,
+        refinements=tuple(_refinement(scope) for scope in written.scopes.values() if scope.base),
+        modules=tuple((name, written.find(name, scope.outer) or "") for name, scope in written.scopes.items() if not scope.base),
         train_inference=inferences[0],
         eval_inference=inferences[1],
         train=train,
@@ -168,14 +172,20 @@ def _read_time(reader: Reader, entry: Entry | None) -> tuple[int | None, bool]:
     return (time.steps if time else None), True
 
 
-def _read_components(reader: Reader, document: Node, families: dict[str, Family | None], timed: bool) -> dict[str, Draft]:
+def _read_components(reader: Reader, document: Node, families: dict[str, Family | None], timed: bool) -> Written:
     section = reader.section(document, "components")
-    drafts = read_components(reader, section, families)
+    written = read_all(reader, section, reader.section(document, "refine"), families)
     if "components" in (document.entries or {}):
         place, node = document.find(("components",))
-        if drafts or node.entries == {}:
-            check_components(reader, drafts, timed, place)
-    return drafts
+        if written.drafts or node.entries == {}:
+            check_components(reader, written.drafts, timed, place)
+            check_refinements(reader, written)
+    return written
+
+
+def _refinement(scope: Scope) -> Refinement:
+    assert scope.back is not None and scope.times is not None
+    return Refinement(scope.base, scope.times, tuple(scope.inner), build_edge(scope.back), scope.place)
 
 
 def _read_statements(reader: Reader, entry: Entry | None) -> tuple[StatementText, ...]:

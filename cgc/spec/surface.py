@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -174,7 +175,30 @@ class GaussianGate(Surface):
     share: Literal["step", "time"] = "step"
 
 
-GateField = Annotated[BernoulliGate | GaussianGate, Field(discriminator="kind")]
+class ComponentGate(Surface):
+    """The ternary factor with a node of another component: the parent counts where that node has the value ``open``."""
+
+    kind: Literal["component"] = "component"
+    component: StrictStr
+    open: Real
+
+
+def _implied(value: Any) -> Any:
+    """A gate that names a component needs no ``kind``."""
+    return {"kind": "component", **value} if isinstance(value, dict) and "component" in value else value
+
+
+GateField = Annotated[BernoulliGate | GaussianGate | ComponentGate, Field(discriminator="kind"), BeforeValidator(_implied)]
+
+
+class Weight(Surface):
+    """A fixed weight, or that of another edge, named ``<component>.<edge>``."""
+
+    value: Real | None = None
+    same_as: StrictStr | None = None
+
+
+WeightField = Annotated[Weight, Short("value")]
 
 
 class _Edge(Surface):
@@ -187,7 +211,7 @@ class Dense(_Edge):
     """Every parent node with every node."""
 
     kind: Literal["dense"]
-    weight: Real | None = None
+    weight: WeightField | None = None
     init: InitField | None = None
 
 
@@ -195,7 +219,7 @@ class Elementwise(_Edge):
     """Every parent node with the node of the same index."""
 
     kind: Literal["elementwise"]
-    weight: Real | None = None
+    weight: WeightField | None = None
     init: InitField | None = None
 
 
@@ -218,7 +242,7 @@ class _Convolution(_Edge):
     padding: Margins = (0,)
     dilation: Extents = (1,)
     groups: Extent = 1
-    weight: Real | None = None
+    weight: WeightField | None = None
     init: InitField | None = None
 
 
@@ -335,11 +359,21 @@ class Stack(Surface):
     input: StrictStr | None = None
 
 
+Extended = Annotated[tuple[Count, ...], _some(8), OneOrMore()]
+
+
+class BlockBody(Surface):
+    """Some of a component's nodes, with parents of their own, which are read apart."""
+
+    nodes: Extended
+    parents: Any = None
+
+
 class ComponentBody(Surface):
     """A component; its family and its parents are read on their own."""
 
     role: Literal["input", "hidden", "output"] = "hidden"
-    nodes: Annotated[tuple[Count, ...], _some(8), OneOrMore()]
+    nodes: Extended
     bias: BoolOrNumber = True
     clamp: Literal["hard", "soft"] = "hard"
     at: Literal["all", "last"] = "all"
@@ -350,6 +384,29 @@ class ComponentBody(Surface):
     lines: LinesField | None = None
     family: Any = None
     parents: Any = None
+
+
+class BlockedBody(ComponentBody):
+    """A component whose nodes are those of its ``blocks``, one after the other on the first index."""
+
+    nodes: Extended | None = None  # type: ignore[assignment]
+    blocks: Annotated[dict[str, BlockBody], Field(min_length=1)]
+
+
+class ModuleBody(Surface):
+    """Components that are known outside by one of them, ``output``; the others are read on their own."""
+
+    output: StrictStr
+    stack: Annotated[Stack, Short("times")] | None = None
+    components: Any = None
+
+
+class RefinementBody(Surface):
+    """What refines a component, ``times`` in a row (section 4.1); the components of ``through`` are read on their own."""
+
+    times: Annotated[Integer, between(1, 10_000)]
+    through: Any = None
+    back: EdgeField
 
 
 class TrainInference(Surface):
@@ -475,11 +532,42 @@ FAMILY_SCHEMA = {"title": "Family"}
 FamilyField = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, FAMILY_SCHEMA]})]
 
 
+Parents = Annotated[dict[str, EdgeField | list[EdgeField]], Field(default_factory=dict)]
+
+
+class Block(BlockBody):
+    """Some of a component's nodes, with parents of their own."""
+
+    parents: Parents
+
+
 class Component(ComponentBody):
     """A chain component: nodes, what they follow, and what they depend on."""
 
     family: FamilyField
-    parents: dict[str, EdgeField | list[EdgeField]] = Field(default_factory=dict)
+    parents: Parents
+
+
+class BlockedComponent(Component):
+    """A chain component whose nodes are those of its ``blocks``, one after the other on the first index."""
+
+    nodes: Extended | None = None  # type: ignore[assignment]
+    blocks: dict[str, Block]
+
+
+AnyComponent = Component | BlockedComponent
+
+
+class Module(ModuleBody):
+    """Components that are known outside by one of them."""
+
+    components: dict[str, AnyComponent | Module]
+
+
+class Refinement(RefinementBody):
+    """What refines a component (section 4.1): from a copy of it through further components and back."""
+
+    through: dict[str, AnyComponent]
 
 
 class Document(Surface):
@@ -494,7 +582,8 @@ class Document(Surface):
     params: dict[str, Annotated[Param, Short("default")]] = Field(default_factory=dict)
     families: dict[str, FamilyField] = Field(default_factory=dict)
     time: Time | None = None
-    components: dict[str, Component]
+    components: dict[str, AnyComponent | Module]
+    refine: dict[str, Refinement] = Field(default_factory=dict)
     independence: tuple[StrictStr, ...] = ()
     sharing: tuple[StrictStr, ...] = ()
     inference: Inference = Inference()

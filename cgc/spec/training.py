@@ -74,7 +74,7 @@ def read_train(reader: Reader, entry: Entry | None, drafts: Mapping[str, Draft])
             reader.error("CG302", "`train` needs `epochs`", entry.key, help="add `epochs: …`, or `updates: …`")
         else:
             message = "training ends after `epochs` or after `updates`, not after both"
-            reader.error("CG345", message, node.find(("updates",))[0], help="remove one of the two")
+            reader.error("CG361", message, node.find(("updates",))[0], help="remove one of the two")
     schedule = None
     match read.schedule:
         case surface.PlateauSchedule() as plateau:

@@ -16,11 +16,7 @@ _EDGE = (*_COMPONENT, "parents", "*")
 # fields, by their path
 FIELDS: frozenset[tuple[str, ...]] = frozenset(
     {
-        ("refine",),
-        *((*_COMPONENT, field) for field in ("components", "output", "blocks")),
         (*_EDGE, "prior"),
-        (*_EDGE, "gate", "component"),
-        (*_EDGE, "weight", "same_as"),
     }
 )
 

@@ -90,13 +90,6 @@ class Rect:
         return torch.relu(y)
 
 
-class Gaussian:
-    """X = e: E[X | e] = e  (eq. 10)"""
-
-    def expectation(self, e: Tensor) -> Tensor:
-        return e
-
-
 class Categorical:
     """p(k | e) ∝ exp(e[k]), k = 0 … 9: E[1[X = k] | e] = softmax(e[k])  (section 3)"""
 
@@ -136,13 +129,6 @@ class H2(nn.Module):
         return how(Rect(), self.normalize(self.h1(h1), self.bias))
 
 
-class P(nn.Module):
-    """P(p | h2) = prod_i P(p_i | e_i),  e = mean(h2)  (eq. 2, 8)"""
-
-    def forward(self, h2: Tensor) -> Tensor:
-        return Gaussian().expectation(mean_over(h2, 16))
-
-
 class Y(nn.Module):
     """P(y | p) = prod_i P(y_i | e_i),  e = W p + b  (eq. 2, 8)"""
 
@@ -162,7 +148,6 @@ class Conv(nn.Module):
         super().__init__()
         self.h1 = H1()
         self.h2 = H2()
-        self.p = P()
         self.y = Y()
         self.how = [Inference(), Inference()]  # in evaluation, in training
 
@@ -174,7 +159,7 @@ class Conv(nn.Module):
         x = how.soft_clamp(x, 0, 1)
         h1 = self.h1(x, how)
         h2 = self.h2(h1, how)
-        p = self.p(h2)
+        p = mean_over(h2, 16)
         return self.y(p)
 
     def forward(self, x: Tensor) -> Tensor:

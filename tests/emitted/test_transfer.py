@@ -98,7 +98,7 @@ def test_params_are_for_both_specs_and_overrides_for_one() -> None:
     changes = {
         "nodes": ("components.h.nodes", "7"),
         "family": ("families.rect.emit", "null"),
-        "stack": ("components.h.stack", "3"),
+        "stack or refinement": ("components.h.stack", "3"),
         "normalisation": ("components.h.normalize", "null"),
         "bias": ("components.h.bias", "false"),
         "the edge from `x`": ("components.h.parents.x", "{kind: dense, weight: 1}"),
@@ -107,7 +107,7 @@ def test_params_are_for_both_specs_and_overrides_for_one() -> None:
         with pytest.raises(SpecError) as caught:
             compiler.inspect(SPECS / "transfer.yaml", {}, (override,))
         [finding] = caught.value.diagnostics
-        assert (finding.code, finding.why) == ("CG347", f"they differ in {what}")
+        assert (finding.code, finding.why) == ("CG363", f"they differ in {what}")
         assert finding.others[0].span.source.name.endswith("digits_dense.yaml")
     # a gate is no parameter
     compiler.inspect(SPECS / "transfer.yaml", {}, (("components.h.parents.x", "{kind: dense, gate: {kind: bernoulli, keep_prob: 0.5}}"),))

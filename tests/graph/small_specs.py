@@ -17,7 +17,7 @@ from cgc.graph.template import with_gates
 from cgc.graph.verdict import Overlap
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.text import Source, Span
-from cgc.spec.model import Component, DropoutGate, Edge, Family, Inference, Spec, StatementText
+from cgc.spec.model import Component, Copies, DropoutGate, Edge, Family, Inference, Spec, StatementText
 
 
 def place(name: str, line: int = 1, length: int = 1) -> Span:
@@ -28,11 +28,15 @@ def edge(parent: str, kind: str = "dense", lag: int = 0, gate: DropoutGate | Non
     return Edge(parent, parent, kind, place(f"edge from {parent}", line), lag, gate=gate)  # type: ignore[arg-type]
 
 
-def part(name: str, nodes: int | tuple[int, ...], *edges: Edge, layers: int | None = None, **fields: object) -> Component:
+def part(
+    name: str, nodes: int | tuple[int, ...], *edges: Edge, layers: int | None = None, stack_input: str | None = None, **fields: object
+) -> Component:
     """A component; without edges an input, else a hidden one. ``layers`` makes it a stack."""
     role = "hidden" if edges else "input"
     shape = nodes if isinstance(nodes, tuple) else (nodes,)
-    component = Component(name, role, shape, "node", place(name), edges, layers=layers or 1, stacked=layers is not None)  # type: ignore[arg-type]
+    below = stack_input or next((e.parent for e in edges if not e.lag), None)
+    copies = () if layers is None else (Copies(name, layers, below, name),)
+    component = Component(name, role, shape, "node", place(name), edges, copies=copies)  # type: ignore[arg-type]
     return replace(component, **fields)  # type: ignore[arg-type]
 
 

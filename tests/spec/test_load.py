@@ -13,7 +13,7 @@ from cgc.families.forms import FiniteExponential, Indicators, Noise
 from cgc.source.diagnostics import SpecError
 from cgc.source.text import Span
 from cgc.spec.load import load
-from cgc.spec.model import DropoutGate, Init, Normalisation, Optimizer, Schedule, Spec
+from cgc.spec.model import Copies, DropoutGate, Init, Normalisation, Optimizer, Schedule, Spec
 from cgc.spec.names import MODULE_ATTRIBUTES
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -105,9 +105,9 @@ def test_gates_that_do_nothing_are_removed(folder: Folder, gate: str) -> None:
 
 def test_stacks(folder: Folder) -> None:
     h = folder.spec(BASE.replace("nodes: hidden,", "nodes: hidden, stack: 3,")).component("h")
-    assert (h.layers, h.stacked, h.stack_input, h.layer_names) == (3, True, "x", ("h.0", "h.1", "h.2"))
+    assert h.copies == (Copies("h", 3, "x", "h"),)
     one = folder.spec(BASE.replace("nodes: hidden,", "nodes: hidden, stack: {times: 1, input: x},")).component("h")
-    assert (one.layers, one.stacked, one.layer_names) == (1, True, ("h.0",))
+    assert one.copies == (Copies("h", 1, "x", "h"),)
 
 
 def test_inference_and_training(folder: Folder) -> None:

@@ -1,17 +1,19 @@
-"""The classes that a module is built of, one per node law and one per distinct layer, and what is known when they are written."""
+"""The classes that a module is built of, one per node law and one per distinct block, and what is known when they are written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from cgc.derive.derivation import Derivation, Labels
-from cgc.program.ir import Layer, Map, Program, Repeat, Scan, Stage, depth
+from cgc.formula.scalar import Var
+from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.parameters import learned_size
 from cgc.targets.torch.code import Class
-from cgc.targets.torch.layers import LayerCode, layer_class
+from cgc.targets.torch.grids import averages_whole
+from cgc.targets.torch.layers import LayerCode, needs_inference
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.nodes import law_class
-from cgc.targets.torch.scalar import number_text
+from cgc.targets.torch.scopes import Scopes, loops_alone
 
 # the order in which fixed passages stand in a file, and inside its class Inference
 PARTS = (
@@ -25,7 +27,7 @@ PARTS = (
 INFERENCE = (
     "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
     "normalised_maps", "given", "soft_clamp",
-    "states", "labels", "bernoulli_gate", "gaussian_gate", "gated",
+    "states", "labels", "bernoulli_gate", "gaussian_gate", "gated", "opened", "linearly",
 )  # fmt: skip
 _NEEDS = {
     "normal_ramp": ("normal_cdf", "normal_pdf"), "normal_moment": ("normal_cdf", "normal_pdf", "normal_ratios"),
@@ -56,7 +58,6 @@ class Blocks:
         self.program = program
         self.timed = program.steps is not None
         self.moments = program.eval.method == "moments"
-        self.past = depth(program)
         self.last = {layer.name for layer in program.layers() if layer.last}
         self.taken = {
             "Model",
@@ -74,11 +75,13 @@ class Blocks:
             *_PASSAGES,
         }
         self.taken |= {"F", "nn", "torch", "math"}
-        components = dict.fromkeys([*(item.name for item in program.inputs), *(layer.component for layer in program.layers())])
+        words = (word for layer in program.layers() for word in layer.component.split("."))
+        components = dict.fromkeys([*(item.name for item in program.inputs), *words])
         self.taken |= {*components, *(c.name for layer in program.layers() for c in layer.contributions)}
         self.variables = {name: name for name in components}
         for layer in program.layers():
-            self.variables[layer.name] = self.variable(layer.name.replace(".", "_")) if layer.index is not None else layer.name
+            plain = layer.name == layer.component and "." not in layer.name
+            self.variables[layer.name] = layer.name if plain else self.variable(layer.name.replace(".", "_"))
         self.name = distinct(class_name(program.name), self.taken, "Model")
         # what has the dtype and device of the parameters
         self.like = (
@@ -88,8 +91,10 @@ class Blocks:
         )
         self.needed: set[str] = {"moments"} if self.moments else set()
         self.classes: list[Class] = []
+        self._called = set(_called(program.stages))
         self.law_classes = self._laws()
-        self.codes = self._layers()
+        self.codes: dict[str, LayerCode] = {}
+        self.scopes = Scopes(program, [la.name for la in program.layers() if needs_inference(la, self.drawn(la), self.moments)])
         self.outputs = [program.layer(name) for name in program.outputs]
 
     def variable(self, wanted: str) -> str:
@@ -115,7 +120,7 @@ class Blocks:
         return bool(self.program.train.sample_rates or self.program.eval.sample_rates)
 
     def gated(self) -> bool:
-        return any(c.gate for layer in self.program.layers() for c in layer.contributions)
+        return any(c.dropout for layer in self.program.layers() for c in layer.contributions)
 
     def inputs(self, annotated: bool = True) -> str:
         return ", ".join(f"{item.name}: Tensor" if annotated else item.name for item in self.program.inputs)
@@ -130,6 +135,18 @@ class Blocks:
 
     def drawn(self, layer: Layer) -> bool:
         return not self.law(layer.law).deterministic
+
+    def inlined(self, layer: Layer) -> bool:
+        """Whether the layer is computed where it is read, without a class: nothing in it is learned, or needs a module."""
+        plain = layer.bias is not True and layer.normalised == "no" and layer.labels is None and not layer.output
+        if not plain or layer.name in self._called:
+            return False
+        return all(c.product.kind == "identity" or averages_whole(c.product) is not None for c in layer.contributions)
+
+    def copies_energy(self, layer: Layer) -> bool:
+        """Whether the expectation is the energy itself."""
+        law = self.law(layer.law)
+        return law.computed == Var("e") and law.deterministic
 
     def law_call(self, layer: Layer) -> str:
         """The layer's law as an expression."""
@@ -147,75 +164,28 @@ class Blocks:
         for law in dict.fromkeys(layer.law for layer in layers):
             users = [layer for layer in layers if layer.law == law]
             names[law] = distinct(class_name(law), self.taken, "Node")
+            # nothing is left to say of nodes that are their energies
+            if all(self.inlined(layer) and self.copies_energy(layer) for layer in users):
+                continue
             definition, helpers = law_class(names[law], self.law(law), users, several, self.moments, variances=False)
             self.needed.update(helpers)
             self.classes.append(definition)
         return names
 
-    def _layers(self) -> dict[str, LayerCode]:
-        codes: dict[str, LayerCode] = {}
-        known: dict[str, list[LayerCode]] = {}
-        for stage in self.program.stages:
-            for layer, group in _grouped(stage):
 
-                def build(name: str, layer: Layer = layer, group: tuple[str, ...] = group) -> LayerCode:
-                    law, drawn, doc = self.law_call(layer), self.drawn(layer), self._layer_doc(layer)
-                    return layer_class(name, layer, law, drawn, group, self.timed, doc, self.moments)
-
-                again = [build(code.definition.name) for code in known.get(layer.component, [])]
-                alike = [code for code, old in zip(again, known.get(layer.component, []), strict=True) if code.definition == old.definition]
-                if alike:
-                    codes[layer.name] = alike[0]
-                    continue
-                code = build(distinct(class_name(layer.component), self.taken, "Layer"))
-                known.setdefault(layer.component, []).append(code)
-                self.needed.update(code.parts)
-                self.classes.append(code.definition)
-                codes[layer.name] = code
-        return codes
-
-    def _layer_doc(self, layer: Layer) -> str:
-        time = self.timed and not layer.last
-        terms = []
-        for c in layer.contributions:
-            when = (f"[t-{c.lag}]" if c.lag else "[t]") if time else (f"[T-{c.lag}]" if c.lag else "[T]") if self.timed else ""
-            weight = "W" if len(layer.contributions) == 1 else f"W_{c.name}"
-            value = f"{'D_' + c.name + ' * ' if c.gate else ''}{c.name}{when}"
-            match c.product.kind:
-                case "elementwise":
-                    term = f"{c.name}.weight * {value}"
-                case "identity":
-                    term = value if c.product.fixed in (None, 1) else f"{c.product.fixed:g} {value}"
-                case "convolution":
-                    term = f"{weight} ⋆ {value}"
-                case "average":
-                    term = f"mean({value})"
-                case _:
-                    term = f"{weight} {value}"
-            terms.append((term, c.lag))
-        bias = ["b"] if layer.bias is True else [number_text(float(layer.bias))] if layer.bias else []
-        match layer.normalised:
-            case "no":
-                energy = " + ".join([text for text, _ in terms] + bias)
-            case "energy":
-                energy = " + ".join([f"BN({' + '.join(text for text, _ in terms)})", *bias])
-            case _:
-                direct = " + ".join(text for text, lag in terms if not lag)
-                energy = " + ".join([f"BN({direct})", *bias, *(text for text, lag in terms if lag)])
-        own = f"{layer.component}{'[t]' if time else ''}"
-        given = ", ".join(dict.fromkeys(
-            f"{c.name}{(f'[t-{c.lag}]' if c.lag else '[t]') if time else ''}" for c in layer.contributions
-        ))  # fmt: skip
-        sources = "eq. 2, 8" + (", 13" if any(c.gate for c in layer.contributions) else "")
-        return f"P({own} | {given}) = prod_i P({own}_i | e_i),  e = {energy}  ({sources})"
-
-
-def _grouped(stage: Stage) -> list[tuple[Layer, tuple[str, ...]]]:
-    match stage:
-        case Map():
-            return [(stage.layer, ())]
-        case Scan():
-            group = tuple(layer.name for layer in stage.layers)
-            return [(layer, group) for layer in stage.layers]
-        case Repeat():
-            return [pair for inner in stage.stages for pair in _grouped(inner)]
+def _called(stages: Sequence[Stage]) -> Iterator[str]:
+    """Layers that are called in any case: those of stacks that are one loop, and those with a loop of their own."""
+    for stage in stages:
+        match stage:
+            case Repeat():
+                yield from (layers_of(one)[0].name for one in stage.stages if not isinstance(one, Module))
+                yield from (name for one in stage.stages if isinstance(one, Module) for name in _called(one.stages))
+            case Scan() if loops_alone(stage):
+                yield stage.layers[0].name
+            case Module():
+                yield from _called(stage.stages)
+            case Refine():
+                yield stage.layer.name
+                for level in stage.levels:
+                    yield level.copy.name
+                    yield from _called(level.module.stages)

@@ -11,12 +11,13 @@ from cgc.graph.parts import child_axes
 from cgc.graph.predicate import Truth, names, tensor_expression, tensor_text
 from cgc.program.ir import Contribution, Layer, Product
 from cgc.program.loops import before, in_steps, inside, normalised_in_steps, outside, reads_itself_alone
-from cgc.spec.model import Init
+from cgc.spec.model import DropoutGate, Init
 from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.grids import made_on_grid
 from cgc.targets.torch.names import distinct
+from cgc.targets.torch.reads import local, reads
 from cgc.targets.torch.scalar import number_text
-from cgc.targets.torch.terms import MomentTerms, Terms
+from cgc.targets.torch.terms import MomentTerms, Terms, Values, module
 
 
 @dataclass(frozen=True)
@@ -37,27 +38,29 @@ class LayerCode:
 
 
 def layer_class(
-    name: str, layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, doc: str, moments: bool = False
+    name: str,
+    layer: Layer,
+    law: str,
+    drawn: bool,
+    group: tuple[str, ...],
+    timed: bool,
+    doc: str,
+    sized: Sequence[str],
+    moments: bool = False,
 ) -> LayerCode:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
-    ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all; ``moments`` whether values may
-    also be means and variances.
+    ``sized`` names the contributions whose input size is an argument; ``law`` is an expression for the node law; ``drawn`` tells whether
+    its nodes can be drawn at all; ``moments`` whether values may also be means and variances.
     """
     if layer.last:
         layer = _shared_at_once(layer)
     terms = MomentTerms(layer) if moments else Terms(layer)
     parts = terms.parts
-    sized = _sized(layer)
-    init = ["super().__init__()"]
-    for contribution in layer.contributions:
-        init += _modules(contribution, contribution.name in sized, parts)
-    init += _bias(layer, sized)
-    if layer.normalised != "no":
-        parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
-        each = "" if layer.shared is None else f", {layer.shared.block}"
-        init.append(f"self.normalize = BatchNorm({layer.biases}{each})")
-    arguments = ", ".join(str(_size(c)) for c in layer.contributions if c.name in sized)
+    init = ["super().__init__()", *modules(layer.contributions, sized, parts)]
+    init += bias(layer, sized)
+    init += normalisation(layer, parts)
+    arguments = ", ".join(str(size(c)) for c in layer.contributions if c.name in sized)
     signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
     masked = timed and layer.normalised != "no" and not layer.last
     if not group:
@@ -73,30 +76,49 @@ def layer_class(
     return LayerCode(definition, arguments, tuple(sorted(parts)))
 
 
+def normalisation(layer: Layer, parts: set[str]) -> list[str]:
+    """The line that makes the layer's normalisation, if it has one."""
+    if layer.normalised == "no":
+        return []
+    parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
+    each = "" if layer.shared is None else f", {layer.shared.block}"
+    return [f"self.normalize = BatchNorm({layer.biases}{each})"]
+
+
 def _shared_at_once(layer: Layer) -> Layer:
     """At a single step, a dropout node for all steps is one for each."""
-    gates = (c.gate and replace(c.gate, share="step") for c in layer.contributions)
+    gates = (replace(c.gate, share="step") if isinstance(c.gate, DropoutGate) else c.gate for c in layer.contributions)
     return replace(layer, contributions=tuple(replace(c, gate=gate) for c, gate in zip(layer.contributions, gates, strict=True)))
 
 
-def _sized(layer: Layer) -> tuple[str, ...]:
-    """Names of the contributions whose input size is an argument: in a stack it differs from layer to layer."""
-    if layer.index is None:
-        return ()
-    sized = ("dense", "embedding", "convolution")
-    return tuple(c.name for c in layer.contributions if c.product.kind in sized and c.product.fixed is None and not c.lag)
+def sizeable(c: Contribution) -> bool:
+    """Whether the size of what is read can be an argument of the class."""
+    return c.product.kind in ("dense", "embedding", "convolution") and c.product.fixed is None and not c.lag and c.block is None
 
 
-def _size(c: Contribution) -> int:
+def size(c: Contribution) -> int:
     """The size of what is read as the module takes it: features, or maps."""
     geometry = c.product.geometry
     return c.product.inputs if geometry is None else geometry.parent_maps
 
 
+def modules(contributions: Sequence[Contribution], sized: Sequence[str], parts: set[str]) -> list[str]:
+    """Lines that make the modules of edges."""
+    lines: list[str] = []
+    for c in contributions:
+        if c.block is not None and f"self.{c.block[0]} = nn.ModuleDict()" not in lines:
+            lines.append(f"self.{c.block[0]} = nn.ModuleDict()")
+        lines += _modules(c, c.name in sized, parts)
+    # blocks without modules need no place for them
+    return [
+        line for line in lines if not line.endswith(" = nn.ModuleDict()") or any(f"{line.split(' = ')[0]}[" in other for other in lines)
+    ]
+
+
 def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
     lines = []
     p = c.product
-    inputs = c.name if sized else str(_size(c))
+    inputs = c.name if sized else str(size(c))
     match p.kind:
         case "identity":
             pass
@@ -104,27 +126,27 @@ def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
             made, needed = made_on_grid(p, inputs)
             parts.update(needed)
             if made is not None:
-                lines.append(f"self.{c.name} = {made}")
+                lines.append(f"{module(c)} = {made}")
         case "tied":
             parts.add("tied")
             assert p.key is not None
             mask, repeats = _mask(p)
             key = f"({tensor_expression(p.key)}).expand(mask.shape)" if names(p.key) else "torch.zeros(mask.shape, dtype=torch.long)"
-            lines += [*mask, f"key = {key}", f"self.{c.name} = Tied(key, mask{repeats})"]
+            lines += [*mask, f"key = {key}", f"{module(c)} = Tied(key, mask{repeats})"]
         case _ if p.fixed is not None or p.kind == "masked":
             parts.add("masked")
             lines += _masked(c)
         case "dense":
-            lines.append(f"self.{c.name} = nn.Linear({inputs}, {p.outputs}, bias=False)")
+            lines.append(f"{module(c)} = nn.Linear({inputs}, {p.outputs}, bias=False)")
         case "embedding":
-            lines.append(f"self.{c.name} = nn.Embedding({inputs}, {p.outputs})")
+            lines.append(f"{module(c)} = nn.Embedding({inputs}, {p.outputs})")
         case "elementwise":
             parts.add("elementwise")
-            lines.append(f"self.{c.name} = Elementwise({p.outputs})")
+            lines.append(f"{module(c)} = Elementwise({p.outputs})")
     if p.init is not None and p.weight_shape is not None:
-        lines.append(f"nn.init.{_init(p.init)}".replace("(", f"(self.{c.name}.weight, ", 1))
-    if c.gate is not None:
-        parts.add(f"{c.gate.kind}_gate")
+        lines.append(f"nn.init.{_init(p.init)}".replace("(", f"({module(c)}.weight, ", 1))
+    if c.dropout is not None:
+        parts.add(f"{c.dropout.kind}_gate")
     return lines
 
 
@@ -132,9 +154,9 @@ def _masked(c: Contribution) -> list[str]:
     p = c.product
     fixed = "" if p.fixed is None else f", fixed={number_text(p.fixed)}"
     if p.mask is None:
-        return [f"self.{c.name} = Masked(torch.ones({p.outputs}, {p.inputs}, dtype=torch.bool){fixed})"]
+        return [f"{module(c)} = Masked(torch.ones({p.outputs}, {p.inputs}, dtype=torch.bool){fixed})"]
     lines, repeats = _mask(p)
-    return [*lines, f"self.{c.name} = Masked(mask{repeats}{fixed})"]
+    return [*lines, f"{module(c)} = Masked(mask{repeats}{fixed})"]
 
 
 def _mask(p: Product) -> tuple[list[str], str]:
@@ -171,7 +193,7 @@ def _init(init: Init) -> str:
             return f"constant_({number_text(init.low)})"
 
 
-def _bias(layer: Layer, sized: tuple[str, ...]) -> list[str]:
+def bias(layer: Layer, sized: Sequence[str]) -> list[str]:
     if layer.bias is not True:
         return []
     lines = []
@@ -194,7 +216,7 @@ def _flat(axes: Axes, used: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _start(layer: Layer, sized: tuple[str, ...]) -> list[str]:
+def _start(layer: Layer, sized: Sequence[str]) -> list[str]:
     """Biases as they start."""
     if layer.normalised != "no":
         return [f"self.bias = nn.Parameter(torch.zeros({layer.biases}))"]
@@ -209,7 +231,7 @@ def _start(layer: Layer, sized: tuple[str, ...]) -> list[str]:
     return [f"self.bias = nn.Parameter(torch.empty({layer.biases}).uniform_(-({fan_in}**-0.5), {fan_in}**-0.5))"]
 
 
-def _finish(terms: Terms, energy: str, law: str, drawn: bool) -> tuple[str, ...]:
+def finish(terms: Terms, energy: str, law: str, drawn: bool, how: str = "how") -> tuple[str, ...]:
     """From the sum of contributions to what the layer returns: energies of an output, else features."""
     layer = terms.layer
     lines = [f"e = {energy}"]
@@ -228,7 +250,7 @@ def _finish(terms: Terms, energy: str, law: str, drawn: bool) -> tuple[str, ...]
     comment = value[value.index("  #") :] if "  #" in value else ""
     value = value.removesuffix(comment)
     flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
-    inferred = f"how({law}, {value})" if drawn else terms.determined(law, value)
+    inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value)
     return (*lines, f"return {inferred}{flat}{comment}")
 
 
@@ -255,8 +277,13 @@ def _label_lines(layer: Layer) -> list[str]:
     return lines
 
 
-def _signature(name: str, contributions: tuple[Contribution, ...], extra: tuple[str, ...] = ()) -> str:
-    return f"{name}({', '.join(['self', *(f'{c.name}: Tensor' for c in contributions), *extra])}) -> Tensor"
+def _signature(name: str, contributions: Sequence[Contribution], extra: tuple[str, ...] = ()) -> str:
+    return f"{name}({', '.join(['self', *(f'{read.name}: Tensor' for read in reads(contributions)), *extra])}) -> Tensor"
+
+
+def named(contributions: Sequence[Contribution]) -> dict[tuple[str, int], str]:
+    """What the contributions read, by the names of arguments."""
+    return {(read.source, read.lag): read.name for read in reads(contributions)}
 
 
 def _how(terms: Terms, drawn: bool) -> tuple[str, ...]:
@@ -266,60 +293,71 @@ def _how(terms: Terms, drawn: bool) -> tuple[str, ...]:
 
 def needs_inference(layer: Layer, drawn: bool, moments: bool) -> bool:
     """Whether anything in the layer can be drawn (its nodes, or a gate), or has moments."""
-    return moments or (drawn and not layer.output) or any(c.gate for c in layer.contributions)
+    return moments or (drawn and not layer.output) or any(c.dropout for c in layer.contributions)
 
 
-def drive_needs_inference(known: tuple[Contribution, ...], moments: bool) -> bool:
+def drive_needs_inference(known: Sequence[Contribution], moments: bool) -> bool:
     """The same for what is ``known`` before a loop over time starts."""
-    return moments or any(c.gate for c in known)
+    return moments or any(c.dropout for c in known)
 
 
 def _map(terms: Terms, masked: bool, law: str, drawn: bool) -> Function:
     contributions = terms.layer.contributions
     extra = (*_how(terms, drawn), *(("valid: Tensor | None = None",) if masked else ()))
-    energy = terms.energy(contributions, {c.name: c.name for c in contributions}, masked)
-    return Function(_signature("forward", contributions, extra), _finish(terms, energy, law, drawn))
+    energy = terms.energy(contributions, named(contributions), masked)
+    return Function(_signature("forward", contributions, extra), finish(terms, energy, law, drawn))
 
 
 def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
     """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
     layer = terms.layer
     known, waits = outside(layer, group), inside(layer, group)
+    beside = [read for read in reads(waits) if read.source != layer.name]  # gates of what waits, step by step
     taken = {c.name for c in layer.contributions}
-    own = distinct(layer.component, {c.name for c in known}, "_")
+    own = distinct(local(layer.component), {read.name for read in (*reads(known), *beside)}, "_")
     extra = (*_how(terms, drawn), "past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
+    given = {(read.source, read.lag): read.name for read in (*reads(known), *beside)}
     body = []
+    stepwise = {read.name: distinct(f"{read.name}_t", taken, "_") for read in beside}
+    loops = []
     if known:
-        body.append(f"e = {terms.energy(known, {c.name: c.name for c in known}, masked)}")
-        head = "for e_t in e.unbind(-2):"
+        body.append(f"e = {terms.energy(known, given, masked)}")
+        loops.append(("e_t", "e.unbind(-2)"))
+    loops += [(stepwise[read.name], f"{read.name}.unbind(-2)") for read in beside]
+    if len(loops) == 1:
+        head = "for {} in {}:".format(*loops[0])
+    elif loops:
+        head = f"for {', '.join(name for name, _ in loops)} in zip({', '.join(steps for _, steps in loops)}, strict=True):"
     else:
         extra = ("steps: int", *extra)
         head = "for _ in range(steps):"
+    values = {(layer.name, c.lag): f"{own}[-{c.lag}]" for c in waits if c.source == layer.name}
+    values |= {(read.source, read.lag): stepwise[read.name] for read in beside}
     summed = []
     for c in waits:
         gate = None
-        if c.gate is not None and c.gate.share == "time":
+        if c.dropout is not None and c.dropout.share == "time":
             gate = distinct(f"{c.name}_gate", taken, "_")
-            body.append(f"{gate} = {terms.gate(replace(c.gate, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
-        summed.append(terms.term(c, f"{own}[-{c.lag}]", gate))
+            body.append(f"{gate} = {terms.gate(replace(c.dropout, share='step'), 'past[..., -1, :]')}  # one draw for all steps")
+        summed.append(terms.term(c, values, gate))
     energy = " + ".join(["e_t", *summed]) if known else terms.shifted(summed, first=True)
-    *lines, result = _finish(terms, energy, law, drawn)
+    *lines, result = finish(terms, energy, law, drawn)
     body += [f"{own} = list(past.unbind(-2))  # what came before the first step", head]
     body += [*(f"    {line}" for line in lines), f"    {own}.append({result.removeprefix('return ')})"]
     body.append(f"return torch.stack({own}[past.shape[-2] :], -2)")
-    return Function(_signature("forward", known, extra), tuple(body))
+    names = [f"{name}: Tensor" for name in given.values()]
+    return Function(f"forward({', '.join(['self', *names, *extra])}) -> Tensor", tuple(body))
 
 
 def _drive(terms: Terms, group: tuple[str, ...], masked: bool) -> Function:
     layer = terms.layer
     known = before(layer, group)
-    values = {c.name: c.name for c in known}
     how = ("how: Inference",) if drive_needs_inference(known, terms.moments) else ()
     doc = ("The part of the energy that does not wait for the loop over time.",)
     if normalised_in_steps(layer, group):
-        return Function(_signature("drive", known, how), (f"return {terms.sum(known, values, bias=False)}",), doc)
+        return Function(_signature("drive", known, how), (f"return {terms.sum(known, named(known), bias=False)}",), doc)
     extra = (*how, *(("valid: Tensor | None = None",) if masked else ()))
-    return Function(_signature("drive", known, extra), (f"return {terms.energy(known, values, masked)}",), doc)
+    return Function(_signature("drive", known, extra), (f"return {terms.energy(known, named(known), masked)}",), doc)
 
 
 def _step(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
@@ -327,14 +365,21 @@ def _step(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
     arguments = in_steps(layer, group)
     known = ["drive"] if before(layer, group) else []
     waits = masked and normalised_in_steps(layer, group)
-    if not normalised_in_steps(layer, group):
-        summed = [*known, *(terms.term(c, c.name) for c in arguments)]
-        energy = " + ".join(summed) if known else terms.shifted(summed)
-    else:
-        covered = [c for c in arguments if layer.normalised == "energy" or not c.lag]
-        total = " + ".join([*known, *(terms.term(c, c.name) for c in covered)])
-        energy = " + ".join([terms.normalised(total, waits), *(terms.term(c, c.name) for c in arguments if c not in covered)])
-    names = [f"{name}: Tensor" for name in (*known, *(c.name for c in arguments))]
+    energy = step_energy(terms, group, known, named(arguments), waits)
+    names = [f"{name}: Tensor" for name in (*known, *(read.name for read in reads(arguments)))]
     extra = [*_how(terms, drawn), *(["valid: Tensor | None = None"] if waits else [])]
     signature = f"step({', '.join(['self', *names, *extra])}) -> Tensor"
-    return Function(signature, _finish(terms, energy, law, drawn), ("Features at one time step.",))
+    return Function(signature, finish(terms, energy, law, drawn), ("Features at one time step.",))
+
+
+def step_energy(terms: Terms, group: tuple[str, ...], known: Sequence[str], values: Values, masked: bool) -> str:
+    """The energy at one time step: what was ``known`` before the loop, and what waited for it."""
+    layer = terms.layer
+    arguments = in_steps(layer, group)
+    if not normalised_in_steps(layer, group):
+        summed = [*known, *([terms.sum(arguments, values, bias=False)] if arguments else [])]
+        return " + ".join(summed) if known else terms.shifted(summed)
+    covered = [c for c in arguments if layer.normalised == "energy" or not c.lag]
+    total = " + ".join([*known, *([terms.sum(covered, values, bias=False)] if covered else [])])
+    rest = [c for c in arguments if c not in covered]
+    return " + ".join([terms.normalised(total, masked), *([terms.sum(rest, values, bias=False)] if rest else [])])

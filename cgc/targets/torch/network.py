@@ -6,7 +6,9 @@ from cgc.program.ir import Program
 from cgc.spec.model import Inference
 from cgc.targets.torch.answers import answers
 from cgc.targets.torch.blocks import INFERENCE, PARTS, Blocks
+from cgc.targets.torch.classes import made, write_classes
 from cgc.targets.torch.code import Class, Function, Module, wrapped
+from cgc.targets.torch.describe import network_doc
 from cgc.targets.torch.passes import passes
 from cgc.targets.torch.scalar import number_text
 
@@ -14,24 +16,18 @@ from cgc.targets.torch.scalar import number_text
 def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Module:
     """The module of ``program``. ``factorisation`` is the joint distribution as text, ``doc`` the file's first lines."""
     blocks = Blocks(program)
+    write_classes(blocks)
     methods = (_init(blocks), *passes(blocks), *answers(blocks))
     if blocks.moments:
         methods = tuple(method.fitted() for method in methods)
-    model = Class(blocks.name, "nn.Module", wrapped(factorisation), (), methods)
+    model = Class(blocks.name, "nn.Module", wrapped(network_doc(program, factorisation)), (), methods)
     # last, because the methods tell which passages they need
     parts, inference = blocks.parts(PARTS), blocks.parts(INFERENCE)
     return Module(doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments)
 
 
 def _init(blocks: Blocks) -> Function:
-    body = ["super().__init__()"]
-    built: dict[str, list[str]] = {}
-    for layer in blocks.program.layers():
-        code = blocks.codes[layer.name]
-        built.setdefault(layer.component, []).append(f"{code.definition.name}({code.arguments})")
-    stacked = {layer.component for layer in blocks.program.layers() if layer.index is not None}
-    for component, calls in built.items():
-        body.append(f"self.{component} = {f'nn.ModuleList({_list(calls)})' if component in stacked else calls[0]}")
+    body = ["super().__init__()", *made(blocks, blocks.scopes.found[""], blocks.program.stages), *_same_weights(blocks)]
     quiet = "gates=False" if blocks.gated() else ""
     body.append(f"self.how = [Inference({quiet}), Inference()]  # in evaluation, in training")
     train, evaluation = _chosen(blocks.program.train, training=True), _chosen(blocks.program.eval, training=False)
@@ -39,6 +35,21 @@ def _init(blocks: Blocks) -> Function:
         if arguments != '"feed_forward"':
             body.append(f"self.inference({arguments}, training={mode})")
     return Function("__init__(self) -> None", tuple(body))
+
+
+def _same_weights(blocks: Blocks) -> list[str]:
+    """Lines that let edges have the weight of another."""
+    found: dict[str, None] = {}
+    for layer in blocks.program.layers():
+        for c in layer.contributions:
+            if not c.own:
+                block = f".{c.block[0]}" if c.block else ""
+                found[f"{_path(f'{layer.biased}{block}.{c.name}')}.weight = {_path(c.weight)}.weight  # one weight"] = None
+    return list(found)
+
+
+def _path(name: str) -> str:
+    return "self" + "".join(f"[{word}]" if word.isdecimal() else f".{word}" for word in name.split("."))
 
 
 def _chosen(inference: Inference, training: bool) -> str:
@@ -55,11 +66,3 @@ def _chosen(inference: Inference, training: bool) -> str:
             if inference.sample_rates:
                 rate = "{" + ", ".join(f'"{name}": {number_text(value)}' for name, value in inference.sample_rates) + "}"
             return f'"pcff", {rate}, "{inference.gradient}"'
-
-
-def _list(items: list[str]) -> str:
-    if len(items) > 2 and len(set(items[1:])) == 1:
-        return f"[{items[0]}, *({items[1]} for _ in range({len(items) - 1}))]"
-    if len(items) > 2 and len(set(items)) == 1:
-        return f"[{items[0]} for _ in range({len(items)})]"
-    return f"[{', '.join(items)}]"

@@ -7,11 +7,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
-from cgc.program.ir import Contribution, Layer
+from cgc.program.ir import Contribution, Layer, Opening
 from cgc.spec.model import DropoutGate
 from cgc.targets.torch.grids import around, averages_whole
 from cgc.targets.torch.scalar import number_text
+
+Values = Mapping[tuple[str, int], str]
+"""Features as expressions: by what they are of, and how many steps before."""
+
+
+def module(c: Contribution) -> str:
+    """The module that holds the weight of an edge."""
+    return f"self.{c.name}" if c.block is None else f'self.{c.block[0]}["{c.name}"]'
+
+
+def shaped(gate: Opening, value: str) -> str:
+    """Features of a gate's nodes, with an axis for every index of what it opens where they serve several nodes."""
+    size, opened = math.prod(gate.nodes), math.prod(gate.opened)
+    if gate.label is not None:
+        value = f"{value}[..., {gate.label * size} : {(gate.label + 1) * size}]"
+    if size in (1, opened):
+        return value
+    if set(gate.nodes[1:]) == {1} and gate.nodes[0] == gate.opened[0]:
+        return f"{value}.repeat_interleave({opened // size}, -1)"
+    return f"{value}.unflatten(-1, {gate.nodes}).expand(*{value}.shape[:-1], {str(gate.opened)[1:-1]}).flatten({-len(gate.nodes)})"
 
 
 class Terms:
@@ -33,16 +54,35 @@ class Terms:
         """Features times a fixed number."""
         return f"{number_text(weight)} * {value}"
 
+    def opened(self, value: str, factor: str) -> str:
+        """Features behind a hidden gate."""
+        return f"{factor} * {value}"
+
+    def factor(self, gate: Opening, value: str) -> str:
+        """The probability that a hidden gate is open, from its features; in a product."""
+        value = shaped(gate, value)
+        if (gate.scale, gate.shift) == (1, 0):
+            return value
+        scaled = value if gate.scale == 1 else f"-{value}" if gate.scale == -1 else f"{number_text(gate.scale)} * {value}"
+        if gate.shift == 0:
+            return f"({scaled})"
+        ahead = gate.scale < 0 and gate.shift > 0
+        first, second = (number_text(gate.shift), scaled[1:]) if ahead else (scaled, number_text(abs(gate.shift)))
+        return f"({first} - {second})" if ahead or gate.shift < 0 else f"({first} + {second})"
+
     def product(self, c: Contribution, value: str) -> str:
         """Features times the weights of an edge."""
         places = averages_whole(c.product)
-        return f"self.{c.name}({value})" if places is None else f"mean_over({value}, {places})"
+        if places is None:
+            return f"{module(c)}({value})"
+        self.parts.add("mean_over")
+        return f"mean_over({value}, {places})"
 
     def linear(self, c: Contribution, value: str) -> str:
         """The same for a dense edge or a convolution, and the bias."""
         if c.product.kind == "convolution":
-            return f"self.{c.name}({value}, self.bias)"
-        return f"F.linear({value}, self.{c.name}.weight, self.bias)"
+            return f"{module(c)}({value}, self.bias)"
+        return f"F.linear({value}, {module(c)}.weight, self.bias)"
 
     def shifted(self, terms: list[str], first: bool = False) -> str:
         """A sum and the bias, which may come first."""
@@ -77,16 +117,25 @@ class Terms:
         number = number_text(gate.keep_prob if gate.kind == "bernoulli" else gate.std)
         return f"how.{gate.kind}({value}, {number}{', shared=True' if gate.share == 'time' else ''})"
 
-    def behind(self, c: Contribution, value: str, factor: str | None = None) -> str:
+    def behind(self, c: Contribution, values: Values, factor: str | None = None) -> str:
         """A parent's features behind the edge's gate, if it has one; ``factor`` is a draw that was made before."""
-        return value if c.gate is None else self.gated(c.gate, value, factor or self.gate(c.gate, value))
+        value = values[c.source, c.lag]
+        match c.gate:
+            case DropoutGate() as gate:
+                return self.gated(gate, value, factor or self.gate(gate, value))
+            case Opening() as gate:
+                return self.opened(value, self.factor(gate, values[gate.source, 0]))
+            case _:
+                return value
 
-    def term(self, c: Contribution, value: str, factor: str | None = None) -> str:
-        """One contribution as an expression of the parent's features ``value``."""
-        value = self.padded(c, self.behind(c, value, factor))
+    def term(self, c: Contribution, values: Values, factor: str | None = None) -> str:
+        """One contribution as an expression of the parent's features."""
+        value = self.padded(c, self.behind(c, values, factor))
         if c.product.kind != "identity":
             return self.product(c, value)
         scale = 1 if c.product.fixed is None else c.product.fixed
+        if scale != 1 and c.gate is not None:
+            value = f"({value})"
         return value if scale == 1 else self.scaled(value, scale)
 
     def padded(self, c: Contribution, value: str) -> str:
@@ -97,22 +146,35 @@ class Terms:
     def folds(self, c: Contribution) -> bool:
         """Whether the product adds the bias by itself."""
         p, shared = c.product, self.layer.shared
-        if p.fixed is not None or self.layer.bias is not True:
+        if p.fixed is not None or self.layer.bias is not True or c.block is not None:
             return False
         if p.kind == "convolution" and p.geometry is not None and shared is not None:
             return shared.block == p.outputs // p.geometry.child_maps
         return p.kind == "dense" and shared is None
 
-    def sum(self, contributions: tuple[Contribution, ...], values: dict[str, str], bias: bool) -> str:
+    def sum(self, contributions: Sequence[Contribution], values: Values, bias: bool) -> str:
         """The sum of contributions, with the bias folded into the first dense product where that is possible."""
         first = contributions[0] if contributions else None
         fold = bias and first is not None and self.folds(first)
         terms = []
         for c in contributions:
-            value = values[c.name]
-            terms.append(self.linear(c, self.padded(c, self.behind(c, value))) if c is first and fold else self.term(c, value))
+            if c.block is None:
+                terms.append(self.linear(c, self.padded(c, self.behind(c, values))) if c is first and fold else self.term(c, values))
+        terms += self.blocks([c for c in contributions if c.block is not None], values)
         text = self.shifted(terms) if bias and not fold else " + ".join(terms)
         return text.replace("+ -", "- ")
+
+    def blocks(self, contributions: Sequence[Contribution], values: Values) -> list[str]:
+        """The sums for groups of nodes, put together to a term for all of them."""
+        found: dict[tuple[str, int, int], list[str]] = {}
+        for c in contributions:
+            assert c.block is not None
+            found.setdefault(c.block, []).append(self.term(c, values))
+        sums = {(start, stop): " + ".join(terms) for (_, start, stop), terms in found.items()}
+        ends = [0, *(stop for _, stop in sums)]
+        if not sums or ([start for start, _ in sums] == ends[:-1] and ends[-1] == self.layer.energies):
+            return [f"torch.cat([{', '.join(sums.values())}], -1)"] if sums else []
+        return [f"F.pad({text}, ({start}, {self.layer.energies - stop}))" for (start, stop), text in sums.items()]
 
     def normalised(self, total: str, masked: bool) -> str:
         """A sum under batch normalisation, whose shift is the bias."""
@@ -120,16 +182,16 @@ class Terms:
         text = self.batch_norm(f"{total}, {shift}{', valid' if masked else ''}")
         return text if self.layer.bias is True else self.shifted([text])
 
-    def energy(self, contributions: tuple[Contribution, ...], values: dict[str, str], masked: bool) -> str:
+    def energy(self, contributions: Sequence[Contribution], values: Values, masked: bool) -> str:
         """The energy from all contributions at once."""
         if self.layer.normalised == "no":
             return self.sum(contributions, values, bias=True)
         if self.layer.normalised == "energy":
             return self.normalised(self.sum(contributions, values, bias=False), masked)
-        direct = tuple(c for c in contributions if not c.lag)
-        lagged = tuple(c for c in contributions if c.lag)
+        direct = [c for c in contributions if not c.lag]
+        lagged = [c for c in contributions if c.lag]
         total = self.normalised(self.sum(direct, values, bias=False), masked)
-        return " + ".join([total, *(self.term(c, values[c.name]) for c in lagged)])
+        return " + ".join([total, *([self.sum(lagged, values, bias=False)] if lagged else [])])
 
 
 class MomentTerms(Terms):
@@ -142,22 +204,34 @@ class MomentTerms(Terms):
         mean, square = (gate.keep_prob, gate.keep_prob) if gate.kind == "bernoulli" else (1.0, 1 + gate.std**2)
         return f"how.gated({value}, {factor}, {number_text(mean)}, {number_text(square)})"
 
+    def opened(self, value: str, factor: str) -> str:
+        self.parts.add("opened")
+        return f"how.opened({value}, {factor})"
+
+    def factor(self, gate: Opening, value: str) -> str:
+        value = shaped(gate, value)
+        if (gate.scale, gate.shift) == (1, 0):
+            return value
+        self.parts.add("linearly")
+        return f"how.linearly({value}, {number_text(gate.scale)}, {number_text(gate.shift)})"
+
     def scaled(self, value: str, weight: float) -> str:
         self.parts.add("scaled")
         return f"how.scaled({value}, {number_text(weight)})"
 
     def product(self, c: Contribution, value: str) -> str:
-        weight = f"self.{c.name}.weight"
+        weight = f"{module(c)}.weight"
         match c.product.kind:
             case "average":
                 self.parts.add("averaged")
                 places = averages_whole(c.product)
+                self.parts.update([] if places is None else ["mean_over"])
                 assert c.product.geometry is not None
-                mean = f"self.{c.name}" if places is None else f"lambda x: mean_over(x, {places})"
+                mean = module(c) if places is None else f"lambda x: mean_over(x, {places})"
                 return f"how.averaged({mean}, {value}, {math.prod(c.product.geometry.kernel)})"
             case "convolution" | "local" | "grouped" | "tied":
                 self.parts.add("through")
-                return f"how.through(self.{c.name}, {value})"
+                return f"how.through({module(c)}, {value})"
             case "embedding":
                 method = "lookup"
             case "elementwise":
@@ -165,7 +239,7 @@ class MomentTerms(Terms):
             case "dense" if c.product.fixed is None:
                 method = "linear"
             case _:
-                method, weight = "linear", f"{weight} * self.{c.name}.mask"
+                method, weight = "linear", f"{weight} * {module(c)}.mask"
         self.parts.add(method)
         return f"how.{method}({value}, {weight})"
 
@@ -174,7 +248,7 @@ class MomentTerms(Terms):
 
     def linear(self, c: Contribution, value: str) -> str:
         self.parts.add("linear")
-        return f"how.linear({value}, self.{c.name}.weight, self.bias)"
+        return f"how.linear({value}, {module(c)}.weight, self.bias)"
 
     def shifted(self, terms: list[str], first: bool = False) -> str:
         total = " + ".join(terms)

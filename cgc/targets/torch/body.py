@@ -1,0 +1,255 @@
+"""What a scope computes, as lines: stage after stage, loops over time, and what is put aside for a later call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cgc.program.ir import Layer, Map, Module, Refine, Repeat, Scan, Stage, layers_of
+from cgc.program.loops import before, in_steps, normalised_in_steps
+from cgc.targets.torch.blocks import Blocks
+from cgc.targets.torch.layers import drive_needs_inference, finish, needs_inference, step_energy
+from cgc.targets.torch.names import distinct
+from cgc.targets.torch.reads import local, reads
+from cgc.targets.torch.scopes import Scope, loops_alone, refine_reads
+from cgc.targets.torch.terms import MomentTerms, Terms
+
+
+class Body:
+    """Writes the lines of one scope. ``names`` are the features known so far, as expressions; ``steps`` is how many steps there are."""
+
+    def __init__(self, blocks: Blocks, scope: Scope, names: Mapping[str, str], steps: str, taken: Sequence[str] = ()) -> None:
+        self.blocks, self.scope, self.names, self.steps = blocks, scope, dict(names), steps
+        self.taken = {*taken}
+        self.results: list[str] = []
+
+    def lines(self, stages: Sequence[Stage]) -> list[str]:
+        """The lines of the stages. Energies of outputs are added to ``results``."""
+        return [line for stage in stages for line in self._stage(stage)]
+
+    def value(self, source: str, lag: int, last: bool = False) -> str:
+        """A parent's features as its child reads them: shifted in time, or at the last valid step."""
+        text = self.names[source]
+        if lag:
+            self.blocks.needed.add("shifted")
+            text = f'shifted({text}, past["{self.scope.relative(source)}"], {lag})'
+        if last and source not in self.blocks.last:
+            self.blocks.needed.add("last")
+            text = f"last({text}, lengths)"
+        return text
+
+    def keep(self, name: str) -> list[str]:
+        """Lines that put a component's last steps aside, if a later call needs them."""
+        key = self.scope.relative(name)
+        if key not in self.scope.state:
+            return []
+        self.blocks.needed.add("keep")
+        return [f'kept["{key}"] = keep(past["{key}"], {self.names[name]}, lengths)']
+
+    # ---- names
+
+    def variable(self, name: str) -> str:
+        """The variable of a layer."""
+        if not self.scope.name:
+            return self.blocks.variables[name]
+        found = self.names.get(name)
+        return found if found is not None else distinct(self.scope.relative(name).replace(".", "_"), self.taken, "_")
+
+    def module(self, name: str) -> str:
+        """The module of a layer, or of a module, as an expression."""
+        first, *rest = self.scope.relative(name).split(".")
+        return f"self.{first}" + "".join(f"[{word}]" if word.isdecimal() else f'["{word}"]' for word in rest)
+
+    # ---- stages
+
+    def _stage(self, stage: Stage) -> list[str]:
+        match stage:
+            case Repeat():
+                return self._repeat(stage)
+            case Map():
+                return self._map(stage.layer)
+            case Scan() if loops_alone(stage):
+                (layer,) = stage.layers
+                return self._assign(layer.name, f"{self.module(layer.name)}({', '.join(self._arguments(layer))})")
+            case Scan():
+                return self._scan(stage)
+            case Module() | Refine():
+                return self._inner(stage)
+
+    def _map(self, layer: Layer) -> list[str]:
+        last = self.blocks.timed and layer.last
+        if self.blocks.inlined(layer):
+            values = {(read.source, read.lag): self.value(read.source, read.lag, last) for read in reads(layer.contributions)}
+            return self._assign(layer.name, self._inline(layer, (), values))
+        call = f"{self.module(layer.name)}({', '.join(self._arguments(layer))})"
+        if not layer.output:
+            return self._assign(layer.name, call)
+        if len(self.blocks.outputs) == 1:
+            self.results.append(call)
+            return []
+        variable = self.blocks.variable(f"e_{layer.component}")
+        self.results.append(variable)
+        return [f"{variable} = {call}"]
+
+    def _inline(self, layer: Layer, group: tuple[str, ...], values: Mapping[tuple[str, int], str]) -> str:
+        """A layer without weights as an expression."""
+        terms = MomentTerms(layer) if self.blocks.moments else Terms(layer)
+        energy = step_energy(terms, group, (), values, False) if group else terms.energy(layer.contributions, values, False)
+        how = self._how(layer)
+        self.blocks.needed.update(terms.parts)
+        if self.blocks.copies_energy(layer):
+            return energy
+        (line,) = finish(terms, energy, self.blocks.law_call(layer), self.blocks.drawn(layer), how[0] if how else "how")
+        self.blocks.needed.update(terms.parts)
+        return line.removeprefix("return ")
+
+    def _assign(self, name: str, call: str) -> list[str]:
+        self.names[name] = self.variable(name)
+        return [f"{self.names[name]} = {call}", *self.keep(name)]
+
+    def _how(self, layer: Layer) -> list[str]:
+        if not needs_inference(layer, self.blocks.drawn(layer), self.blocks.moments):
+            return []
+        if not self.blocks.rated():
+            return ["how"]
+        self.blocks.needed.add("at")
+        return [f'how.at("{layer.component}")']
+
+    def _arguments(self, layer: Layer) -> list[str]:
+        known = [read for read in reads(layer.contributions) if read.source != layer.name]
+        values = [self.value(read.source, read.lag, self.blocks.timed and layer.last) for read in known]
+        reads_itself = any(c.source == layer.name for c in layer.contributions)
+        if reads_itself and not known:
+            values.append(self.steps)
+        values += self._how(layer)
+        if reads_itself:
+            values.append(f'past["{self.scope.relative(layer.name)}"]')
+        if self.blocks.scopes.masks(layer):
+            values.append("valid")
+        return values
+
+    def _beside(self, scope: Scope, key: str) -> list[str]:
+        """What a scope inside is given beside values."""
+        values = ["how"] if scope.how else []
+        values += [f"past[{key}]"] if scope.stateful else []
+        values += ["valid"] if scope.valid else []
+        return [*values, "lengths"] if scope.stateful else values
+
+    def _inner(self, stage: Module | Refine) -> list[str]:
+        """A call of a module, or of a refined layer."""
+        name = stage.name if isinstance(stage, Module) else stage.layer.name
+        given = [(a.source, a.lag) for a in stage.arguments] if isinstance(stage, Module) else refine_reads(stage)
+        last = isinstance(stage, Refine) and self.blocks.timed and stage.layer.last
+        outputs = stage.outputs if isinstance(stage, Module) else (stage.layer.name,)
+        scope = self.blocks.scopes.found[name]
+        key = f'"{self.scope.relative(name)}"'
+        values = [self.value(source, lag, last) for source, lag in given] + self._beside(scope, key)
+        for output in outputs:
+            self.names[output] = self._output_variable(name if len(outputs) == 1 else output)
+        variables = ", ".join(self.names[output] for output in outputs)
+        if scope.stateful:
+            variables = f"({variables}), kept[{key}]" if len(outputs) > 1 else f"{variables}, kept[{key}]"
+        lines = [f"{variables} = {self.module(name)}({', '.join(values)})"]
+        return lines + [line for output in outputs for line in self.keep(output)]
+
+    def _output_variable(self, name: str) -> str:
+        if not self.scope.name:
+            return self.blocks.variables.setdefault(name, distinct(name.replace(".", "_"), set(self.blocks.variables.values()), "_"))
+        return self.variable(name)
+
+    def _repeat(self, stage: Repeat) -> list[str]:
+        head = stage.stages[0]
+        if isinstance(head, Module):
+            scope = self.blocks.scopes.found[head.name]
+            given = next(a.source for a in head.arguments if a.name == stage.chained)
+            last = _output(stage.stages[-1])
+        else:
+            (layer,) = layers_of(head)
+            scope = Scope(layer.name)
+            given = next(c.source for c in layer.contributions if c.name == stage.chained)
+            last = _output(stage.stages[-1])
+        component = local(stage.component)
+        variable = component if not self.scope.name else self.names.get(stage.component) or distinct(component, self.taken, "_")
+        key = f'f"{self.scope.relative(stage.component)}.{{k}}"'
+        if "." in self.scope.relative(stage.component):
+            key = f'f"{component}.{{k}}"'
+        lines = [f"{variable} = {self.names[given]}"] if self.names[given] != variable else []
+        before_, self.names[given] = self.names[given], variable
+        if isinstance(head, Module):
+            values = [self.value(a.source, a.lag) for a in head.arguments] + self._beside(scope, key)
+            stateful, kept = scope.stateful, []
+        else:
+            own = self.scope.relative(layer.name)
+            values = [a.replace(f'past["{own}"]', f"past[{key}]") for a in self._arguments(layer)]
+            stateful = own in self.scope.state
+            kept = [f"    kept[{key}] = keep(past[{key}], {variable}, lengths)"]
+        self.names[given] = before_
+        call = f"layer({', '.join(values)})"
+        container = self.module(stage.component if not self.scope.name else f"{self.scope.name}.{component}")
+        if stateful and kept:
+            self.blocks.needed.add("keep")
+            lines += [f"for k, layer in enumerate({container}):", f"    {variable} = {call}", *kept]
+        elif stateful:
+            lines += [f"for k, layer in enumerate({container}):", f"    {variable}, kept[{key}] = {call}"]
+        else:
+            lines += [f"for layer in {container}:", f"    {variable} = {call}"]
+        self.names[last] = variable
+        if not (stateful and kept):
+            lines += self.keep(last)
+        return lines
+
+    def _scan(self, stage: Scan) -> list[str]:
+        """A loop over time that several components share."""
+        group = tuple(layer.name for layer in stage.layers)
+        lines = []
+        own = {layer.name: self.variable(layer.name) for layer in stage.layers}
+        drives: dict[str, str] = {}
+        inlined = [layer.name for layer in stage.layers if self.blocks.inlined(layer) and not before(layer, group)]
+        for layer in stage.layers:
+            known = before(layer, group)
+            if not known:
+                continue
+            values = [self.value(read.source, read.lag) for read in reads(known)]
+            values += ["how"] if drive_needs_inference(known, self.blocks.moments) else []
+            values += ["valid"] if layer.normalised != "no" and not normalised_in_steps(layer, group) else []
+            wanted = f"{own[layer.name]}_drive"
+            drives[layer.name] = self.blocks.variable(wanted) if not self.scope.name else distinct(wanted, self.taken, "_")
+            lines.append(f"{drives[layer.name]} = {self.module(layer.name)}.drive({', '.join(values)})")
+        outside = {source for layer in self.blocks.program.layers() if layer.name not in group for source, _ in layer.sources}
+        kept = [name for name in group if name in outside or self.scope.relative(name) in self.scope.state]
+        for name in kept:
+            key = self.scope.relative(name)
+            start = f'list(past["{key}"].unbind(-2))' if key in self.scope.state else "[]"
+            lines.append(f"{own[name]} = {start}")
+        lines.append(f"for t in range({self.steps}):")
+        if any(normalised_in_steps(layer, group) for layer in stage.layers):
+            lines.append("    now = None if valid is None else valid[..., t]")
+        for layer in stage.layers:
+            now = {}
+            for read in reads(in_steps(layer, group)):
+                if read.source in group:
+                    done = group.index(read.source) < group.index(layer.name)
+                    place = f"[{-1 - read.lag if done else -read.lag}]" if read.source in kept else ""
+                    now[read.source, read.lag] = f"{own[read.source]}{place}"
+                else:
+                    now[read.source, read.lag] = f"{self.value(read.source, read.lag)}[..., t, :]"
+            if layer.name in inlined:
+                value = self._inline(layer, group, now)
+                lines.append(f"    {own[layer.name]}.append({value})" if layer.name in kept else f"    {own[layer.name]} = {value}")
+                continue
+            values = [f"{drives[layer.name]}[..., t, :]"] if layer.name in drives else []
+            values += now.values()
+            values += self._how(layer)
+            values += ["now"] if normalised_in_steps(layer, group) else []
+            value = f"{self.module(layer.name)}.step({', '.join(values)})"
+            lines.append(f"    {own[layer.name]}.append({value})" if layer.name in kept else f"    {own[layer.name]} = {value}")
+        for name in kept:
+            steps = self.scope.state.get(self.scope.relative(name), (0, 0))[0]
+            lines.append(f"{own[name]} = torch.stack({own[name]}{f'[{steps}:]' if steps else ''}, -2)")
+            self.names[name] = own[name]
+            lines += self.keep(name)
+        return lines
+
+
+def _output(stage: Map | Scan | Module) -> str:
+    """The layer that a stage of a stack hands on."""
+    return stage.outputs[0] if isinstance(stage, Module) else layers_of(stage)[0].name

@@ -1,0 +1,5 @@
+"""gru: `from gru import Model`."""
+
+from .model import GRU, Model
+
+__all__ = ["GRU", "Model"]

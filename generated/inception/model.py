@@ -1,0 +1,282 @@
+"""inception
+
+Made by cgc 0.1.0 from inception.yaml; do not edit, compile again. cgc claims no rights in it.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Inference(NamedTuple):
+    """What q of eq. (14) is: the expectation (rate 0), a draw (rate 1), or under PCFF either, node by node."""
+
+    rate: float = 0.0
+    straight_through: bool = False
+    sampled: bool = False  # the input is drawn too
+    draws: int = 1
+
+    def __call__(self, law, e: Tensor) -> Tensor:
+        q = law.expectation(e)
+        if self.rate == 0:
+            return q
+        x = law.sample(e)
+        if law.discrete:
+            x = x.detach() + (q - q.detach() if self.straight_through else 0)
+        return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
+
+    def soft_clamp(self, x: Tensor, low: float, high: float) -> Tensor:
+        """Two-state inputs given as expectations (section 2.3); where everything is drawn, their states are."""
+        if not torch.compiler.is_compiling() and not ((x >= low) & (x <= high)).all():
+            raise ValueError(f"inputs must lie in [{low}, {high}]")
+        return low + (high - low) * torch.bernoulli((x - low) / (high - low)) if self.sampled else x
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution of nodes whose indices (map, *extents) are flat on the last axis."""
+
+    def __init__(self, extents: tuple[int, ...], *sizes: int, **settings) -> None:
+        super().__init__(*sizes, bias=False, **settings)
+        self.extents = extents
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        maps = x.reshape(-1, self.in_channels, *self.extents)
+        e = F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        return e.reshape(*x.shape[:-1], -1)
+
+
+class AvgPool2d(nn.AvgPool2d):
+    """Means over windows of nodes whose indices (map, *extents) are flat on the last axis."""
+
+    def __init__(self, extents: tuple[int, ...], *settings) -> None:
+        super().__init__(*settings)
+        self.extents = extents
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.reshape(-1, 1, *self.extents)).reshape(*x.shape[:-1], -1)
+
+
+def mean_over(x: Tensor, places: int) -> Tensor:
+    """The mean of every map, whose places follow each other on the last axis."""
+    return x.unflatten(-1, (-1, places)).mean(-1)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over everything but the maps on the last axis, each of `nodes` nodes (section 3).
+
+    Its shift is the component's bias.
+    """
+
+    def __init__(self, maps: int, nodes: int = 1, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.nodes, self.momentum, self.eps = nodes, momentum, eps
+        self.weight = nn.Parameter(torch.ones(maps))
+        self.register_buffer("running_mean", torch.zeros(maps))
+        self.register_buffer("running_var", torch.ones(maps))
+
+    def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
+        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (-1, self.nodes))
+        stats = self.running_mean, self.running_var
+        training = self.training and len(rows) * self.nodes > 1  # one value has no variance
+        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps).flatten(-2)
+        return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
+
+
+class Rect:
+    """X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)|  (eq. 10)
+    E[X | e] = e*Φ(e/s) + s*φ(e/s)
+    computed as relu, max(0, e): off by at most 0.0370581 at |e| = 0.747468
+    """
+
+    discrete = False
+
+    def expectation(self, e: Tensor) -> Tensor:
+        return torch.relu(e)
+
+    def sample(self, e: Tensor) -> Tensor:
+        y = e + torch.tanh(e) * torch.randn_like(e)
+        return torch.relu(y)
+
+
+class Linear:
+    """X = e: E[X | e] = e  (eq. 10)"""
+
+    def expectation(self, e: Tensor) -> Tensor:
+        return e
+
+
+class Categorical:
+    """p(k | e) ∝ exp(e[k]), k = 0 … 9: E[1[X = k] | e] = softmax(e[k])  (section 3)"""
+
+    def expectation(self, e: Tensor) -> Tensor:
+        return torch.softmax(e, -1)
+
+    def draw(self, e: Tensor) -> Tensor:
+        return torch.distributions.Categorical(logits=e).sample()
+
+    def log_prob(self, x: Tensor, e: Tensor) -> Tensor:
+        return torch.log_softmax(e, -1).gather(-1, x.expand(e.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+
+
+class H(nn.Module):
+    """P(h | x) = prod_i P(h_i | e_i),  e = BN(W ⋆ x) + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = Conv2d((8, 8), 1, 32, 3, padding=1)
+        self.bias = nn.Parameter(torch.zeros(32))
+        self.normalize = BatchNorm(32, 64)
+
+    def forward(self, x: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(self.x(x), self.bias))
+
+
+class Thin3(nn.Module):
+    """P(thin3 | h) = prod_i P(thin3_i | e_i),  e = BN(W ⋆ h) + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h = Conv2d((8, 8), 32, 8, 1)
+        self.bias = nn.Parameter(torch.zeros(8))
+        self.normalize = BatchNorm(8, 64)
+
+    def forward(self, h: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(self.h(h), self.bias))
+
+
+class Thin5(nn.Module):
+    """P(thin5 | h) = prod_i P(thin5_i | e_i),  e = BN(W ⋆ h) + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h = Conv2d((8, 8), 32, 4, 1)
+        self.bias = nn.Parameter(torch.zeros(4))
+        self.normalize = BatchNorm(4, 64)
+
+    def forward(self, h: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(self.h(h), self.bias))
+
+
+class Pool(nn.Module):
+    """P(pool | h) = prod_i P(pool_i | e_i),  e = mean(h)  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h = AvgPool2d((8, 8), 3, 1, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return Linear().expectation(self.h(h))
+
+
+class Out(nn.Module):
+    """P(out | h, thin3, thin5, pool) = prod_i P(out_i | e_i),  e = BN([W_one_h ⋆ h, W_three_thin3 ⋆ thin3,
+    W_five_thin5 ⋆ thin5, W_pooled_pool ⋆ pool]) + b  (eq. 2, 8)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.ModuleDict()
+        self.one["h"] = Conv2d((8, 8), 32, 8, 1)
+        self.three = nn.ModuleDict()
+        self.three["thin3"] = Conv2d((8, 8), 8, 8, 3, padding=1)
+        self.five = nn.ModuleDict()
+        self.five["thin5"] = Conv2d((8, 8), 4, 8, 5, padding=2)
+        self.pooled = nn.ModuleDict()
+        self.pooled["pool"] = Conv2d((8, 8), 32, 8, 1)
+        self.bias = nn.Parameter(torch.zeros(32))
+        self.normalize = BatchNorm(32, 64)
+
+    def forward(self, h: Tensor, thin3: Tensor, thin5: Tensor, pool: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(torch.cat([self.one["h"](h), self.three["thin3"](thin3), self.five["thin5"](thin5), self.pooled["pool"](pool)], -1), self.bias))
+
+
+class Mix(nn.Module):
+    """P(thin3 | h) P(thin5 | h) P(pool | h) P(out | h, thin3, thin5, pool)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thin3 = Thin3()
+        self.thin5 = Thin5()
+        self.pool = Pool()
+        self.out = Out()
+
+    def forward(self, h: Tensor, how: Inference) -> Tensor:
+        thin3 = self.thin3(h, how)
+        thin5 = self.thin5(h, how)
+        pool = self.pool(h)
+        return self.out(h, thin3, thin5, pool, how)
+
+
+class Y(nn.Module):
+    """P(y | p) = prod_i P(y_i | e_i),  e = W p + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p = nn.Linear(32, 10, bias=False)
+        self.bias = nn.Parameter(torch.empty(10).uniform_(-(32**-0.5), 32**-0.5))
+
+    def forward(self, p: Tensor) -> Tensor:
+        return F.linear(p, self.p.weight, self.bias)
+
+
+class Inception(nn.Module):
+    """P(h, mix.0, mix.1, p, y | x) = P(h | x) P(mix.0 | h) P(mix.1 | mix.0) P(p | mix.1) P(y | p)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h = H()
+        self.mix = nn.ModuleList([Mix(), Mix()])
+        self.y = Y()
+        self.how = [Inference(), Inference()]  # in evaluation, in training
+
+    def energies(self, x: Tensor, how: Inference | None = None) -> Tensor:
+        """Energies of every draw, (draws, batch, 10)."""
+        how = how or self.how[self.training]
+        x = x.flatten(1)
+        x = x.expand(how.draws, *x.shape)
+        x = how.soft_clamp(x, 0, 1)
+        h = self.h(x, how)
+        mix = h
+        for layer in self.mix:
+            mix = layer(mix, how)
+        p = mean_over(mix, 64)
+        return self.y(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Energies of y, (batch, 10): their mean over the draws."""
+        return self.energies(x).mean(0)
+
+    def expectation(self, x: Tensor) -> Tensor:
+        return Categorical().expectation(self.energies(x)).mean(0)
+
+    def sample(self, x: Tensor, n: int = 1) -> Tensor:
+        """n draws of y, every node below drawn as well: (n, batch, ...)."""
+        return Categorical().draw(self.energies(x, Inference(1.0, sampled=True, draws=n)))
+
+    def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+        """log P(y | x), (batch,): of the mean likelihood over the draws."""
+        log_p = Categorical().log_prob(y, self.energies(x))
+        return log_p.logsumexp(0) - math.log(len(log_p))
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return -self.log_prob(x, y).mean()
+
+    def decode(self, x: Tensor) -> Tensor:
+        return self(x).argmax(-1)
+
+    def inference(self, method: str, sample_rate: float = 1.0, gradient="block", samples=32, training=None):
+        """Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both."""
+        sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]
+        rates = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}
+        if method not in rates:
+            raise ValueError(f"{method!r} is none of {', '.join(rates)}")
+        for mode in (False, True) if training is None else (training,):
+            draws = samples if sampled and not mode else 1
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+        return self
+
+
+Model = Inception

@@ -1,0 +1,5 @@
+"""lstm: `from lstm import Model`."""
+
+from .model import LSTM, Model
+
+__all__ = ["LSTM", "Model"]
