@@ -56,7 +56,9 @@ def disagreements(spec: Spec, other: Spec) -> list[Diagnostic]:
             findings.append(Diagnostic("CG363", message, place, others=others, why=why, help="say the same in both specs"))
         else:
             pairs = zip(here.values(), there.values(), strict=True)
-            findings += [found for one, two in pairs for found in _compared(spec, one, other, two, source)]
+            found = [finding for one, two in pairs for finding in _compared(spec, one, other, two, source)]
+            # what all components of a module share is said of the first
+            findings += {finding.why: finding for finding in reversed(found)}.values()
     return findings
 
 
@@ -86,6 +88,7 @@ def _differences(spec: Spec, here: Component, other: Spec, there: Component) -> 
         yield "normalisation"
     if (here.lines and replace(here.lines, span=spec.span)) != (there.lines and replace(there.lines, span=spec.span)):
         yield "lines"
+    outside = {component.name for component in spec.components if outermost(component.name) != outermost(here.name)}
     one, two = _edges(spec, here), _edges(other, there)
     if [edge.name for edge in one] != [edge.name for edge in two]:
         yield "parents"
@@ -93,7 +96,7 @@ def _differences(spec: Spec, here: Component, other: Spec, there: Component) -> 
     for edge, another in zip(one, two, strict=True):
         if _bare(edge, spec.span) != _bare(another, spec.span):
             yield f"the edge from `{edge.name}`"
-        elif edge.parent != here.name:
+        elif edge.parent in outside:
             parent, others = spec.component(edge.parent), other.component(another.parent)
             if parent.nodes != others.nodes or not _same_family(spec, parent, other, others):
                 yield f"the nodes of `{edge.parent}`"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,9 +32,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def trainer(place: Path, spec: str, *overrides: tuple[str, str], **params: Any) -> ModuleType:
+def trainer(place: Path, spec: str | Path, *overrides: tuple[str, str], **params: Any) -> ModuleType:
     folder = f"packages_{next(_numbers)}"
-    package = compiler.compile(SPECS / f"{spec}.yaml", params, place / folder, overrides)
+    package = compiler.compile(SPECS / f"{spec}.yaml" if isinstance(spec, str) else spec, params, place / folder, overrides)
     importlib.invalidate_caches()
     return importlib.import_module(f"{folder}.{package.name}.train")
 
@@ -111,6 +112,43 @@ def test_params_are_for_both_specs_and_overrides_for_one() -> None:
         assert finding.others[0].span.source.name.endswith("digits_dense.yaml")
     # a gate is no parameter
     compiler.inspect(SPECS / "transfer.yaml", {}, (("components.h.parents.x", "{kind: dense, gate: {kind: bernoulli, keep_prob: 0.5}}"),))
+
+
+OTHER = """cgc: 1
+extends: {base}.yaml
+name: other
+components: {{y: {{family: {{kind: binary, values: [0, 1]}}}}}}
+train:
+  data: {{relabel: [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]}}
+  reuse: {{components: [{name}], from: {base}.yaml, frozen: true}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "change", "why"),
+    [
+        ("lstm", "cell", ("components.cell.components.f.bias", "false"), "they differ in bias"),
+        ("lstm", "cell", ("components.cell.stack", "3"), "they differ in stack or refinement"),
+        ("lstm", "cell", ("components.cell.components.extra", "{nodes: 1, family: bit, parents: {x: dense}}"), "that consists of"),
+        ("indrnn_residual", "h", ("refine.h.back", "{kind: dense, weight: 1}"), "they differ in the edge from `back`"),
+        ("indrnn_residual", "h", ("independence", "[]"), ""),
+    ],
+)
+def test_modules_and_refined_components(place: Path, base: str, name: str, change: tuple[str, str], why: str) -> None:
+    shutil.copy(SPECS / f"{base}.yaml", place)
+    (place / "other.yaml").write_text(OTHER.format(base=base, name=name))
+    with pytest.raises(SpecError) as caught:
+        compiler.inspect(place / "other.yaml", {"hidden": 3}, (change,))
+    [finding] = caught.value.diagnostics
+    assert finding.code == "CG363" and finding.why.startswith(why)
+    if why == "they differ in bias" or not why:
+        trainer(place, place / f"{base}.yaml", hidden=3).main(["--quiet", "--epochs", "1", "--batch-size", "512"])
+        source = place / "runs" / base / "1" / "best.pt"
+        train = trainer(place, place / "other.yaml", hidden=3)
+        train.main(["--quiet", "--epochs", "1", "--batch-size", "512", "--reuse", str(source)])
+        before, after = checkpoint(source)["model"], checkpoint(place / "runs" / "other" / "1" / "last.pt")["model"]
+        inside = [key for key in after if key.startswith(f"{name}.")]
+        assert len(inside) >= 24 and all(torch.equal(after[key], before[key]) for key in inside)
 
 
 def test_training_ends_after_its_updates(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
