@@ -1,0 +1,353 @@
+"""resnet: Pre-activation ResNet-20 as refinement modules (paper, section 4.1).
+
+Made by cgc 0.1.0 from resnet.yaml, resnet20_cifar10.yaml; do not edit, compile again. cgc claims no rights in it.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Inference(NamedTuple):
+    """What q of eq. (14) is: the expectation (rate 0), a draw (rate 1), or under PCFF either, node by node."""
+
+    rate: float = 0.0
+    straight_through: bool = False
+    sampled: bool = False  # the input is drawn too
+    draws: int = 1
+
+    def __call__(self, law, e: Tensor) -> Tensor:
+        q = law.expectation(e)
+        if self.rate == 0:
+            return q
+        x = law.sample(e)
+        if law.discrete:
+            x = x.detach() + (q - q.detach() if self.straight_through else 0)
+        return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
+
+    def soft_clamp(self, x: Tensor, low: float, high: float) -> Tensor:
+        """Two-state inputs given as expectations (section 2.3); where everything is drawn, their states are."""
+        if not torch.compiler.is_compiling() and not ((x >= low) & (x <= high)).all():
+            raise ValueError(f"inputs must lie in [{low}, {high}]")
+        return low + (high - low) * torch.bernoulli((x - low) / (high - low)) if self.sampled else x
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution of nodes whose indices (map, *extents) are flat on the last axis."""
+
+    def __init__(self, extents: tuple[int, ...], *sizes: int, **settings) -> None:
+        super().__init__(*sizes, bias=False, **settings)
+        self.extents = extents
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        maps = x.reshape(-1, self.in_channels, *self.extents)
+        e = F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
+        return e.reshape(*x.shape[:-1], -1)
+
+
+def mean_over(x: Tensor, places: int) -> Tensor:
+    """The mean of every map, whose places follow each other on the last axis."""
+    return x.unflatten(-1, (-1, places)).mean(-1)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over everything but the maps on the last axis, each of `nodes` nodes (section 3).
+
+    Its shift is the component's bias.
+    """
+
+    def __init__(self, maps: int, nodes: int = 1, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.nodes, self.momentum, self.eps = nodes, momentum, eps
+        self.weight = nn.Parameter(torch.ones(maps))
+        self.register_buffer("running_mean", torch.zeros(maps))
+        self.register_buffer("running_var", torch.ones(maps))
+
+    def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
+        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (-1, self.nodes))
+        stats = self.running_mean, self.running_var
+        training = self.training and len(rows) * self.nodes > 1  # one value has no variance
+        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps).flatten(-2)
+        return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
+
+
+class Rect:
+    """X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)|  (eq. 10)
+    E[X | e] = e*Φ(e/s) + s*φ(e/s)
+    computed as relu, max(0, e): off by at most 0.0370581 at |e| = 0.747468
+    """
+
+    discrete = False
+
+    def expectation(self, e: Tensor) -> Tensor:
+        return torch.relu(e)
+
+    def sample(self, e: Tensor) -> Tensor:
+        y = e + torch.tanh(e) * torch.randn_like(e)
+        return torch.relu(y)
+
+
+class Categorical:
+    """p(k | e) ∝ exp(e[k]), k = 0 … 9: E[1[X = k] | e] = softmax(e[k])  (section 3)"""
+
+    def expectation(self, e: Tensor) -> Tensor:
+        return torch.softmax(e, -1)
+
+    def draw(self, e: Tensor) -> Tensor:
+        return torch.distributions.Categorical(logits=e).sample()
+
+    def log_prob(self, x: Tensor, e: Tensor) -> Tensor:
+        return torch.log_softmax(e, -1).gather(-1, x.expand(e.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+
+
+class Z(nn.Module):
+    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.previous = Conv2d((8, 8), 8, 8, 3, padding=1)
+        self.bias = nn.Parameter(torch.zeros(8))
+        self.normalize = BatchNorm(8, 64)
+
+    def forward(self, previous: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(self.previous(previous), self.bias))
+
+
+class H1Refine(nn.Module):
+    """One refinement of h1: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(8))
+        self.normalize = BatchNorm(8, 64)
+        self.z = Z()
+        self.back = Conv2d((8, 8), 8, 8, 3, padding=1)
+
+    def forward(self, e: Tensor, how: Inference) -> Tensor:
+        h1 = how(Rect(), self.normalize(e, self.bias))
+        z = self.z(h1, how)
+        return e + self.back(z)
+
+
+class H1(nn.Module):
+    """P(h1 | x, refined) = prod_i P(h1_i | e_i),  e = BN(W ⋆ x + R_1(X̃_1) + ... + R_3(X̃_3)) + b  (eq. 2, 8;
+    section 4.1)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = Conv2d((8, 8), 1, 8, 3, padding=1)
+        self.bias = nn.Parameter(torch.zeros(8))
+        self.normalize = BatchNorm(8, 64)
+        self.refine = nn.ModuleList([H1Refine() for _ in range(3)])
+
+    def forward(self, x: Tensor, how: Inference) -> Tensor:
+        e = self.x(x)
+        for level in self.refine:
+            e = level(e, how)
+        return how(Rect(), self.normalize(e, self.bias))
+
+
+class Z2(nn.Module):
+    """P(z2 | h1) = prod_i P(z2_i | e_i),  e = BN(W ⋆ h1) + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h1 = Conv2d((8, 8), 8, 16, 3, stride=2, padding=1)
+        self.bias = nn.Parameter(torch.zeros(16))
+        self.normalize = BatchNorm(16, 16)
+
+    def forward(self, h1: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(self.h1(h1), self.bias))
+
+
+class ZLayer(nn.Module):
+    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.previous = Conv2d((4, 4), 16, 16, 3, padding=1)
+        self.bias = nn.Parameter(torch.zeros(16))
+        self.normalize = BatchNorm(16, 16)
+
+    def forward(self, previous: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(self.previous(previous), self.bias))
+
+
+class H2Refine(nn.Module):
+    """One refinement of h2: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(16))
+        self.normalize = BatchNorm(16, 16)
+        self.z = ZLayer()
+        self.back = Conv2d((4, 4), 16, 16, 3, padding=1)
+
+    def forward(self, e: Tensor, how: Inference) -> Tensor:
+        h2 = how(Rect(), self.normalize(e, self.bias))
+        z = self.z(h2, how)
+        return e + self.back(z)
+
+
+class H2(nn.Module):
+    """P(h2 | z2, h1, refined) = prod_i P(h2_i | e_i),  e = BN(W_z2 ⋆ z2 + W_h1 ⋆ h1 + R_1(X̃_1) + ... + R_2(X̃_2)) +
+    b  (eq. 2, 8; section 4.1)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.z2 = Conv2d((4, 4), 16, 16, 3, padding=1)
+        self.h1 = Conv2d((8, 8), 8, 16, 1, stride=2)
+        self.bias = nn.Parameter(torch.zeros(16))
+        self.normalize = BatchNorm(16, 16)
+        self.refine = nn.ModuleList([H2Refine(), H2Refine()])
+
+    def forward(self, z2: Tensor, h1: Tensor, how: Inference) -> Tensor:
+        e = self.z2(z2) + self.h1(h1)
+        for level in self.refine:
+            e = level(e, how)
+        return how(Rect(), self.normalize(e, self.bias))
+
+
+class Z3(nn.Module):
+    """P(z3 | h2) = prod_i P(z3_i | e_i),  e = BN(W ⋆ h2) + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h2 = Conv2d((4, 4), 16, 32, 3, stride=2, padding=1)
+        self.bias = nn.Parameter(torch.zeros(32))
+        self.normalize = BatchNorm(32, 4)
+
+    def forward(self, h2: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(self.h2(h2), self.bias))
+
+
+class ZLayer2(nn.Module):
+    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.previous = Conv2d((2, 2), 32, 32, 3, padding=1)
+        self.bias = nn.Parameter(torch.zeros(32))
+        self.normalize = BatchNorm(32, 4)
+
+    def forward(self, previous: Tensor, how: Inference) -> Tensor:
+        return how(Rect(), self.normalize(self.previous(previous), self.bias))
+
+
+class H3Refine(nn.Module):
+    """One refinement of h3: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(32))
+        self.normalize = BatchNorm(32, 4)
+        self.z = ZLayer2()
+        self.back = Conv2d((2, 2), 32, 32, 3, padding=1)
+
+    def forward(self, e: Tensor, how: Inference) -> Tensor:
+        h3 = how(Rect(), self.normalize(e, self.bias))
+        z = self.z(h3, how)
+        return e + self.back(z)
+
+
+class H3(nn.Module):
+    """P(h3 | z3, h2, refined) = prod_i P(h3_i | e_i),  e = BN(W_z3 ⋆ z3 + W_h2 ⋆ h2 + R_1(X̃_1) + ... + R_2(X̃_2)) +
+    b  (eq. 2, 8; section 4.1)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.z3 = Conv2d((2, 2), 32, 32, 3, padding=1)
+        self.h2 = Conv2d((4, 4), 16, 32, 1, stride=2)
+        self.bias = nn.Parameter(torch.zeros(32))
+        self.normalize = BatchNorm(32, 4)
+        self.refine = nn.ModuleList([H3Refine(), H3Refine()])
+
+    def forward(self, z3: Tensor, h2: Tensor, how: Inference) -> Tensor:
+        e = self.z3(z3) + self.h2(h2)
+        for level in self.refine:
+            e = level(e, how)
+        return how(Rect(), self.normalize(e, self.bias))
+
+
+class Y(nn.Module):
+    """P(y | p) = prod_i P(y_i | e_i),  e = W p + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p = nn.Linear(32, 10, bias=False)
+        self.bias = nn.Parameter(torch.empty(10).uniform_(-(32**-0.5), 32**-0.5))
+
+    def forward(self, p: Tensor) -> Tensor:
+        return F.linear(p, self.p.weight, self.bias)
+
+
+class Resnet(nn.Module):
+    """P(h1, z2, h2, z3, h3, p, y | x) = P(h1 | x) P(z2 | h1) P(h2 | z2, h1) P(z3 | h2) P(h3 | z3, h2) P(p | h3) P(y
+    | p)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h1 = H1()
+        self.z2 = Z2()
+        self.h2 = H2()
+        self.z3 = Z3()
+        self.h3 = H3()
+        self.y = Y()
+        self.how = [Inference(), Inference()]  # in evaluation, in training
+
+    def energies(self, x: Tensor, how: Inference | None = None) -> Tensor:
+        """Energies of every draw, (draws, batch, 10)."""
+        how = how or self.how[self.training]
+        x = x.flatten(1)
+        x = x.expand(how.draws, *x.shape)
+        x = how.soft_clamp(x, 0, 1)
+        h1 = self.h1(x, how)
+        z2 = self.z2(h1, how)
+        h2 = self.h2(z2, h1, how)
+        z3 = self.z3(h2, how)
+        h3 = self.h3(z3, h2, how)
+        p = mean_over(h3, 4)
+        return self.y(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Energies of y, (batch, 10): their mean over the draws."""
+        return self.energies(x).mean(0)
+
+    def expectation(self, x: Tensor) -> Tensor:
+        return Categorical().expectation(self.energies(x)).mean(0)
+
+    def sample(self, x: Tensor, n: int = 1) -> Tensor:
+        """n draws of y, every node below drawn as well: (n, batch, ...)."""
+        return Categorical().draw(self.energies(x, Inference(1.0, sampled=True, draws=n)))
+
+    def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+        """log P(y | x), (batch,): of the mean likelihood over the draws."""
+        log_p = Categorical().log_prob(y, self.energies(x))
+        return log_p.logsumexp(0) - math.log(len(log_p))
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return -self.log_prob(x, y).mean()
+
+    def decode(self, x: Tensor) -> Tensor:
+        return self(x).argmax(-1)
+
+    def inference(self, method: str, sample_rate: float = 1.0, gradient="block", samples=32, training=None):
+        """Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both."""
+        sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]
+        rates = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}
+        if method not in rates:
+            raise ValueError(f"{method!r} is none of {', '.join(rates)}")
+        for mode in (False, True) if training is None else (training,):
+            draws = samples if sampled and not mode else 1
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+        return self
+
+
+Model = Resnet

@@ -1,0 +1,309 @@
+"""Trains the model of model.py on the digits that come with this package.
+
+    python train.py                              one process
+    torchrun --nproc-per-node 4 train.py         several; they share out every batch
+
+Writes best.pt (the checkpoint with the lowest validation loss), last.pt, metrics.jsonl (one line per epoch), test.json
+and arguments.json into runs/resnet/<n>/.
+An epoch depends on the checkpoint before it, the seed and its number, and on nothing else. So `--resume` repeats a
+broken epoch bit by bit, given the same machine and the same number of threads and processes.
+
+Made by cgc from resnet.yaml; do not edit.
+"""
+
+import argparse
+import gc
+import gzip
+import hashlib
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.elastic.multiprocessing.errors import record
+
+if __package__:
+    from .model import Model
+else:
+    from model import Model
+
+NAME = "resnet"
+RANK = int(os.environ.get("RANK", 0))  # these three are set by torchrun
+LOCAL_RANK = int(os.environ.get("LOCAL_RANK", 0))
+WORLD = int(os.environ.get("WORLD_SIZE", 1))
+
+Examples = tuple[Tensor, Tensor]  # inputs and targets
+
+
+def stop(message: str, status: int = 2) -> NoReturn:
+    """Ends the program with a message for its user, once per machine."""
+    if LOCAL_RANK == 0:
+        print(f"train.py: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; what it leaves open is as in the run that it resumes, or else as in the spec."""
+
+    def path(text: str) -> str:
+        return str(Path(text).resolve())
+
+    parser = argparse.ArgumentParser("train.py", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add("--epochs", type=int, default=20, help="passes over the training examples, at most")
+    add("--batch-size", type=int, default=64, help="examples per update, over all processes, at most")
+    add("--learning-rate", type=float, default=0.003, help="at the start")
+    add("--seed", type=int, default=0, help="of start values, order and samples")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="such as cpu, cuda, cuda:1")
+    add("--threads", type=int, default=torch.get_num_threads(), help="on the CPU, per process")
+    add("--data-dir", type=path, default=str(Path(__file__).parent), help="where digits.csv.gz is")
+    add("--runs-dir", type=path, default="runs", help="where <name>/<n> is made")
+    add("--resume", nargs="?", const=True, metavar="DIR", help="go on with this run; without DIR, the newest")
+    add("--quiet", action="store_true", help="say nothing but the result")
+    args = parser.parse_args(argv)
+    if args.resume is not None:
+        runs = Path(args.runs_dir, NAME)
+        run = runs / str(newest(runs) or "") if args.resume is True else Path(args.resume).resolve()
+        if not (run / "last.pt").is_file():
+            stop(f"there is no run to resume in {run}")
+        saved = json.loads((run / "arguments.json").read_text())
+        parser.set_defaults(**saved)
+        args = parser.parse_args(argv)
+        args.resume = run
+        for name in ("batch_size", "learning_rate", "seed"):
+            if getattr(args, name) != saved[name]:
+                parser.error(f"--{name.replace('_', '-')} is {saved[name]} in {run}, and a resumed run keeps it")
+    if min(args.epochs, args.threads) < 1 or not args.learning_rate > 0 or not 0 <= args.seed < 2**63:
+        parser.error("--epochs and --threads must be at least 1, --learning-rate above 0, --seed at least 0")
+    least = 1 if WORLD == 1 else 4 * WORLD  # so that each process has two examples of every batch
+    if args.batch_size < least:
+        parser.error(f"--batch-size must be at least {least}")
+    return args
+
+
+def newest(runs: Path) -> int:
+    """The highest number of a run, 0 if there is none."""
+    return max((int(run.name) for run in runs.glob("*") if run.name.isdecimal()), default=0)
+
+
+def new_run(runs: Path) -> Path:
+    """Makes the folder with the next number."""
+    run = runs / str(newest(runs) + 1)
+    try:
+        run.mkdir(parents=True)
+    except FileExistsError:  # taken in this moment by a run that starts beside this one
+        return new_run(runs)
+    except OSError as error:
+        stop(f"cannot make {run}: {error.strerror}")
+    return run
+
+
+def write(path: Path, content: str | dict[str, Any]) -> None:
+    """Writes a text or a checkpoint whole or, if something happens in between, not at all; the first process does."""
+    if RANK == 0:
+        part = path.with_name(path.name + ".part")
+        part.write_text(content) if isinstance(content, str) else torch.save(content, part)
+        os.replace(part, path)
+
+
+def load_data(folder: Path) -> dict[str, Examples]:
+    """1,797 handwritten digits of 8 x 8 pixels; row i is for testing if i % 5 = 4 and for validation if i % 5 = 3.
+
+    Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, 1998, doi:10.24432/C50P49, CC BY 4.0.
+    """
+    path = folder / "digits.csv.gz"
+    try:
+        with gzip.open(path, "rt") as file:
+            rows = torch.tensor([[int(value) for value in line.split(",")] for line in file])
+    except (OSError, EOFError, ValueError):
+        stop(f"cannot read {path}; it comes with this package, so copy it there or name its folder with --data-dir")
+    x, y = rows[:, :64] / 16, rows[:, 64]
+    x = x.reshape(-1, 1, 8, 8)
+    part = torch.arange(len(rows)) % 5
+    chosen = {"training": part < 3, "validation": part == 3, "test": part == 4}
+    return {name: (x[rows], y[rows]) for name, rows in chosen.items()}
+
+
+def shared(value: Any) -> Any:
+    """The first process's value, on every process."""
+    box = [value]
+    if WORLD > 1:
+        dist.broadcast_object_list(box)
+    return box[0]
+
+
+def average(sums: Tensor, count: int) -> list[float]:
+    """Sums over the examples of each process → means over the ``count`` examples of all."""
+    if WORLD > 1:
+        dist.all_reduce(sums)
+    return (sums.cpu().double() / count).tolist()
+
+
+def mix(*key: int) -> int:
+    """A seed of its own for every ``key``."""
+    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8])
+
+
+class Objective(nn.Module):
+    """The loss as a forward pass, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.model.loss(x, y)
+
+
+def parameter_groups(model: Model) -> list[dict[str, Any]]:
+    """The prior N(0, 1 / 0.0001) on the weights is weight decay; biases and normalisation have none."""
+    weights = {n: p for n, p in model.named_parameters() if n.endswith(".weight") and ".normalize." not in n}
+    others = [p for n, p in model.named_parameters() if n not in weights]
+    return [{"params": list(weights.values()), "weight_decay": 0.0001}, {"params": others}]
+
+
+def train_epoch(
+    args: argparse.Namespace, objective: nn.Module, optimizer: torch.optim.Optimizer, data: Examples, epoch: int
+) -> float:
+    """One pass over the training examples; returns their mean loss."""
+    x, y = data
+    objective.train()
+    total = torch.zeros(1, device=x.device)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(mix(args.seed, epoch))).to(x.device)
+    # equal parts rather than full batches and a rest, as a rest of one example has no batch statistics
+    batches = order.tensor_split(math.ceil(len(x) / args.batch_size))
+    bar = RANK == 0 and not args.quiet and sys.stdout.isatty()
+    for step, batch in enumerate(batches):
+        rows = batch.tensor_split(WORLD)[RANK]
+        loss = objective(x[rows], y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(rows)
+        if bar and step % (len(batches) // 40 + 1) == 0:
+            print(f"\r[{'#' * (40 * step // len(batches)):40}]", end="\r", flush=True)
+    return average(total, len(x))[0]
+
+
+@torch.no_grad()
+def evaluate(model: Model, data: Examples, size: int) -> dict[str, float]:
+    """Mean loss and accuracy, inferred as the spec says for evaluation."""
+    x, y = data
+    model.eval()
+    if WORLD > 1:
+        for buffer in model.buffers():  # running statistics are those of the first process, as in its checkpoint
+            dist.broadcast(buffer, 0)
+    sums = torch.zeros(2, device=x.device)
+    for rows in torch.arange(len(x), device=x.device).tensor_split(WORLD)[RANK].split(size):
+        sums[0] += model.loss(x[rows], y[rows]) * len(rows)
+        sums[1] += (model.decode(x[rows]) == y[rows]).sum()
+    return dict(zip(("loss", "accuracy"), average(sums, len(x)), strict=True))
+
+
+def best_epoch(history: list[dict[str, Any]]) -> int:
+    """The first epoch with the lowest validation loss; 0 if there is none."""
+    return min(history, key=lambda row: row["validation_loss"])["epoch"] if history else 0
+
+
+def train(args: argparse.Namespace, device: torch.device) -> None:
+    """Trains, keeps checkpoints, and tests the best and the last of them."""
+    data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data(Path(args.data_dir)).items()}
+    torch.manual_seed(args.seed)
+    model = Model().to(device)
+    optimizer = torch.optim.Adam(parameter_groups(model), lr=args.learning_rate)
+    parts = {"model": model, "optimizer": optimizer}
+    history: list[dict[str, Any]] = []  # the lines of metrics.jsonl
+
+    def load(path: Path) -> dict[str, Any]:
+        return shared(torch.load(path, map_location="cpu", weights_only=True) if RANK == 0 else None)
+
+    def save(*names: str) -> None:
+        checkpoint = {name: part.state_dict() for name, part in parts.items()} | {"history": history}
+        for name in names:
+            write(run / name, checkpoint)
+        write(run / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+
+    if args.resume:
+        run = args.resume
+        saved = load(run / "last.pt")
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(saved[name])
+        except (KeyError, RuntimeError, ValueError) as error:
+            stop(f"{run / 'last.pt'} belongs to another model: {error}")
+        history += saved["history"]
+    else:
+        run = shared(new_run(Path(args.runs_dir, NAME)) if RANK == 0 else None)
+    settings = {name: value for name, value in vars(args).items() if name not in ("resume", "quiet")}
+    write(run / "arguments.json", json.dumps(settings, indent=2) + "\n")
+    save("last.pt")
+
+    say: Callable[..., object] = (lambda *_, **__: None) if args.quiet or RANK > 0 else print
+    say(", ".join(f"{len(x):,} {part}" for part, (x, _) in data.items()), f"examples; {device}; {run}", flush=True)
+    objective = Objective(model)
+    if WORLD > 1:
+        objective = nn.parallel.DistributedDataParallel(objective)
+    for epoch in range(len(history) + 1, args.epochs + 1):
+        began = time.perf_counter()
+        torch.manual_seed(mix(args.seed, epoch, RANK))
+        row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
+        row["train_loss"] = train_epoch(args, objective, optimizer, data["training"], epoch)
+        validation = evaluate(model, data["validation"], args.batch_size)
+        row |= {f"validation_{name}": value for name, value in validation.items()}
+        row["seconds"] = round(time.perf_counter() - began, 3)
+        if not math.isfinite(row["train_loss"] + row["validation_loss"]):
+            stop(f"the loss is not finite in epoch {epoch}; try a lower --learning-rate", status=1)
+        history.append(row)
+        save(*(["best.pt"] if best_epoch(history) == epoch else []), "last.pt")
+        say("  ".join(f"{name.replace('_', ' ')} {value:<6.4g}" for name, value in row.items()), flush=True)
+
+    tests = {}
+    for name, words in (("best", "the best on validation"), ("last", "the last")):
+        saved = load(run / f"{name}.pt")
+        model.load_state_dict(saved["model"])
+        epoch = len(saved["history"])
+        torch.manual_seed(mix(args.seed, epoch, RANK))
+        tests[name] = {"epoch": epoch, **evaluate(model, data["test"], args.batch_size)}
+        if RANK == 0:
+            print(f"test accuracy {tests[name]['accuracy']:.4f} at epoch {epoch}, {words}")
+    write(run / "test.json", json.dumps(tests, indent=2) + "\n")
+    if RANK == 0:
+        print(f"wrote best.pt, last.pt, metrics.jsonl, test.json and arguments.json in {run}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains with the command line ``argv``, by default that of this process."""
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    if WORLD > 1:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    args = shared(arguments(argv) if RANK == 0 else None)
+    torch.set_num_threads(args.threads)
+    try:
+        device = torch.empty(0, device=args.device).device
+        if args.device == "cuda" and WORLD > 1:
+            device = torch.device("cuda", LOCAL_RANK)
+            torch.cuda.set_device(device)
+    except (AssertionError, RuntimeError) as error:
+        stop(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}")
+    try:
+        train(args, device)
+    except KeyboardInterrupt:
+        stop("interrupted; --resume goes on from the last whole epoch", status=130)
+    if WORLD > 1:
+        gc.collect()  # DistributedDataParallel is part of cycles, and its threads must end before Python does
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background jobs ignore it
+    record(main)()
