@@ -61,7 +61,7 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
         "spec.yaml": spec.resolved.encode(),
     }
     if spec.train is not None:
-        training = training_context(spec)
+        training = training_context(spec, program)
         files["train.py"] = render("torch/train.py.jinja", training=training).encode()
         if training.data_file is not None:
             files[training.data_file] = (folder("templates") / "data" / training.data_file).read_bytes()
@@ -93,6 +93,8 @@ def _imports(program: Program) -> tuple[str, ...]:
         "import torch.nn.functional as F",
         "from torch import Tensor, nn",
     ]
+    if any(c.product.weight_norm for layer in program.layers() for c in layer.contributions):
+        lines.append("from torch.nn.utils.parametrizations import weight_norm")
     if program.steps is not None:
         lines += ["", "State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)"]
     if several:

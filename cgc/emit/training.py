@@ -20,7 +20,9 @@ from cgc.emit.data_sets import (
     targets,
     two_states,
 )
+from cgc.emit.priors import PriorContext, prior_context
 from cgc.families.forms import Indicators
+from cgc.program.ir import Program
 from cgc.spec.model import Component, Data, Spec
 
 
@@ -42,7 +44,7 @@ class TrainingContext:
     An example is the tensors ``names``: inputs, targets, and lengths where they differ; ``inputs`` are the names that a model's answers
     need, and ``against`` what an answer is compared with. ``target`` says how labels are passed to ``loss``: as int64 of shape (batch,)
     or as float values of shape (batch, 1). ``metric`` is what is reported on test data, ``compared`` how much of an example it compares,
-    ``several`` whether a step of it has several nodes.
+    ``several`` whether a step of it has several nodes, ``outputs`` how many there are.
     ``states`` are what the input's and the output's pixels become, below and above a threshold. None stands for what the spec leaves out.
     """
 
@@ -60,10 +62,12 @@ class TrainingContext:
     against: str
     states: tuple[tuple[str, str], tuple[str, str]]
     validation: float
+    output: str
     target: Literal["label", "value"]
     metric: Metric
     compared: Literal["once", "nodes", "steps"]
     several: bool
+    outputs: int
     optimizer: Literal["SGD", "Adam"]
     learning_rate: float
     momentum: float
@@ -73,7 +77,7 @@ class TrainingContext:
     schedule_epochs: tuple[int, ...]
     early_stop_patience: int | None
     gradient_clip_norm: float | None
-    prior_precision: float | None
+    prior: PriorContext
     reuse: Transfer | None
     epochs: int | None
     updates: int | None
@@ -103,13 +107,26 @@ class TrainingContext:
         return "y" in self.names and self.given.predict == "label"
 
     @property
+    def frozen(self) -> bool:
+        """Whether components of another spec's checkpoint stay as they are."""
+        return self.reuse is not None and self.reuse.frozen
+
+    @property
+    def gap(self) -> bool:
+        """Whether ``--gap`` is there: it asks about one input and one output, over whole sequences."""
+        return self.inputs == ("x",) and self.outputs == 1
+
+    @property
     def augmented(self) -> bool:
         """Whether training images are changed from epoch to epoch."""
         return bool(self.given.shift_pixels or self.given.mirror)
 
 
-def training_context(spec: Spec) -> TrainingContext:
-    """The settings of ``spec.train``, ready to print. Raises ValueError for a spec without training or without an output."""
+def training_context(spec: Spec, program: Program | None = None) -> TrainingContext:
+    """The settings of ``spec.train``, ready to print; ``program`` tells which weights have priors of their own.
+
+    Raises ValueError for a spec without training or without an output.
+    """
     train = spec.train
     outputs = [component for component in spec.components if component.role == "output"]
     if train is None or not outputs:
@@ -134,10 +151,12 @@ def training_context(spec: Spec) -> TrainingContext:
         against=y[0] if y else x[0],
         states=(_states(spec, inputs(spec)[0]), _states(spec, outputs[0])),
         validation=DEFAULT_VALIDATION if data.validation is None else data.validation,
+        output=outputs[0].name,
         target="label" if isinstance(law, Indicators) else "value",
         metric=metric(spec),
         compared=compared(spec, data),
         several=outputs[0].size > 1,
+        outputs=len(outputs),
         optimizer="SGD" if train.optimizer.kind == "sgd" else "Adam",
         learning_rate=train.optimizer.learning_rate,
         momentum=train.optimizer.momentum,
@@ -147,7 +166,7 @@ def training_context(spec: Spec) -> TrainingContext:
         schedule_epochs=schedule.at_epochs if schedule else (),
         early_stop_patience=train.early_stop_patience_epochs,
         gradient_clip_norm=train.gradient_clip_norm,
-        prior_precision=train.prior_precision,
+        prior=prior_context(train.prior, program),
         reuse=_transfer(spec),
         epochs=train.epochs,
         updates=train.updates,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import networkx as nx
 
@@ -25,6 +26,7 @@ from cgc.graph.sharing import read_sharing, share
 from cgc.graph.statement import Statement, parse
 from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, named_edges, names_one_twice, without
 from cgc.graph.template import template, with_gates
+from cgc.graph.unions import joined, rejoined, whole_graph
 from cgc.graph.verdict import InstanceVerdict, Overlap, Question, decide, locally_markov
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.spec.model import Spec
@@ -51,6 +53,11 @@ class Graph:
     timed: bool
     flags: tuple[Flag, ...] | None = ()
     modules: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def whole(self) -> tuple[Part, ...]:
+        """The parts with all that is in the graph: dropout nodes, and the edges that normalisation adds."""
+        return whole_graph(self.parts)
 
     def part(self, name: str) -> Part:
         """The part called ``name``. Raises KeyError."""
@@ -107,8 +114,11 @@ def analyze(spec: Spec) -> Graph:
         raise SpecError(*findings)
     parts = tuple(with_hidden_gates(share(left, shared, names, timed)).values())
     findings += _large_matrices(parts)
-    everything = with_gates(parts)
-    found = _flags(parts, timed)
+    try:
+        everything = whole_graph(parts)
+    except TooManyPairs:
+        raise SpecError(_too_large(parts, spec)) from None
+    found = _flags(everything, timed)
     verdicts = []
     for one, redundant in zip(applied, _redundant(applied, whole), strict=True):
         try:
@@ -142,7 +152,7 @@ def _judge(one: _Applied, parts: Sequence[Part], timed: bool, property: Property
     verdicts: list[InstanceVerdict] = []
     failed: list[Question] = []
     for instance in one.instances:
-        if one.removed is not None and locally_markov(instance, parts):
+        if one.removed is not None and locally_markov(instance, parts) and not rejoined(instance, parts):
             verdicts.append(InstanceVerdict(instance.layers, True, "local Markov property"))
             continue
         question = Question(instance, parts, timed, one.values, property)
@@ -193,6 +203,20 @@ def on_both_sides(statement: Statement, instances: Sequence[Instance]) -> Iterat
             help = f"add `where {b.name} != {a.name}`" if a and b and a != b else "let the two sides name different nodes"
             yield Diagnostic("CG418", f"both sides of this statement name the same node{_in(instance.layers)}", statement.span, help=help)
             return
+
+
+def _too_large(parts: Sequence[Part], spec: Spec) -> Diagnostic:
+    """What to say where a part has too many pairs of nodes to tell which of them its normalisation joins."""
+    name = next(part.component for part in parts if part.normalize is not None and _joined(part) is None)
+    message = f"the graph is too large to tell what the normalisation of `{name}` joins"
+    return Diagnostic("CG402", message, spec.component(name).span, help="normalise it by the batch")
+
+
+def _joined(part: Part) -> Part | None:
+    try:
+        return joined(part)
+    except TooManyPairs:
+        return None
 
 
 def _large_matrices(parts: Sequence[Part]) -> Iterator[Diagnostic]:

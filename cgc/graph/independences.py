@@ -23,7 +23,6 @@ from cgc.graph.repair import repair
 from cgc.graph.sample import TooManyNodes
 from cgc.graph.statement import parse, time_text
 from cgc.graph.structure import TooManyPairs, first_named
-from cgc.graph.template import with_gates
 from cgc.graph.verdict import Question
 from cgc.source.text import Source, Span
 
@@ -73,7 +72,7 @@ class Independences:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.parts = self._parts = with_gates(graph.parts)
+        self.parts = self._parts = graph.whole
         self._timed, self._modules = graph.timed, graph.modules
         self._place = {part.name: k for k, part in enumerate(self._parts)}
         self._edges = {part.name: [edge for edge in part.edges if edge.structure.kind != "absent"] for part in self._parts}

@@ -12,7 +12,7 @@ from typing import Literal
 from cgc.graph.geometry import Axes, Geometry
 from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, arithmetic, compare, conjunction, substitute
 from cgc.graph.recognise import Classes, Kind
-from cgc.spec.model import Edge, Lines
+from cgc.spec.model import Edge, Lines, Normalisation
 
 
 def child_axes(extents: tuple[int, ...]) -> Axes:
@@ -124,7 +124,7 @@ class Part:
     the part of which this is the copy on a refining path: it has the first edges of that, as the same objects. ``extents`` is the shape of
     its nodes. ``role`` ``gate`` is for dropout nodes, which occur in
     statements and in the factorisation only; a ``constant`` part is the same at all times. ``bias`` tells which nodes share one (None:
-    every node has its own).
+    every node has its own). ``normalize`` is how its nodes are normalised.
     """
 
     name: str
@@ -139,6 +139,7 @@ class Part:
     bias: Classes | None = None
     lines: PartLines | None = None
     base: str | None = None
+    normalize: Normalisation | None = None
 
     @property
     def generic(self) -> str:

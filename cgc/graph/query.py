@@ -16,7 +16,6 @@ from cgc.graph.sample import Node, TooManyNodes
 from cgc.graph.separation import Property, Verdict
 from cgc.graph.statement import Anchor, Statement, parse, time_text
 from cgc.graph.structure import TooManyPairs, first_named, without
-from cgc.graph.template import with_gates
 from cgc.graph.times import Moments, Run, Times, dated, from_the_start
 from cgc.graph.verdict import Overlap, Question, locally_markov, may_descend
 from cgc.source.diagnostics import Diagnostic, SpecError
@@ -78,7 +77,7 @@ def ask(graph: Graph, text: str, property: Property = "lwf") -> Answer:
     Raises SpecError with a Diagnostic that points into ``text``: CG41x if it cannot be read, CG402 if the graph is too large for it.
     """
     line = text.replace("\n", " ").replace("\r", " ")
-    parts = with_gates(graph.parts)
+    parts = graph.whole
     names = Names(parts, graph.modules)
     statement = dated(parse(line, Span(Source("query", line), 1, 1, max(1, len(line))), ("t", "T")), names, graph.timed)
     instances = bind(statement, names, graph.timed)
@@ -122,7 +121,7 @@ def holds(graph: Graph, text: str) -> bool:
 
     As in specs, all times count from t, and what exists at the last step only is at t. Raises SpecError as ``ask`` does.
     """
-    parts = with_gates(graph.parts)
+    parts = graph.whole
     statement = parse(text, Span(Source("statement", text), 1, 1, max(1, len(text))))
     instances = bind(statement, Names(parts, graph.modules), graph.timed)
     try:
@@ -234,7 +233,7 @@ def _cures(change: Repair, graph: Graph, statement: Statement, question: Questio
     given = [text for text in (str(item) for item in statement.given) if text not in change.remove]
     bare = str(replace(statement, given=())).partition("  where ")
     text = f"{bare[0]}{' | ' * bool(given or change.add)}{', '.join([*given, *change.add])} {bare[1]}{bare[2]}"
-    parts, names = with_gates(graph.parts), Names(with_gates(graph.parts), graph.modules)
+    parts, names = graph.whole, Names(graph.whole, graph.modules)
     try:
         changed = dated(parse(text, Span(Source("query", text), 1, 1, len(text)), ("t", "T")), names, graph.timed)
         instances = [i for i in bind(changed, names, graph.timed) if set(i.layers) <= set(question.instance.layers)]

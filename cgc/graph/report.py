@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from cgc.graph.parts import Part
 from cgc.graph.repair import is_large, repair
 from cgc.graph.statement import Statement, terms_text
+from cgc.graph.unions import mixing, rejoined
 from cgc.graph.verdict import InstanceVerdict, Question, locally_markov
 from cgc.source.diagnostics import Diagnostic
 
@@ -71,6 +72,9 @@ def failure(verdict: StatementVerdict, questions: Sequence[Question], parts: Seq
         walks.append(f"{where}{instance.walk}{when}")
     given = f"given {terms_text(verdict.statement.given)}" if verdict.statement.given else "with nothing given"
     linked = f" ({assumption(verdict.linked)})" if any(instance.linked for instance in failed) else ""
+    mixed = next((part for question in questions if (part := rejoined(question.instance, parts)) is not None), None)
+    if mixed is not None:
+        linked += f"; {mixing(mixed)}"
     if all(instance.pairwise for instance in failed):
         linked += "; it holds only pairwise, that is, given all that the two nodes of each pair depend on"
     return Diagnostic(
@@ -79,8 +83,15 @@ def failure(verdict: StatementVerdict, questions: Sequence[Question], parts: Seq
         verdict.statement.span,
         f"{'open walks' if len(failed) > 1 else 'an open walk'} {given}",
         why="; ".join(walks) + linked,
-        help=_help(verdict, failed, questions, parts),
+        help=_help(verdict, failed, questions, parts) if mixed is None else _unmixed(mixed),
     )
+
+
+def _unmixed(part: Part) -> str:
+    """What to do about a normalisation that joins what the statement takes apart."""
+    within = part.normalize is not None and part.normalize.over == "energy" and any(edge.lag for edge in part.edges)
+    other = "normalise over `inputs` alone, before lagged contributions are added, or by the batch" if within else "normalise by the batch"
+    return f"{other}, or leave the statement out: nothing that could be given separates the two sides"
 
 
 def _layers(instances: Sequence[InstanceVerdict]) -> str:

@@ -9,7 +9,7 @@ from cgc.spec.reuse import outermost
 
 
 def check_reuse(spec: Spec, graph: Graph) -> None:
-    """Raises SpecError (CG363) if an edge, or the sharing of a bias, is another in the graph of the spec that is reused."""
+    """Raises SpecError (CG347) if an edge, or the sharing of a bias, is another in the graph of the spec that is reused."""
     reuse = spec.train.reuse if spec.train else None
     if reuse is None or reuse.spec is None:
         return
@@ -24,6 +24,6 @@ def check_reuse(spec: Spec, graph: Graph) -> None:
             message = f"statements leave in `{part.component}` another structure than in that of {reuse.source}"
             others = (Label(reuse.spec.component(part.component).span, "the other one"),)
             place = spec.component(part.component).span
-            findings.append(Diagnostic("CG363", message, place, others=others, help="make the same statements about it in both specs"))
+            findings.append(Diagnostic("CG347", message, place, others=others, help="make the same statements about it in both specs"))
     if findings:
         raise SpecError(*dict.fromkeys(findings))

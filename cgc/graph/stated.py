@@ -16,9 +16,12 @@ _MAPS, _PLACES = ("c", "d"), ("rsq", "uvw")
 
 
 def stands_for(graph: Graph, name: str) -> tuple[str, ...]:
-    """All that the short forms of the edges of the part ``name`` stand for."""
+    """All that the short forms of the edges of the part ``name`` stand for; no independence that its normalisation takes back."""
     part = graph.part(name)
-    lines = [text for edge in part.edges for text in stated(part, graph.part(edge.source), edge, graph.timed)]
+    lines: list[str] = []
+    for edge in part.edges:
+        mixed = part.normalize is not None and part.normalize.joins(edge.lag)
+        lines += [text for text in stated(part, graph.part(edge.source), edge, graph.timed) if not (mixed and " ⟂ " in text)]
     return (*lines, *stated_biases(part, graph.timed))
 
 

@@ -84,6 +84,7 @@ def _parts(spec: Spec, component: Component) -> Iterator[Part]:
             component.independent,
             bias=_bias(component, edges),
             lines=part_lines(component.lines, component.nodes) if component.lines else None,
+            normalize=component.normalize,
         )
         if refinement is None:
             yield part

@@ -19,7 +19,7 @@ from cgc.spec.model import Spec
 def arrange(spec: Spec, layers: Mapping[str, Layer]) -> tuple[Stage, ...]:
     """The stages of ``layers``, which come in an order in which a time step can compute them.
 
-    Raises SpecError (CG608) for a refinement that is part of a loop over time.
+    Raises SpecError (CG620) for a refinement that is part of a loop over time.
     """
     return _Arranger(spec, layers).stages(list(layers), 0)
 
@@ -87,7 +87,7 @@ class _Arranger:
         base = layer.component
         why = "something that depends on it is read at a later step by what it depends on"
         message = f"the refinement of `{base}` is part of a loop over time, which this version of cgc cannot compile"
-        return Diagnostic("CG608", message, self.bases[base].span, why=why, help="put the recurrence on the refining path")
+        return Diagnostic("CG620", message, self.bases[base].span, why=why, help="put the recurrence on the refining path")
 
     def module(self, component: str, name: str, names: Sequence[str], depth: int) -> Module:
         output = self.outputs[component]

@@ -44,6 +44,7 @@ def _layer(layer: Layer, head: str) -> list[str]:
     words = [f"{head}{layer.name} {list(layer.nodes)} {layer.law}"]
     words += [f"bias {layer.bias}", f"normalised {layer.normalised}"]
     words += [f"onto {layer.onto}"] * (layer.onto is not None)
+    words += [f"in {layer.groups} groups"] if layer.groups is not None else []
     words += ["last"] * layer.last + ["output"] * layer.output
     indent = " " * (len(head) - len(head.lstrip()) + 2)
     return [", ".join(words), *(f"{indent}{_contribution(c)}" for c in layer.contributions)]
@@ -61,6 +62,7 @@ def _contribution(c: Contribution) -> str:
         words.append(f"where {text(p.mask)}")
     if p.fixed is not None:
         words.append(f"weight {p.fixed:g}")
+    words += ["weight g v / |v|"] * p.weight_norm
     if c.block is not None:
         words.append("to block {} from {} to {}".format(*c.block))
     if not c.own:

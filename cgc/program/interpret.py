@@ -21,7 +21,7 @@ from cgc.program.ir import Contribution, Layer, Map, Opening, Product, Program, 
 Array = np.ndarray[Any, Any]
 
 EPSILON = 1e-5
-"""What batch normalisation adds to a variance."""
+"""What normalisation adds to a variance."""
 MOMENTUM = 0.1
 """The share of a new batch in the running mean and variance."""
 
@@ -157,16 +157,24 @@ class _Run:
     # ---- energies
 
     def normalised(self, layer: Layer, steps: list[int]) -> Array:
-        """The part of the energy under batch normalisation, scaled; and the bias."""
+        """The part of the energy under normalisation, scaled; and the bias."""
         total = np.zeros((self.batch, len(steps), layer.energies))
         if layer.normalised == "no":
             return np.asarray(total + self.onto(layer) + self.bias(layer), np.float64)
-        self.totals[layer.name] = self.sum(layer, _normalised(layer), steps) + self.onto(layer)
-        return np.asarray(self.batch_norm(layer, self.totals[layer.name], steps) + self.bias(layer), np.float64)
+        total = self.totals[layer.name] = self.sum(layer, _normalised(layer), steps) + self.onto(layer)
+        total = self.batch_norm(layer, total, steps) if layer.groups is None else self.group_norm(layer, total)
+        return np.asarray(total + self.bias(layer), np.float64)
 
     def onto(self, layer: Layer) -> Array | float:
         """The energy of the copy that a refined layer adds to."""
         return 0.0 if layer.onto is None else self.totals[layer.onto]
+
+    def group_norm(self, layer: Layer, a: Array) -> Array:
+        """Each group of energies less its mean, over its standard deviation, scaled."""
+        scale = _spread(layer, self.parameters[f"{layer.name}.normalize.weight"])
+        each = np.array_split(a, layer.groups or 1, -1)
+        each = [(g - g.mean(-1, keepdims=True)) / np.sqrt(g.var(-1, keepdims=True) + EPSILON) for g in each]
+        return np.asarray(scale * np.concatenate(each, -1), np.float64)
 
     def bias(self, layer: Layer) -> Array:
         """The bias of every energy."""
@@ -226,7 +234,7 @@ class _Run:
     def block(self, layer: Layer, c: Contribution) -> Array:
         """The same for the energies of the nodes that the contribution adds to."""
         p = c.product
-        learned = None if p.weight_shape is None else np.asarray(self.parameters[f"{c.weight}.weight"], np.float64)
+        learned = None if p.weight_shape is None else self.weight(c.weight, p)
         fixed = 1.0 if p.fixed is None else p.fixed
         match p.kind:
             case "identity":
@@ -246,6 +254,15 @@ class _Run:
             case _:
                 full = np.full((p.outputs, p.inputs), fixed) if learned is None else learned
                 return full * _mask(p)
+
+    def weight(self, name: str, p: Product) -> Array:
+        """The learned weight."""
+        if not p.weight_norm:
+            return np.asarray(self.parameters[f"{name}.weight"], np.float64)
+        length, v = (np.asarray(self.parameters[f"{name}.parametrizations.weight.original{k}"], np.float64) for k in range(2))
+        # of a table of labels, a node's weights are a column
+        axes = 0 if p.kind == "embedding" else tuple(range(1, v.ndim))
+        return np.asarray(length * v / np.sqrt((v**2).sum(axes, keepdims=True)), np.float64)
 
     # ---- node laws
 
@@ -326,7 +343,9 @@ class _MomentRun(_Run):
             m, v = m + self.added[layer.onto][0][:, t], v + self.added[layer.onto][1][:, t]
         self.added.setdefault(layer.name, (np.zeros_like(self.energies[layer.name]), np.zeros_like(self.energies[layer.name])))
         self.added[layer.name][0][:, t], self.added[layer.name][1][:, t] = m, v
-        if layer.normalised != "no":
+        if layer.groups is not None:
+            m, v = self.group_moments(layer, m, v)
+        elif layer.normalised != "no":
             name = f"{layer.name}.normalize"
             buffers = (self.parameters[f"{name}.weight"], self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"])
             scale, mean, variance = (_spread(layer, v) for v in buffers)
@@ -338,6 +357,18 @@ class _MomentRun(_Run):
             self.added[layer.name][0][:, t], self.added[layer.name][1][:, t] = m, v
         self.energies[layer.name][:, t], self.energy_variances[layer.name][:, t] = m, v
         self.features[layer.name][:, t], self.variances[layer.name][:, t] = self.law(layer, m, v)
+
+    def group_moments(self, layer: Layer, m: Array, v: Array) -> tuple[Array, Array]:
+        """Of a less its group's mean, exactly; over the root of the expectation of the group's variance."""
+        scale = _spread(layer, self.parameters[f"{layer.name}.normalize.weight"])
+        means, variances = [], []
+        for mean, variance in zip(*(np.array_split(value, layer.groups or 1, -1) for value in (m, v)), strict=True):
+            n = mean.shape[-1]
+            # independent energies: the part of each in its own mean is 1/n
+            expected = mean.var(-1, keepdims=True) + (1 - 1 / n) * variance.mean(-1, keepdims=True) + EPSILON
+            means.append((mean - mean.mean(-1, keepdims=True)) / np.sqrt(expected))
+            variances.append(((1 - 2 / n) * variance + variance.mean(-1, keepdims=True) / n) / expected)
+        return scale * np.concatenate(means, -1), scale**2 * np.concatenate(variances, -1)
 
     def total(self, layer: Layer, contributions: tuple[Contribution, ...], t: int) -> tuple[Array, Array]:
         """Mean and variance of a sum of contributions."""
@@ -386,7 +417,7 @@ def _opened(gate: Opening, values: Array) -> Array:
 
 
 def _normalised(layer: Layer) -> tuple[Contribution, ...]:
-    """The contributions that batch normalisation covers."""
+    """The contributions that normalisation covers."""
     match layer.normalised:
         case "no":
             return ()

@@ -17,7 +17,7 @@ from cgc.derive.derivation import Derivation
 from cgc.graph.geometry import Geometry
 from cgc.graph.predicate import Expression, Predicate
 from cgc.graph.recognise import Classes
-from cgc.spec.model import DropoutGate, Inference, Init
+from cgc.spec.model import DropoutGate, Inference, Init, Prior
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Product:
     inputs / groups); ``average``: the mean over windows; ``tied``: weight (``classes``,), equal where ``key`` is. ``fixed`` is the weight
     where it is not learned. ``geometry`` tells maps, groups and windows; labels of the parent and energies per node count as maps.
     ``mask`` holds where a coupling survived; over ``repeats`` × (child nodes, parent nodes) for nodes with several features or energies.
+    ``weight_norm``: the weight is g v / |v|, node by node or map by map, and g and v are learned.
+    ``prior`` is that of this weight alone.
     """
 
     kind: Literal["dense", "masked", "embedding", "elementwise", "identity", "convolution", "local", "grouped", "average", "tied"]
@@ -50,6 +52,8 @@ class Product:
     geometry: Geometry | None = None
     key: Expression | None = None
     classes: int = 0
+    weight_norm: bool = False
+    prior: Prior | None = None
 
     @property
     def fan_in(self) -> int:
@@ -134,11 +138,13 @@ class Contribution:
 class Layer:
     """One chain component: energies from contributions, then its node law.
 
-    ``normalised`` tells what batch normalisation covers: nothing, the contributions without lag, or the whole energy. ``last``: the
-    component exists at the last valid step only. ``target``: the input against which an output is scored. ``free_energies`` per node are
-    computed, ``labels`` of them are shown where a reference label is added. ``shared``: which nodes have one bias, and are normalised
-    together (None: each its own). ``onto`` names the layer whose energy, before normalisation, this one adds to: copies of a refined
-    component follow each other in this way, and its own name is that of the last; ``biased`` is the layer that the bias is called after.
+    ``normalised`` tells what normalisation covers: nothing, the contributions without lag, or the whole energy. ``groups``: each of so
+    many groups of nodes that follow each other is normalised by itself (1: layer normalisation; None: each bias's nodes over the batch).
+    ``last``: the component exists at the last valid step only. ``target``: the input against which an output is scored.
+    ``free_energies`` per node are computed, ``labels`` of them are shown where a reference label is added. ``shared``: which nodes have
+    one bias, one scale, and batch statistics in common (None: each its own). ``onto`` names the layer whose energy, before normalisation,
+    this one adds to: copies of a refined component follow each other in this way, and its own name is that of the last; ``biased`` is the
+    layer that the bias is called after.
     """
 
     name: str
@@ -156,6 +162,7 @@ class Layer:
     labels: int | None = None
     reference_label: int | None = None
     shared: Classes | None = None
+    groups: int | None = None
     onto: str | None = None
     biased: str = ""
 
@@ -176,6 +183,11 @@ class Layer:
         for extent in self.nodes:
             count *= extent
         return count
+
+    @property
+    def over_batch(self) -> bool:
+        """Whether it is normalised over a batch, whose statistics count valid steps only."""
+        return self.normalised != "no" and self.groups is None
 
     @property
     def energies(self) -> int:

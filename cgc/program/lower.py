@@ -16,6 +16,7 @@ from cgc.program.arrange import arrange
 from cgc.program.ir import Contribution, Index, Input, Layer, Opening, Product, Program, Scan, Stage, layers_of
 from cgc.program.loops import in_steps, reads_itself_alone
 from cgc.program.names import IN_CALLS, IN_LAYERS, IN_MODELS
+from cgc.program.normalised import not_normalised, takes_weight_norm
 from cgc.program.repeat import repeat_stacks
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.spec.model import Component, ComponentGate, Spec
@@ -86,12 +87,13 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
             if labelled and not _takes_labels(edge):
                 message = f"nodes with labels take dense edges and convolutions only: `{parent.name}` -> `{child.name}` is {_words(edge)}"
                 findings.append(Diagnostic("CG603", message, edge.edge.span, help="write `dense`"))
-        if part.bias is not None and part.bias.block is None and (child.normalize is not None or _labels(spec, child) is not None):
-            what = "is normalised" if child.normalize is not None else "has labels"
+        normalised = child.normalised != "no"
+        if part.bias is not None and part.bias.block is None and (normalised or _labels(spec, child) is not None):
+            what = "is normalised" if normalised else "has labels"
             message = f"`{child.name}` {what}, and shares biases between nodes that do not follow each other"
             findings.append(Diagnostic("CG607", message, child.span, help="share them by the first indices of the nodes"))
     # the layers of a stack repeat an edge, and with it its finding
-    return list(dict.fromkeys([*findings, *_left_over(spec, graph), *_taken_names(spec)]))
+    return list(dict.fromkeys([*findings, *not_normalised(spec, graph), *_left_over(spec, graph), *_taken_names(spec)]))
 
 
 def _takes_labels(edge: PartEdge) -> bool:
@@ -128,8 +130,7 @@ def _left_over(spec: Spec, graph: Graph) -> list[Diagnostic]:
         waiting += dict.fromkeys(sources)
     for part in graph.parts:
         component = spec.component(part.component)
-        over_inputs = component.normalize is not None and component.normalize.over == "inputs"
-        if over_inputs and edges[part.name] and all(edge.lag for edge in edges[part.name]):
+        if component.normalised == "inputs" and edges[part.name] and all(edge.lag for edge in edges[part.name]):
             message = f"the independence statements leave nothing of `{part.name}` to normalise"
             findings.append(Diagnostic("CG605", message, component.span, help="take less out of its edges, or write `over: energy`"))
         if part.role == "hidden" and part.name not in reached:
@@ -211,6 +212,10 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         inputs = parent.size * features(spec.family(parent.family).law)
         outputs = math.prod(n for _, n in edge.structure.child_index) * free_energies(form)
         product = _product(edge, inputs, outputs, embedded[edge.source])
+        if component.normalize is not None and component.normalize.kind == "weight":
+            product = replace(product, weight_norm=takes_weight_norm(product))
+        if product.weight_shape is not None:
+            product = replace(product, prior=edge.edge.prior)
         block = None
         if edge.block is not None:
             inner = math.prod(component.nodes[1:])
@@ -226,7 +231,7 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         law=law,
         contributions=tuple(contributions),
         bias=bias,
-        normalised=component.normalize.over if component.normalize else "no",
+        normalised=component.normalised,
         last=component.at == "last",
         output=component.role == "output",
         target=component.target,
@@ -236,6 +241,7 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         shared=part.bias,
         onto=onto,
         biased=biased,
+        groups=component.normalize.groups if component.normalize and component.normalize.kind in ("layer", "group") else None,
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 IN_LAYERS = frozenset(
     {
         *("F", "Tensor", "drive", "e", "e_t", "forward", "how", "list", "mask", "nn", "normalize", "past", "range", "self", "step"),
-        *("steps", "super", "torch", "valid"),
+        *("steps", "super", "torch", "valid", "weight_norm"),
     }
 )
 

@@ -29,14 +29,20 @@ def parameters(program: Program) -> tuple[Parameter, ...]:
         if layer.bias is True:
             found[f"{layer.biased}.bias"] = Parameter(f"{layer.biased}.bias", (layer.biases,))
         for contribution in layer.contributions:
-            shape = contribution.product.weight_shape
-            if shape is not None and contribution.own:
-                found.setdefault(f"{contribution.weight}.weight", Parameter(f"{contribution.weight}.weight", shape))
+            shape, name = contribution.product.weight_shape, contribution.weight
+            if shape is not None and contribution.own and contribution.product.weight_norm:
+                # as torch calls them: the lengths g, one for each node (or map), and the directions v
+                lengths = (1, shape[1]) if contribution.product.kind == "embedding" else (shape[0], *(1 for _ in shape[1:]))
+                for k, size in enumerate((lengths, shape)):
+                    key = f"{name}.parametrizations.weight.original{k}"
+                    found.setdefault(key, Parameter(key, size))
+            elif shape is not None and contribution.own:
+                found.setdefault(f"{name}.weight", Parameter(f"{name}.weight", shape))
         if layer.normalised != "no":
             found[f"{layer.name}.normalize.weight"] = Parameter(f"{layer.name}.normalize.weight", (layer.biases,))
-            for name in ("running_mean", "running_var"):
-                key = f"{layer.name}.normalize.{name}"
-                found[key] = Parameter(key, (layer.biases,), False)
+        for statistic in ("running_mean", "running_var") if layer.over_batch else ():
+            key = f"{layer.name}.normalize.{statistic}"
+            found[key] = Parameter(key, (layer.biases,), False)
     return tuple(found.values())
 
 

@@ -140,7 +140,7 @@ def layer_shape(layer: Layer, names: Mapping[str, str]) -> tuple[object, ...]:
         )
         for c in layer.contributions
     )
-    return (edges, layer.nodes, layer.law, layer.bias, layer.shared, layer.normalised, layer.last)
+    return (edges, layer.nodes, layer.law, layer.bias, layer.shared, layer.normalised, layer.groups, layer.last)
 
 
 def _windows(product: Product) -> Geometry | None:

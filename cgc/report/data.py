@@ -11,7 +11,9 @@ from cgc.graph.stated import stands_for
 from cgc.program.ir import Layer
 from cgc.program.parameters import learned_size, parameters
 from cgc.report.factors import factors
+from cgc.report.priors import prior_lines
 from cgc.source.render import as_data as diagnostics_data
+from cgc.spec.model import Train
 
 
 def as_data(known: Reading, component: str | None = None) -> dict[str, Any]:
@@ -37,24 +39,27 @@ def _compiled(model: Model, component: str | None) -> dict[str, Any]:
     layers = [layer for layer in model.program.layers() if component in (None, layer.component)]
     return {
         "learned_parameters": learned_size(model.program),
-        "layers": [_layer(layer, list(stands_for(model.graph, layer.name))) for layer in layers],
+        "layers": [_layer(layer, list(stands_for(model.graph, layer.name)), model.spec.train) for layer in layers],
         "laws": {name: law_data(law) for name, law in model.program.laws if any(layer.law == name for layer in layers)},
         "state_dict": {p.key: list(p.shape) for p in parameters(model.program) if component is None or p.key.split(".")[0] == component},
         "diagnostics": diagnostics_data(model.diagnostics),
     }
 
 
-def _layer(layer: Layer, short_forms: list[str]) -> dict[str, Any]:
+def _layer(layer: Layer, short_forms: list[str], train: Train | None) -> dict[str, Any]:
     return {
         "name": layer.name,
         "nodes": list(layer.nodes),
         "family": layer.law,
         "output": layer.output,
         "normalised": layer.normalised,
+        "groups": layer.groups,
+        "weight_norm": [c.name for c in layer.contributions if c.product.weight_norm],
         "parents": [
             {"name": c.name, "source": c.source, "lag": c.lag, "kind": c.product.kind, "shape": [c.product.outputs, c.product.inputs]}
             for c in layer.contributions
         ],
+        "priors": list(prior_lines(layer, train)),
         "stands_for": short_forms,
     }
 

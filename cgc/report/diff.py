@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cgc.graph.independences import Independences
 from cgc.graph.query import holds
-from cgc.program.ir import Contribution
+from cgc.program.ir import Contribution, Layer
 from cgc.program.parameters import learned_size, parameters
 from cgc.source.diagnostics import SpecError
 
@@ -90,8 +90,8 @@ def _held(model: Reading, statement: str) -> str:
 
 
 def _components(before: Model, after: Model) -> list[Row]:
-    old = {layer.name: (layer.nodes, layer.normalised) for layer in before.program.layers()}
-    new = {layer.name: (layer.nodes, layer.normalised) for layer in after.program.layers()}
+    old = {layer.name: (layer.nodes, _normalised(before, layer)) for layer in before.program.layers()}
+    new = {layer.name: (layer.nodes, _normalised(after, layer)) for layer in after.program.layers()}
     rows = []
     for name in dict.fromkeys([*old, *new]):
         if name not in old or name not in new:
@@ -100,8 +100,16 @@ def _components(before: Model, after: Model) -> list[Row]:
         if old[name][0] != new[name][0]:
             rows.append(Row("component", name, f"{_extents(old[name][0])} -> {_extents(new[name][0])} nodes"))
         if old[name][1] != new[name][1]:
-            rows.append(Row("component", name, f"batch normalisation: {old[name][1]} -> {new[name][1]}"))
+            rows.append(Row("component", name, f"normalisation: {old[name][1]} -> {new[name][1]}"))
     return rows
+
+
+def _normalised(model: Model, layer: Layer) -> str:
+    normalize = model.spec.component(layer.component).normalize
+    if normalize is None or normalize.kind == "weight":
+        return "no" if normalize is None else "weight"
+    groups = f", {normalize.groups} groups" if normalize.kind == "group" else ""
+    return f"{normalize.kind}, {normalize.over}{groups}"
 
 
 def _extents(nodes: tuple[int, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from typing import Any
 
 from cgc.families.forms import Density, FiniteExponential, Indicators, Law, X
@@ -15,7 +16,9 @@ from cgc.graph.predicate import Constant, Expression, Predicate, Truth, names, r
 from cgc.graph.predicate import text as predicate_text
 from cgc.graph.structure import fixed_weight
 from cgc.graph.template import with_gates
+from cgc.graph.unions import joined
 from cgc.report.formula import Formula, expression, join, over, plain, subscript, symbol, variable
+from cgc.report.normalised import called, normaliser
 from cgc.spec.model import Component, DropoutGate, Spec
 
 
@@ -107,9 +110,7 @@ class _Writer:
         yield self._factor()
         yield self._energy()
         if self.component.normalize:
-            scale = symbol("g", "", *self.biases)
-            mean = Formula("(u - mean u) / sqrt(var u + eps)", r"(u - \mathrm{mean} \, u) / \sqrt{\mathrm{var} \, u + \epsilon}")
-            yield self._normalised(plain("u")) + plain(" = ") + scale + plain(" ", r" \, ") + mean
+            yield normaliser(self.component.normalize, self.biases, self.energies)
         if isinstance(self.law, Indicators) and self.law.reference_label is not None:
             fixed = [*self.nodes, str(self.law.reference_label), *self._time(0)]
             yield symbol("e", self.part.name, *fixed) + plain(" = 0")
@@ -211,7 +212,7 @@ class _Writer:
         yield from ends
 
     def _energy(self) -> Formula:
-        normalised = self.component.normalize.over if self.component.normalize else "no"
+        normalised = self.component.normalised
         bias = self.component.bias
         terms = []
         if bias is True:
@@ -233,7 +234,9 @@ class _Writer:
         return [pair for pair in self.edges if pair[0].weight not in hidden]
 
     def _normalised(self, inside: Formula) -> Formula:
-        return plain("BN", r"\mathrm{BN}") + subscript(self.biases) + plain("(") + inside + plain(")")
+        assert self.component.normalize is not None
+        of = self.biases if self.component.normalize.kind == "batch" else self.energies
+        return called(self.component.normalize) + subscript(of) + plain("(") + inside + plain(")")
 
     def _contribution(self, edge: PartEdge, source: Part) -> Formula:
         """``sum_j W_x[i,j] x[j,t]``."""
@@ -299,7 +302,8 @@ class _Writer:
         """Which nodes the moral graph joins because they are parents of one chain component."""
         lines = self.part.lines
         parents = []
-        for edge, source in self.edges:
+        present = replace_fields(self.part, edges=tuple(edge for edge, _ in self.edges))
+        for edge, source in zip(joined(present).edges, (source for _, source in self.edges), strict=True):
             single = edge.structure.kind in ("elementwise", "identity") and lines is None
             mask = self._where(edge, source) if lines is None else None
             where = "" if mask is None else f" where {predicate_text(mask)}"

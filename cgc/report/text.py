@@ -14,6 +14,8 @@ from cgc.graph.stated import stands_for
 from cgc.program.ir import Contribution, Input, Layer, Product
 from cgc.program.parameters import Parameter, learned_size, parameters
 from cgc.report.factors import factors
+from cgc.report.normalised import normalisation_lines
+from cgc.report.priors import prior_lines
 
 
 def report(known: Reading, component: str | None = None, steps: bool = False, latex: bool = False) -> str:
@@ -155,9 +157,9 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     lines += [row("density", law.density)]
     lines += [row("parent" if k == 0 else "", _contribution(c, model.graph.part(layer.name))) for k, c in enumerate(layer.contributions)]
     lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(stands_for(model.graph, layer.name))]
-    if layer.normalised != "no":
-        what = "the parents without lag; its shift is the bias" if layer.normalised == "inputs" else "the whole energy"
-        lines.append(row("energy", f"batch normalisation of {what}"))
+    normalisation = normalisation_lines(model.spec.component(layer.component), layer)
+    lines += [row("energy" if k == 0 else "", text) for k, text in enumerate(normalisation)]
+    lines += [row("prior" if k == 0 else "", text) for k, text in enumerate(prior_lines(layer, model.spec.train))]
     lines += expectation_lines(law)
     lines += list(_inference(model, layer, law))
     if layer.output and law.log_likelihood_text:

@@ -174,12 +174,16 @@ CODES: dict[str, Code] = {
         "Soft clamping",
         "`clamp: soft` reads a value between the two states of a node as its expectation (section 2.3), so the family has two states.",
     ),
-    "CG338": Code("Nothing to normalise", "Batch normalisation acts on the contributions without lag, unless `over: energy` is given."),
+    "CG338": Code(
+        "Nothing to normalise",
+        "Batch, layer and group normalisation act on the contributions without lag, unless `over: energy` is given.\n"
+        "Weight normalisation acts on the learned weights of edges along which a node reads several others.",
+    ),
     "CG339": Code("An option of another method", "`sample_rate` belongs to pcff, `gradient` to pcff and sample, `samples` to sample."),
     "CG340": Code(
         "A validation loss is needed", "A plateau schedule and early stopping watch the loss on data kept apart: `validation` in `data`."
     ),
-    "CG342": Code("Fields that exclude each other", "A weight that is fixed has no start value."),
+    "CG342": Code("Fields that exclude each other", "A weight that is fixed has neither a start value nor a prior."),
     "CG343": Code(
         "Numbers of a window",
         "A window has one number for all its axes, or one for each; a window over everything has no stride and no padding.",
@@ -187,28 +191,37 @@ CODES: dict[str, Code] = {
         "{kind: conv2d, kernel_size: 3}",
     ),
     "CG344": Code(
-        "Blocks that do not fit together",
-        "The blocks of a component are groups of its nodes that follow each other on the first index; all other extents are equal.",
-        "{one: {nodes: [8, 4, 4]}, two: {nodes: [8, 2, 2]}}",
-        "{one: {nodes: [8, 4, 4]}, two: {nodes: [4, 4, 4]}}",
+        "A field of other data",
+        "Images (`digits`, `mnist`, `cifar10`) have a layout and may be changed; what is generated (`adding`, `tags`) has sizes.",
+        "data: {name: digits, tokens: 50}",
+        "data: {name: digits, as: vector}",
     ),
     "CG345": Code(
-        "No such gate",
-        "A gate opens where a node of another component has one of its states; the probability of that has to follow from the node's\n"
-        "expectation, as it does for two states and for labels.",
-        "gate: {component: f, open: 2}",
-        "gate: {component: f, open: 1}",
+        "Options of training that exclude or need each other",
+        "Training ends after `epochs` or after `updates`. Only pixels of two values, made by a `threshold`, can be flipped, and these are\n"
+        "not standardised. Images are moved and mirrored as images, pixels in their places. Labels are no targets where the image is.",
+        "data: {name: digits, as: image, flip_prob: 0.1}",
+        "data: {name: digits, as: image, threshold: 0.5, flip_prob: 0.1}",
     ),
     "CG346": Code(
-        "Not in a module",
-        "A module is made of `components` and known outside by its `output`; it may have a `stack`. All else is said of its components.",
+        "An output that is scored against an input",
+        "`target` names an input: of the same nodes, over the same time, and with values that the output can have. Expectations\n"
+        "(`clamp: soft`) are no values.",
+        "y: {role: output, target: h, …}",
+        "y: {role: output, target: x, …}",
     ),
     "CG347": Code(
-        "This cannot refine it",
-        "A refinement goes from a copy of a hidden component `through` others and `back` (section 4.1). The energy of the component is\n"
-        "common to all copies, so it cannot read its own past.",
-        "{times: 2, through: {}, back: dense}",
-        "{times: 2, through: {z: {nodes: 8, family: rect, parents: {previous: dense}}}, back: dense}",
+        "Components of another spec",
+        "`reuse` takes parameters from a checkpoint of the spec `from`. For each component that it names, both specs agree on nodes,\n"
+        "family, parents with their edges, stack, bias and normalisation, and the statements leave the same structure. Options with `-p`\n"
+        "are for both specs, where both have the param. Something must be left to learn.",
+    ),
+    "CG364": Code(
+        "What cannot be normalised",
+        "Groups are equal parts of the first axis of `nodes`, with several energies each: a value less its own mean is 0.\n"
+        "Weight normalisation takes the direction of a node's weights, which weights that start at 0 do not have.",
+        "{nodes: 8, normalize: {kind: group, groups: 8}}",
+        "{nodes: 8, normalize: {kind: group, groups: 2}}",
     ),
     "CG350": Code(
         "Lines join finitely many states",
@@ -237,35 +250,32 @@ CODES: dict[str, Code] = {
         "pairs: [[0, 1]]",
     ),
     "CG360": Code(
-        "A field of other data",
-        "Images (`digits`, `mnist`, `cifar10`) have a layout and may be changed; what is generated (`adding`, `tags`) has sizes.",
-        "data: {name: digits, tokens: 50}",
-        "data: {name: digits, as: vector}",
+        "Blocks that do not fit together",
+        "The blocks of a component are groups of its nodes that follow each other on the first index; all other extents are equal.",
+        "{one: {nodes: [8, 4, 4]}, two: {nodes: [8, 2, 2]}}",
+        "{one: {nodes: [8, 4, 4]}, two: {nodes: [4, 4, 4]}}",
     ),
     "CG361": Code(
-        "Options of training that exclude or need each other",
-        "Training ends after `epochs` or after `updates`. Only pixels of two values, made by a `threshold`, can be flipped, and these are\n"
-        "not standardised. Images are moved and mirrored as images, pixels in their places. Labels are no targets where the image is.",
-        "data: {name: digits, as: image, flip_prob: 0.1}",
-        "data: {name: digits, as: image, threshold: 0.5, flip_prob: 0.1}",
+        "No such gate",
+        "A gate opens where a node of another component has one of its states; the probability of that has to follow from the node's\n"
+        "expectation, as it does for two states and for labels.",
+        "gate: {component: f, open: 2}",
+        "gate: {component: f, open: 1}",
     ),
     "CG362": Code(
-        "An output that is scored against an input",
-        "`target` names an input: of the same nodes, over the same time, and with values that the output can have. Expectations\n"
-        "(`clamp: soft`) are no values.",
-        "y: {role: output, target: h, …}",
-        "y: {role: output, target: x, …}",
+        "Not in a module",
+        "A module is made of `components` and known outside by its `output`; it may have a `stack`. All else is said of its components.",
     ),
     "CG363": Code(
-        "Components of another spec",
-        "`reuse` takes parameters from a checkpoint of the spec `from`. For each component that it names, both specs agree on nodes,\n"
-        "family, parents with their edges, stack, bias and normalisation, and the statements leave the same structure. Options with `-p`\n"
-        "are for both specs, where both have the param. Something must be left to learn.",
+        "This cannot refine it",
+        "A refinement goes from a copy of a hidden component `through` others and `back` (section 4.1). The energy of the component is\n"
+        "common to all copies, so it cannot read its own past.",
+        "{times: 2, through: {}, back: dense}",
+        "{times: 2, through: {z: {nodes: 8, family: rect, parents: {previous: dense}}}, back: dense}",
     ),
     "CG390": Code(
         "Not supported by this version",
-        "These parts of the language are not compiled yet: an edge's `prior`; normalisations `layer`, `weight`, `group`;\n"
-        "`uniform` priors. Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
+        "Components with `lines` are analysed (`cgc inspect` prints what is known of them), not yet compiled.",
     ),
     # --- CG4xx: the graph
     "CG400": Code(
@@ -447,11 +457,24 @@ CODES: dict[str, Code] = {
     "CG606": Code("No output depends on it", "A hidden component has to reach an output, or none of its weights could be learned."),
     "CG607": Code(
         "Biases shared by nodes that do not follow each other",
-        "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do.",
+        "Normalisation and labels need nodes that share a bias to follow each other, as those of one map do; nodes that share a scale are\n"
+        "in the same group.",
         "h[c,r]  by r",
         "h[c,r]  by c",
     ),
     "CG608": Code(
+        "Weights that are not normalised yet",
+        "This version compiles weight normalisation of dense edges, tables of labels and convolutions (these not under `moments`): not of\n"
+        "edges from which statements take pairs away.",
+    ),
+    "CG609": Code(
+        "A prior on the weights that normalisation takes apart",
+        "Weight normalisation learns a length and a direction in place of weights. A Gaussian prior on the weights is one on the length;\n"
+        "others are not compiled there.",
+        "{normalize: weight, parents: {x: {kind: dense, prior: {kind: uniform, low: -1, high: 1}}}}",
+        "{normalize: weight, parents: {x: {kind: dense, prior: {kind: gaussian, precision: 1}}}}",
+    ),
+    "CG620": Code(
         "A refinement in a loop",
         "This version does not compile a refined component that is part of a loop over time with other components; a recurrence inside\n"
         "the refining path is fine.",

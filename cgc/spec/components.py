@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cgc.families.forms import FiniteExponential
+from cgc.families.forms import FiniteExponential, free_energies
 from cgc.formula.fields import kind_of
 from cgc.source.diagnostics import Label
 from cgc.source.text import Span
@@ -26,9 +27,11 @@ from cgc.spec.model import (
     Init,
     Lines,
     Normalisation,
+    Prior,
     SameAs,
 )
 from cgc.spec.names import bad_name
+from cgc.spec.priors import build_prior
 from cgc.spec.targets import check_target
 from cgc.spec.validate import Reader, misspelt, suggestion, whole
 
@@ -57,6 +60,7 @@ class EdgeDraft:
     source: str = ""
     gate: str = ""
     same_as: str = ""
+    prior: Prior | None = None
 
 
 @dataclass
@@ -149,13 +153,13 @@ def _with_nodes(reader: Reader, body: surface.BlockedBody, node: Node) -> surfac
             others = (Label(places[0], "the first block"),)
             why = "the nodes of blocks follow each other on the first index, and agree on all others"
             reader.error(
-                "CG344", "these blocks do not fit together", place, others=others, why=why, help="give all the same further extents"
+                "CG360", "these blocks do not fit together", place, others=others, why=why, help="give all the same further extents"
             )
             return None
     together = (sum(shape[0] for shape in shapes), *shapes[0][1:])
     if body.nodes is not None and tuple(int(n) for n in body.nodes) != together:
         shown = " x ".join(str(n) for n in together)
-        reader.error("CG344", f"the blocks have {shown} nodes together", node.find(("nodes",))[1].span, help="leave out `nodes`")
+        reader.error("CG360", f"the blocks have {shown} nodes together", node.find(("nodes",))[1].span, help="leave out `nodes`")
         return None
     return body.model_copy(update={"nodes": together})
 
@@ -324,6 +328,10 @@ def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, ti
 def _check_weight(reader: Reader, item: EdgeDraft) -> None:
     if not isinstance(item.edge, _Weighted):
         return
+    item.prior = build_prior(reader, item.edge.prior, item.node)
+    if item.edge.weight is not None and item.edge.prior is not None:
+        place = item.node.find(("prior",))[0]
+        reader.error("CG342", "a fixed weight has no prior", place, why="`weight` fixes it", help="remove one of the two")
     init, weight = item.edge.init, item.edge.weight
     if weight is not None and (weight.value is None) == (weight.same_as is None):
         place = item.node.find(("weight",))[0]
@@ -381,10 +389,46 @@ def _check_normalisation(reader: Reader, draft: Draft) -> None:
     body = draft.body
     if body is None or body.normalize is None or body.role == "input" or not draft.edges:
         return
-    if body.normalize.over == "inputs" and all(item.edge is not None and item.edge.lag > 0 for item in draft.edges):
+    normalize, message = body.normalize, f"nothing of `{draft.name}` is normalised"
+    if isinstance(normalize, surface.WeightNormalisation):
+        _check_weight_normalisation(reader, draft, message)
+        return
+    if normalize.over == "inputs" and all(item.edge is not None and item.edge.lag > 0 for item in draft.edges):
         why = "it acts on the contributions without lag, and there are none"
-        help = "write `normalize: {kind: batch, over: energy}`"
-        reader.error("CG338", f"nothing of `{draft.name}` is normalised", draft.at("normalize"), why=why, help=help)
+        groups = f"groups: {normalize.groups}, " if isinstance(normalize, surface.GroupNormalisation) else ""
+        help = f"write `normalize: {{kind: {normalize.kind}, {groups}over: energy}}`"
+        reader.error("CG338", message, draft.at("normalize"), why=why, help=help)
+    if draft.family is not None and not isinstance(normalize, surface.BatchNormalisation):
+        _check_groups(reader, draft, body.nodes, getattr(normalize, "groups", 1), free_energies(draft.family.law))
+
+
+def _check_weight_normalisation(reader: Reader, draft: Draft, message: str) -> None:
+    """Weights with a direction, which do not start at 0."""
+    weighted = [item for item in draft.edges if isinstance(item.edge, _Weighted) and not isinstance(item.edge, surface.Elementwise)]
+    free = [item for item in weighted if isinstance(item.edge, _Weighted) and item.edge.weight is None]
+    if not free and all(item.edge is not None for item in draft.edges):
+        why = "it acts on the direction of learned weights, and a single weight or a fixed one has none"
+        reader.error("CG338", message, draft.at("normalize"), why=why, help="remove it, or add a dense edge")
+    for item in free:
+        match item.edge.init if isinstance(item.edge, _Weighted) else None:
+            case surface.ConstantInit(value=0) | surface.NormalInit(mean=0, std=0):
+                why, place = "weight normalisation divides the weights of a node by their length", item.node.find(("init",))[0]
+                reader.error("CG364", "weights that start at 0 have no direction", place, why=why, help="start elsewhere")
+
+
+def _check_groups(reader: Reader, draft: Draft, nodes: tuple[int, ...], groups: int, energies: int) -> None:
+    """Equal groups of several energies; ``energies`` is their number per node."""
+    place = draft.at("normalize")
+    if nodes[0] % groups:
+        message = f"{nodes[0]} does not divide into {groups} equal groups"
+        reader.error("CG364", message, place, others=(Label(draft.at("nodes"), "groups are parts of the first axis"),))
+    elif groups > 1 and energies > 1:
+        why = "a node with labels has several energies"
+        reader.error("CG364", "nodes with labels are not normalised in groups", place, why=why, help="write `normalize: layer`")
+    elif math.prod(nodes) * energies == groups:
+        why = "a value less its own mean is 0, whatever the node's parents are"
+        help = "write `normalize: batch`, or give it more nodes" if groups == 1 else "use fewer groups, or give it more nodes"
+        reader.error("CG364", "normalised on its own, every energy is 0", place, why=why, help=help)
 
 
 def build_component(draft: Draft) -> Component:
@@ -401,14 +445,20 @@ def build_component(draft: Draft) -> Component:
         bias=body.bias,
         clamp=body.clamp,
         at=body.at,
-        target=body.target,
         copies=draft.copies,
-        normalize=Normalisation(body.normalize.kind, body.normalize.over) if body.normalize else None,
+        target=body.target,
+        normalize=_build_normalisation(body.normalize) if body.normalize else None,
         independent=body.independent,
         lines=draft.lines,
         nodes_span=draft.at("nodes"),
         blocks=_build_blocks(body),
     )
+
+
+def _build_normalisation(written: surface.NormalisationField) -> Normalisation:
+    if isinstance(written, surface.WeightNormalisation):
+        return Normalisation("weight")
+    return Normalisation(written.kind, written.over, written.groups if isinstance(written, surface.GroupNormalisation) else 1)
 
 
 def _build_blocks(body: surface.ComponentBody) -> tuple[Block, ...]:
@@ -431,7 +481,9 @@ def build_edge(item: EdgeDraft) -> Edge:
     if item.same_as:
         assert weighted is not None and weighted.weight is not None
         same_as = SameAs(item.same_as, weighted.weight.same_as or "")
-    return Edge(item.source, item.name, edge.kind, item.place, edge.lag, weight, init, gate, _build_filter(edge), item.block, same_as)
+    return Edge(
+        item.source, item.name, edge.kind, item.place, edge.lag, weight, init, gate, _build_filter(edge), item.block, same_as, item.prior
+    )
 
 
 def _build_filter(edge: WrittenEdge) -> Filter | None:

@@ -25,12 +25,12 @@ _SEQUENCES = {"adding": 10_000, "tags": 2_000}
 
 
 def read_data(reader: Reader, node: Node, data: surface.Data, span: Span) -> Data:
-    """The record of ``data``, written at ``node``, with Diagnostics (CG360, CG361) for fields that do not go together."""
+    """The record of ``data``, written at ``node``, with Diagnostics (CG344, CG345) for fields that do not go together."""
     for name in node.entries or {}:
         known = _BELONGS.get(name, (data.name,))
         if data.name not in known and node.find((name,))[1].plain() is not None:
             message = f"`{name}` has no meaning for the data `{data.name}`"
-            reader.error("CG360", message, node.find((name,))[0], why=f"it is for {', '.join(known)}", help="remove it")
+            reader.error("CG344", message, node.find((name,))[0], why=f"it is for {', '.join(known)}", help="remove it")
     if data.name == "tags":
         _check_tags(reader, node, data, span)
     elif data.name in IMAGES:
@@ -70,7 +70,7 @@ def _check_tags(reader: Reader, node: Node, data: surface.Data, span: Span) -> N
 
 def _check_images(reader: Reader, node: Node, data: surface.Data) -> None:
     def wrong(name: str, message: str, help: str) -> None:
-        reader.error("CG361", message, node.find((name,))[0], help=help)
+        reader.error("CG345", message, node.find((name,))[0], help=help)
 
     if data.flip_prob is not None and data.threshold is None:
         wrong("flip_prob", "only pixels of two values can be flipped", "add `threshold: 0.5`")

@@ -27,6 +27,22 @@ class Init:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """What is assumed of weights: ``gaussian``, N(0, 1 / precision); ``laplace`` (scale); ``uniform`` (low, high)."""
+
+    kind: Literal["gaussian", "laplace", "uniform"]
+    precision: float = 0.0
+    scale: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Those of its kind."""
+        return {"gaussian": (self.precision,), "laplace": (self.scale,), "uniform": (self.low, self.high)}[self.kind]
+
+
+@dataclass(frozen=True)
 class DropoutGate:
     """A noise node D between a parent and its child (paper, eq. 12-13): Bernoulli(keep_prob) or Normal(1, std^2).
 
@@ -96,7 +112,7 @@ class Edge:
     """One bundle of pairwise factors from the component ``parent`` (its whole name) ``lag`` steps before.
 
     ``name`` is the edge's part of the state-dict key: the parent's name as written, or the name given. ``block`` names the nodes of the
-    child that it leads to (None: all).
+    child that it leads to (None: all). ``prior`` overrides that of ``train`` for its weights.
     """
 
     parent: str
@@ -110,14 +126,24 @@ class Edge:
     filter: Filter | None = None
     block: str | None = None
     same_as: SameAs | None = None
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Batch normalisation of the contributions without lag, or of the whole energy (``over = "energy"``)."""
+    """A reparametrisation of nodes (paper, section 3).
 
-    kind: Literal["batch"]
+    ``batch``, ``layer`` and ``group`` act on the sum of the contributions without lag, or on the whole energy (``over = "energy"``);
+    ``groups`` are equal parts of the nodes' first axis. ``weight`` acts on the weights of each edge, and ``over`` says nothing.
+    """
+
+    kind: Literal["batch", "layer", "group", "weight"]
     over: Literal["inputs", "energy"] = "inputs"
+    groups: int = 1
+
+    def joins(self, lag: int) -> bool:
+        """Whether it makes a node depend on all that the nodes of its group read at this lag, within a sample."""
+        return self.kind in ("layer", "group") and (self.over == "energy" or lag == 0)
 
 
 @dataclass(frozen=True)
@@ -193,6 +219,11 @@ class Component:
         for extent in self.nodes:
             count *= extent
         return count
+
+    @property
+    def normalised(self) -> Literal["no", "inputs", "energy"]:
+        """Which part of the energy is normalised: nothing, the contributions without lag, or all of it."""
+        return "no" if self.normalize is None or self.normalize.kind == "weight" else self.normalize.over
 
 
 @dataclass(frozen=True)
@@ -305,7 +336,7 @@ class Train:
     schedule: Schedule | None = None
     early_stop_patience_epochs: int | None = None
     gradient_clip_norm: float | None = None
-    prior_precision: float | None = None
+    prior: Prior | None = None
     reuse: Reuse | None = None
     span: Span | None = None
 

@@ -135,12 +135,12 @@ def _read_module(
     scope = written.scopes[name] = Scope(name, entry.key, entry.node, outer)
     place, inside = entry.node.find(("components",))
     if depth > MAX_DEPTH:
-        reader.error("CG346", f"more than {MAX_DEPTH} modules inside each other", entry.key)
+        reader.error("CG362", f"more than {MAX_DEPTH} modules inside each other", entry.key)
         return
     taken = [key for key in _NO_MODULE if key in (entry.node.entries or {})]
     for key in taken:
         why = "a module is made of components, and its nodes are theirs"
-        reader.error("CG346", f"a module has no `{key}`", entry.node.find((key,))[0], why=why, help="write it in one of the components")
+        reader.error("CG362", f"a module has no `{key}`", entry.node.find((key,))[0], why=why, help="write it in one of the components")
     body = reader.read(surface.ModuleBody, entry.node.without("components", *taken), ("components", local), f"module `{local}`", entry.key)
     if not inside.entries:
         found = kind_of(inside.plain())
@@ -174,7 +174,7 @@ def _read_refinement(
         return
     if draft.body is not None and draft.body.role != "hidden":
         why = "a copy of it would have to be hidden"
-        reader.error("CG347", f"an {draft.body.role} cannot be refined", entry.key, why=why, help="refine a hidden component")
+        reader.error("CG363", f"an {draft.body.role} cannot be refined", entry.key, why=why, help="refine a hidden component")
         return
     if entry.node.entries is None:
         reader.error("CG305", f"expected a mapping, found {kind_of(entry.node.plain())}", whole(entry.node, entry.key))
@@ -186,19 +186,19 @@ def _read_refinement(
     if through is entry.node or not through.entries:
         help = "as in `through: {z: {nodes: 8, family: …, parents: {previous: dense}}}`"
         reader.error(
-            "CG347", f"the refinement of `{base}` goes through no component", entry.key if through is entry.node else place, help=help
+            "CG363", f"the refinement of `{base}` goes through no component", entry.key if through is entry.node else place, help=help
         )
         return
     for local, inner in through.entries.items():
         if inner.node.get("components") is not None:
-            reader.error("CG347", "a refining path leads through components, not through modules", inner.key, help="write its components")
+            reader.error("CG363", "a refining path leads through components, not through modules", inner.key, help="write its components")
             continue
         written.drafts[f"{name}.{local}"] = read_component(reader, f"{name}.{local}", inner, families, declared, name)
         scope.inner.append(f"{name}.{local}")
         if PREVIOUS not in [edge.parent for edge in written.drafts[f"{name}.{local}"].edges]:
             why = f"`{PREVIOUS}` is the component before it on the path, at first the copy of `{base}`"
             reader.error(
-                "CG347", f"`{local}` does not go on from `{PREVIOUS}`", inner.key, why=why, help=f"add `{PREVIOUS}: …` to its parents"
+                "CG363", f"`{local}` does not go on from `{PREVIOUS}`", inner.key, why=why, help=f"add `{PREVIOUS}: …` to its parents"
             )
     if body is not None:
         scope.times = body.times
@@ -206,7 +206,7 @@ def _read_refinement(
         scope.back = EdgeDraft(base, place, node, body.back, "back", source=scope.inner[-1] if scope.inner else "")
         for key in ("name", "lag"):
             if key in (node.entries or {}):
-                reader.error("CG347", f"the way back has no `{key}`", node.find((key,))[0], help="remove it")
+                reader.error("CG363", f"the way back has no `{key}`", node.find((key,))[0], help="remove it")
 
 
 def _resolve(reader: Reader, written: Written, draft: Draft, item: EdgeDraft) -> None:
@@ -267,11 +267,11 @@ def _check_gate(reader: Reader, written: Written, item: EdgeDraft, gate: surface
     else:
         why = "with more states, or without labels, the expectation does not tell how probable one of them is"
         message = f"a gate needs nodes with two states or with labels, and `{gate.component}` is {family.kind}"
-        reader.error("CG345", message, item.node.find(("gate", "component"))[1].span, why=why, help="use `binary` or `categorical`")
+        reader.error("CG361", message, item.node.find(("gate", "component"))[1].span, why=why, help="use `binary` or `categorical`")
         return
     if float(gate.open) not in states:
         shown = ", ".join(f"{state:g}" for state in states)
-        reader.error("CG345", f"`{gate.component}` has no state {float(gate.open):g}", place, help=f"its states are {shown}")
+        reader.error("CG361", f"`{gate.component}` has no state {float(gate.open):g}", place, help=f"its states are {shown}")
 
 
 def _resolve_input(reader: Reader, written: Written, scope: Scope) -> None:
@@ -336,10 +336,10 @@ def check_refinements(reader: Reader, written: Written) -> None:
                 others = (Label(scope.place, "refined here"),)
                 why = "its copies would have different pasts, and the energy would not be common to them"
                 help = "put the recurrence on the refining path"
-                reader.error("CG347", f"`{scope.base}` is refined, and reads its own past", item.place, others=others, why=why, help=help)
+                reader.error("CG363", f"`{scope.base}` is refined, and reads its own past", item.place, others=others, why=why, help=help)
             if item.name == "refine":
-                reader.error("CG347", "an edge of a refined component cannot be called `refine`", item.place, help="add `name: …`")
+                reader.error("CG363", "an edge of a refined component cannot be called `refine`", item.place, help="add `name: …`")
         if draft.lines is not None:
-            reader.error("CG347", f"`{scope.base}` is refined, and has lines", scope.place, help="remove one of the two")
+            reader.error("CG363", f"`{scope.base}` is refined, and has lines", scope.place, help="remove one of the two")
         if isinstance(draft.body, surface.BlockedBody):
-            reader.error("CG347", f"`{scope.base}` is refined, and has blocks", scope.place, help="refine a component that reads it")
+            reader.error("CG363", f"`{scope.base}` is refined, and has blocks", scope.place, help="refine a component that reads it")

@@ -30,7 +30,7 @@ def read_reuse(reader: Reader, train: Node, reuse: surface.Reuse | None, drafts:
             help = suggestion(name, own, "components")
             reader.error("CG307", message, node.find(("components", k))[1].span, help=help)
     if reuse.frozen and all(name in reuse.components for name in own):
-        reader.error("CG363", "nothing is left to learn", place, why="all components are frozen", help="write `frozen: false`")
+        reader.error("CG347", "nothing is left to learn", place, why="all components are frozen", help="write `frozen: false`")
     return Reuse(tuple(dict.fromkeys(reuse.components)), reuse.source, reuse.frozen, span=node.find(("from",))[1].span)
 
 
@@ -40,7 +40,7 @@ def outermost(name: str) -> str:
 
 
 def disagreements(spec: Spec, other: Spec) -> list[Diagnostic]:
-    """What keeps the reused components of ``spec`` from being those of ``other`` (CG363)."""
+    """What keeps the reused components of ``spec`` from being those of ``other`` (CG347)."""
     assert spec.train is not None and spec.train.reuse is not None
     findings = []
     source = spec.train.reuse.source
@@ -49,11 +49,11 @@ def disagreements(spec: Spec, other: Spec) -> list[Diagnostic]:
         if not there:
             known = list(dict.fromkeys(outermost(c.name) for c in other.components if c.role != "input"))
             message = f"`{name}` is no component of {source} that has parameters"
-            findings.append(Diagnostic("CG363", message, spec.train.reuse.span, help=suggestion(name, known, "components")))
+            findings.append(Diagnostic("CG347", message, spec.train.reuse.span, help=suggestion(name, known, "components")))
         elif list(here) != list(there):
             message, why = f"`{name}` is not the `{name}` of {source}", f"that consists of {', '.join(there)}"
             place, others = next(iter(here.values())).span, (Label(next(iter(there.values())).span, "the other one"),)
-            findings.append(Diagnostic("CG363", message, place, others=others, why=why, help="say the same in both specs"))
+            findings.append(Diagnostic("CG347", message, place, others=others, why=why, help="say the same in both specs"))
         else:
             pairs = zip(here.values(), there.values(), strict=True)
             found = [finding for one, two in pairs for finding in _compared(spec, one, other, two, source)]
@@ -72,7 +72,7 @@ def _compared(spec: Spec, here: Component, other: Spec, there: Component, source
     if what:
         message, why = f"`{here.name}` is not the `{here.name}` of {source}", "they differ in " + ", ".join(what)
         others = (Label(there.span, "the other one"),)
-        yield Diagnostic("CG363", message, here.span, others=others, why=why, help="say the same in both specs")
+        yield Diagnostic("CG347", message, here.span, others=others, why=why, help="say the same in both specs")
 
 
 def _differences(spec: Spec, here: Component, other: Spec, there: Component) -> Iterator[str]:

@@ -159,6 +159,31 @@ class ConstantInit(Surface):
 InitField = Annotated[UniformInit | NormalInit | ConstantInit, Field(discriminator="kind")]
 
 
+class GaussianPrior(Surface):
+    """A normal prior on weights with this precision: weight decay."""
+
+    kind: Literal["gaussian"]
+    precision: NotNegative
+
+
+class LaplacePrior(Surface):
+    """A prior on weights proportional to exp(-|w| / scale): an L1 penalty."""
+
+    kind: Literal["laplace"]
+    scale: Positive
+
+
+class UniformPrior(Surface):
+    """Weights lie in [low, high], to which they are projected after every update."""
+
+    kind: Literal["uniform"]
+    low: Real
+    high: Real
+
+
+PriorField = Annotated[GaussianPrior | LaplacePrior | UniformPrior, Field(discriminator="kind")]
+
+
 class BernoulliGate(Surface):
     """The dropout node of eq. (12): kept with probability ``keep_prob``; 1 removes it."""
 
@@ -213,6 +238,7 @@ class Dense(_Edge):
     kind: Literal["dense"]
     weight: WeightField | None = None
     init: InitField | None = None
+    prior: PriorField | None = None
 
 
 class Elementwise(_Edge):
@@ -221,6 +247,7 @@ class Elementwise(_Edge):
     kind: Literal["elementwise"]
     weight: WeightField | None = None
     init: InitField | None = None
+    prior: PriorField | None = None
 
 
 class Identity(_Edge):
@@ -244,6 +271,7 @@ class _Convolution(_Edge):
     groups: Extent = 1
     weight: WeightField | None = None
     init: InitField | None = None
+    prior: PriorField | None = None
 
 
 class Conv1d(_Convolution):
@@ -279,6 +307,34 @@ class BatchNormalisation(Surface):
 
     kind: Literal["batch"]
     over: Literal["inputs", "energy"] = "inputs"
+
+
+class LayerNormalisation(Surface):
+    """Layer normalisation, over all nodes of a step; ``over`` as for batch normalisation."""
+
+    kind: Literal["layer"]
+    over: Literal["inputs", "energy"] = "inputs"
+
+
+class GroupNormalisation(Surface):
+    """Group normalisation, over each of so many equal ``groups`` of the nodes' first axis; ``over`` as for batch normalisation."""
+
+    kind: Literal["group"]
+    groups: Annotated[Integer, between(1, MAX_NODES)]
+    over: Literal["inputs", "energy"] = "inputs"
+
+
+class WeightNormalisation(Surface):
+    """Weight normalisation: the weights of a node along each edge are a direction and a length."""
+
+    kind: Literal["weight"]
+
+
+NormalisationField = Annotated[
+    BatchNormalisation | LayerNormalisation | GroupNormalisation | WeightNormalisation,
+    Field(discriminator="kind"),
+    Short("kind", ("batch", "layer", "weight")),
+]
 
 
 def _or_time(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -379,7 +435,7 @@ class ComponentBody(Surface):
     at: Literal["all", "last"] = "all"
     target: StrictStr | None = None
     stack: Annotated[Stack, Short("times")] | None = None
-    normalize: Annotated[BatchNormalisation, Short("kind", ("batch",))] | None = None
+    normalize: NormalisationField | None = None
     independent: StrictBool = False
     lines: LinesField | None = None
     family: Any = None
@@ -496,13 +552,6 @@ class EarlyStop(Surface):
     patience_epochs: Count
 
 
-class GaussianPrior(Surface):
-    """A normal prior on the weights with this precision: weight decay."""
-
-    kind: Literal["gaussian"]
-    precision: NotNegative
-
-
 class Reuse(Surface):
     """Components whose parameters come from a checkpoint of another spec; ``frozen`` ones do not change any more (section 3)."""
 
@@ -523,7 +572,7 @@ class Train(Surface):
     updates: Count | None = None
     batch_size: Count
     seed: Seed = 0
-    prior: Annotated[GaussianPrior, Field()] | None = None
+    prior: PriorField | None = None
     reuse: Reuse | None = None
 
 

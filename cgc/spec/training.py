@@ -9,6 +9,7 @@ from cgc.spec import surface
 from cgc.spec.components import Draft
 from cgc.spec.data import SPLIT, read_data
 from cgc.spec.model import Inference, Optimizer, Schedule, Train
+from cgc.spec.priors import build_prior
 from cgc.spec.reuse import read_reuse
 from cgc.spec.validate import Reader, suggestion
 
@@ -74,7 +75,7 @@ def read_train(reader: Reader, entry: Entry | None, drafts: Mapping[str, Draft])
             reader.error("CG302", "`train` needs `epochs`", entry.key, help="add `epochs: …`, or `updates: …`")
         else:
             message = "training ends after `epochs` or after `updates`, not after both"
-            reader.error("CG361", message, node.find(("updates",))[0], help="remove one of the two")
+            reader.error("CG345", message, node.find(("updates",))[0], help="remove one of the two")
     schedule = None
     match read.schedule:
         case surface.PlateauSchedule() as plateau:
@@ -93,7 +94,7 @@ def read_train(reader: Reader, entry: Entry | None, drafts: Mapping[str, Draft])
         schedule=schedule,
         early_stop_patience_epochs=read.early_stop.patience_epochs if read.early_stop else None,
         gradient_clip_norm=None if read.gradient_clip_norm is None else float(read.gradient_clip_norm),
-        prior_precision=None if read.prior is None else float(read.prior.precision),
+        prior=build_prior(reader, read.prior, node),
         reuse=read_reuse(reader, node, read.reuse, drafts),
         span=entry.key,
     )

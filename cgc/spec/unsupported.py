@@ -14,17 +14,10 @@ _COMPONENT = ("components", "*")
 _EDGE = (*_COMPONENT, "parents", "*")
 
 # fields, by their path
-FIELDS: frozenset[tuple[str, ...]] = frozenset(
-    {
-        (*_EDGE, "prior"),
-    }
-)
+FIELDS: frozenset[tuple[str, ...]] = frozenset({})
 
 # words, by the path of their field; a word under ``kind`` also as a short form
-WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
-    (*_COMPONENT, "normalize", "kind"): ("layer", "weight", "group"),
-    ("train", "prior", "kind"): ("uniform",),
-}
+WORDS: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 def not_yet(node: Node, path: Path) -> list[Diagnostic]:

@@ -114,7 +114,12 @@ def _parents(draw: st.DrawFn, draft: Draft, name: str, before: list[str], hidden
             body["stack"] = {"times": draw(st.integers(1, 3)), "input": chosen[0]}
             if body["nodes"] != draft.components[chosen[0]]["nodes"] or draft.labels(name):
                 edges[chosen[0]] = ["dense"]
-        normalize = draw(st.sampled_from((None, None, "batch", {"kind": "batch", "over": "energy"})))
+        over = {"over": draw(st.sampled_from(("inputs", "energy")))}
+        kinds: list[Any] = ["batch", {"kind": "batch", **over}, {"kind": "layer", **over}]
+        extents = body["nodes"] if isinstance(body["nodes"], list) else [body["nodes"]]
+        kinds += [{"kind": "group", "groups": 2, **over}] if extents[0] % 2 == 0 and not draft.labels(name) else []
+        kinds += ["weight"] if edges.get(chosen[0]) == ["dense"] else []
+        normalize = draw(st.sampled_from((None, None, *kinds)))
         if normalize is not None:
             body["normalize"] = normalize
     if draft.timed:

@@ -25,7 +25,7 @@ from hand_made import component, make_spec
 from cgc.emit.render import folder, render
 from cgc.emit.training import training_context
 from cgc.families.forms import FiniteExponential, Noise
-from cgc.spec.model import Data, Optimizer, Schedule, Train
+from cgc.spec.model import Data, Optimizer, Prior, Schedule, Train
 
 Load = Callable[..., ModuleType]
 
@@ -330,7 +330,7 @@ def test_steps_lower_the_rate_after_these_epochs(load: Load, tmp_path: Path) -> 
 
 
 def test_prior_is_weight_decay_on_weights_alone(load: Load, tmp_path: Path) -> None:
-    train = load(train=Train(Data("digits", "vector"), ADAM, epochs=1, batch_size=64, prior_precision=0.25))
+    train = load(train=Train(Data("digits", "vector"), ADAM, epochs=1, batch_size=64, prior=Prior("gaussian", precision=0.25)))
     model = sys.modules[train.__name__.rpartition(".")[0] + ".model"].Model()
     decayed, free = train.parameter_groups(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -535,7 +535,7 @@ VARIANTS = [
         schedule=Schedule("plateau", 0.12345678901234567, patience_epochs=1000000),
         early_stop_patience_epochs=1000000,
         gradient_clip_norm=1.2345678901234567e-05,
-        prior_precision=1.2345678901234567e-05,
+        prior=Prior("gaussian", precision=1.2345678901234567e-05),
     ),
     Train(Data("mnist", "image", validation=0.2), ADAM, epochs=3, batch_size=32, schedule=Schedule("steps", 0.1, at_epochs=(100, 150))),
 ]

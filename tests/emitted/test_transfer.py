@@ -72,6 +72,20 @@ def test_tuned_components_start_there_and_change(place: Path) -> None:
     assert not torch.allclose(after["h.1.x.weight"], before["h.1.x.weight"], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "prior", ["{kind: uniform, low: -0.01, high: 0.01}", "{kind: laplace, scale: 1}", "{kind: gaussian, precision: 1}"]
+)
+def test_priors_are_for_what_is_learned(place: Path, prior: str) -> None:
+    trainer(place, "digits_dense", hidden=4).main(["--quiet", "--epochs", "1", "--batch-size", "512"])
+    source = place / "runs" / "digits_dense" / "1" / "best.pt"
+    train = trainer(place, "transfer", ("train.prior", prior), hidden=4)
+    train.main(["--quiet", "--epochs", "1", "--batch-size", "512", "--reuse", str(source)])
+    before, after = checkpoint(source)["model"], checkpoint(place / "runs" / "transfer" / "1" / "last.pt")["model"]
+    assert all(torch.equal(after[key], before[key]) for key in after if key.startswith("h."))
+    if "uniform" in prior:
+        assert after["y.h.weight"].abs().max() <= 0.01 < before["h.0.x.weight"].abs().max()
+
+
 def test_checkpoints_that_do_not_fit(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = trainer(place, "transfer", hidden=12)
     model = trainer(place, "digits_dense", hidden=12).Model().state_dict()
@@ -108,7 +122,7 @@ def test_params_are_for_both_specs_and_overrides_for_one() -> None:
         with pytest.raises(SpecError) as caught:
             compiler.inspect(SPECS / "transfer.yaml", {}, (override,))
         [finding] = caught.value.diagnostics
-        assert (finding.code, finding.why) == ("CG363", f"they differ in {what}")
+        assert (finding.code, finding.why) == ("CG347", f"they differ in {what}")
         assert finding.others[0].span.source.name.endswith("digits_dense.yaml")
     # a gate is no parameter
     compiler.inspect(SPECS / "transfer.yaml", {}, (("components.h.parents.x", "{kind: dense, gate: {kind: bernoulli, keep_prob: 0.5}}"),))
@@ -140,7 +154,7 @@ def test_modules_and_refined_components(place: Path, base: str, name: str, chang
     with pytest.raises(SpecError) as caught:
         compiler.inspect(place / "other.yaml", {"hidden": 3}, (change,))
     [finding] = caught.value.diagnostics
-    assert finding.code == "CG363" and finding.why.startswith(why)
+    assert finding.code == "CG347" and finding.why.startswith(why)
     if why == "they differ in bias" or not why:
         trainer(place, place / f"{base}.yaml", hidden=3).main(["--quiet", "--epochs", "1", "--batch-size", "512"])
         source = place / "runs" / base / "1" / "best.pt"
@@ -162,6 +176,8 @@ def test_training_ends_after_its_updates(place: Path, capsys: pytest.CaptureFixt
     train.main(["--quiet", "--resume", "--updates", "10"])
     assert same(checkpoint(run / "last.pt"), checkpoint(place / "runs" / "adding" / "2" / "last.pt"))
     assert "--updates and --threads must be at least 1" in refused(train, capsys, ["--updates", "0"])
+    train.main(["--gap", str(run / "last.pt"), "--gap-draws", "20"])
+    assert "25 validation examples, 20 draws" in capsys.readouterr().out
     # the loss of the last, short epoch is a mean over its own examples
     losses = [row["train_loss"] for row in rows(run)]
     assert losses[2] > losses[1] / 2

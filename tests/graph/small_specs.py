@@ -13,7 +13,6 @@ from cgc.graph.sample import TooManyNodes
 from cgc.graph.separation import Property
 from cgc.graph.statement import parse
 from cgc.graph.structure import TooManyPairs, first_named
-from cgc.graph.template import with_gates
 from cgc.graph.verdict import Overlap
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.text import Source, Span
@@ -69,7 +68,7 @@ def only(error: SpecError) -> Diagnostic:
 
 def query(graph: Graph, text: str, property: Property = "lwf") -> StatementVerdict:
     """The verdict that a spec would get for a statement that takes nothing out of its graph."""
-    parts = with_gates(graph.parts)
+    parts = graph.whole
     statement = parse(text, Span(Source("query", text), 1, 1, max(1, len(text))))
     instances = bind(statement, Names(parts), graph.timed)
     try:

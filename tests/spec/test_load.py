@@ -13,7 +13,7 @@ from cgc.families.forms import FiniteExponential, Indicators, Noise
 from cgc.source.diagnostics import SpecError
 from cgc.source.text import Span
 from cgc.spec.load import load
-from cgc.spec.model import Copies, DropoutGate, Init, Normalisation, Optimizer, Schedule, Spec
+from cgc.spec.model import Copies, DropoutGate, Init, Normalisation, Optimizer, Prior, Schedule, Spec
 from cgc.spec.names import MODULE_ATTRIBUTES
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -123,7 +123,7 @@ def test_inference_and_training(folder: Folder) -> None:
     assert spec.train is not None
     assert spec.train.optimizer == Optimizer("sgd", 0.1, 0.9)
     assert spec.train.schedule == Schedule("steps", 0.1, at_epochs=(2, 4))
-    assert (spec.train.prior_precision, spec.train.early_stop_patience_epochs, spec.train.data.layout) == (1e-4, 3, "row_sequence")
+    assert (spec.train.prior, spec.train.early_stop_patience_epochs, spec.train.data.layout) == (Prior("gaussian", 1e-4), 3, "row_sequence")
 
 
 def test_params(folder: Folder) -> None:

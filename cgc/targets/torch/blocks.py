@@ -22,11 +22,11 @@ PARTS = (
     "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
     "over_energies", "mixed_likelihood", "softened", "masked", "tied", "grouped", "conv1d", "conv2d", "conv3d", "local", "padded",
-    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "one_hot", "last", "shifted", "keep",
+    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "group_norm", "one_hot", "last", "shifted", "keep",
 )  # fmt: skip
 INFERENCE = (
     "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
-    "normalised_maps", "given", "soft_clamp",
+    "normalised_maps", "group_moments", "given", "soft_clamp",
     "states", "labels", "bernoulli_gate", "gaussian_gate", "gated", "opened", "linearly",
 )  # fmt: skip
 _NEEDS = {
@@ -40,7 +40,7 @@ _INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps"}
 _PASSAGES = (
     "NormalRamp", "Tanh", "Sigmoid", "LogisticPdf", "NormalMoment", "NormalExcess", "LogisticMoment", "ALTERNATING", "POWERS",
     "InverseSinh2", "InverseExpm1", "GumbelRamp", "GumbelFall", "LogGumbelUpper", "ExponentialFall", "LogNormalCdf", "LogMills", "Log1mExp",
-    "BatchNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "AvgPool1d", "AvgPool2d",
+    "BatchNorm", "GroupNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "AvgPool1d", "AvgPool2d",
 )  # fmt: skip
 
 

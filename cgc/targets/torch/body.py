@@ -210,7 +210,7 @@ class Body:
                 continue
             values = [self.value(read.source, read.lag) for read in reads(known)]
             values += ["how"] if drive_needs_inference(known, self.blocks.moments) else []
-            values += ["valid"] if layer.normalised != "no" and not normalised_in_steps(layer, group) else []
+            values += ["valid"] if layer.over_batch and not normalised_in_steps(layer, group) else []
             wanted = f"{own[layer.name]}_drive"
             drives[layer.name] = self.blocks.variable(wanted) if not self.scope.name else distinct(wanted, self.taken, "_")
             lines.append(f"{drives[layer.name]} = {self.module(layer.name)}.drive({', '.join(values)})")
@@ -221,7 +221,7 @@ class Body:
             start = f'list(past["{key}"].unbind(-2))' if key in self.scope.state else "[]"
             lines.append(f"{own[name]} = {start}")
         lines.append(f"for t in range({self.steps}):")
-        if any(normalised_in_steps(layer, group) for layer in stage.layers):
+        if any(layer.over_batch and normalised_in_steps(layer, group) for layer in stage.layers):
             lines.append("    now = None if valid is None else valid[..., t]")
         for layer in stage.layers:
             now = {}
@@ -239,7 +239,7 @@ class Body:
             values = [f"{drives[layer.name]}[..., t, :]"] if layer.name in drives else []
             values += now.values()
             values += self._how(layer)
-            values += ["now"] if normalised_in_steps(layer, group) else []
+            values += ["now"] if layer.over_batch and normalised_in_steps(layer, group) else []
             value = f"{self.module(layer.name)}.step({', '.join(values)})"
             lines.append(f"    {own[layer.name]}.append({value})" if layer.name in kept else f"    {own[layer.name]} = {value}")
         for name in kept:

@@ -149,4 +149,4 @@ def wrapped(text: str, width: int = 110) -> tuple[str, ...]:
             lines[-1] += " " + word
         else:
             lines.append(word)
-    return tuple(lines)
+    return tuple(line.rstrip() for line in lines)

@@ -37,7 +37,7 @@ def refine_doc(stage: Refine, timed: bool) -> str:
     if layer.normalised != "no":
         late = [c for c in base if c not in direct]
         after = [*(["b"] if layer.bias is True else []), *([_sum(late, True, timed, layer.last)] if late else [])]
-        energy = " + ".join([f"BN({energy})", *after])
+        energy = " + ".join([f"{_normaliser(layer)}({energy})", *after])
     return f"P({own} | {given}, refined) = prod_i P({own}_i | e_i),  e = {energy}  (eq. 2, 8; section 4.1)"
 
 
@@ -89,6 +89,10 @@ def _read(name: str, lag: int, time: bool) -> str:
     return f"{name}{(f'[t-{lag}]' if lag else '[t]') if time else ''}"
 
 
+def _normaliser(layer: Layer) -> str:
+    return "BN" if layer.groups is None else "LN" if layer.groups == 1 else "GN"
+
+
 def _energy(layer: Layer, contributions: Sequence[Contribution], timed: bool) -> str:
     several = len(contributions) > 1
     bias = ["b"] if layer.bias is True else [number_text(float(layer.bias))] if layer.bias else []
@@ -96,11 +100,11 @@ def _energy(layer: Layer, contributions: Sequence[Contribution], timed: bool) ->
         case "no":
             return " + ".join([_sum(contributions, several, timed, layer.last), *bias])
         case "energy":
-            return " + ".join([f"BN({_sum(contributions, several, timed, layer.last)})", *bias])
+            return " + ".join([f"{_normaliser(layer)}({_sum(contributions, several, timed, layer.last)})", *bias])
         case _:
             direct = [c for c in contributions if not c.lag]
             late = [c for c in contributions if c.lag]
-            text = f"BN({_sum(direct, several, timed, layer.last)})"
+            text = f"{_normaliser(layer)}({_sum(direct, several, timed, layer.last)})"
             return " + ".join([text, *bias, *([_sum(late, several, timed, layer.last)] if late else [])])
 
 

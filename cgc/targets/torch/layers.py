@@ -62,7 +62,7 @@ def layer_class(
     init += normalisation(layer, parts)
     arguments = ", ".join(str(size(c)) for c in layer.contributions if c.name in sized)
     signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
-    masked = timed and layer.normalised != "no" and not layer.last
+    masked = timed and layer.over_batch and not layer.last
     if not group:
         methods = [_map(terms, masked, law, drawn)]
     elif reads_itself_alone(layer, group):
@@ -77,12 +77,17 @@ def layer_class(
 
 
 def normalisation(layer: Layer, parts: set[str]) -> list[str]:
-    """The line that makes the layer's normalisation, if it has one."""
+    """The module ``normalize``: torch's layer normalisation where each energy has a scale of its own."""
     if layer.normalised == "no":
         return []
-    parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
     each = "" if layer.shared is None else f", {layer.shared.block}"
-    return [f"self.normalize = BatchNorm({layer.biases}{each})"]
+    if layer.over_batch:
+        parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
+        return [f"self.normalize = BatchNorm({layer.biases}{each})"]
+    if layer.groups == 1 and layer.shared is None:
+        return [f"self.normalize = nn.LayerNorm({layer.energies}, bias=False)  # the shift is self.bias"]
+    parts.add("group_norm")
+    return [f"self.normalize = GroupNorm({layer.groups}, {layer.biases}{each})"]
 
 
 def _shared_at_once(layer: Layer) -> Layer:
@@ -145,6 +150,8 @@ def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
             lines.append(f"{module(c)} = Elementwise({p.outputs})")
     if p.init is not None and p.weight_shape is not None:
         lines.append(f"nn.init.{_init(p.init)}".replace("(", f"({module(c)}.weight, ", 1))
+    if p.weight_norm:
+        lines.append(f"weight_norm({module(c)}{', dim=1' if p.kind == 'embedding' else ''})  # {c.name}.weight = g v / |v|")
     if c.dropout is not None:
         parts.add(f"{c.dropout.kind}_gate")
     return lines

@@ -94,7 +94,7 @@ class Scopes:
 
     def masks(self, layer: Layer) -> bool:
         """Whether statistics of the layer leave out what lies behind the last valid step."""
-        return self.timed and layer.normalised != "no" and not layer.last
+        return self.timed and layer.over_batch and not layer.last
 
 
 def refine_reads(stage: Refine) -> tuple[tuple[str, int], ...]:

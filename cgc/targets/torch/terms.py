@@ -92,6 +92,10 @@ class Terms:
         """A normalised sum. ``arguments`` are the sum, its shift, and where it is valid."""
         return f"self.normalize({arguments})"
 
+    def group_norm(self, total: str) -> str:
+        """A sum under layer or group normalisation, without its shift."""
+        return f"self.normalize({total})"
+
     def determined(self, law: str, energies: str) -> str:
         """Features of nodes that are functions of their energies."""
         return f"{law}.expectation({energies})"
@@ -177,7 +181,9 @@ class Terms:
         return [f"F.pad({text}, ({start}, {self.layer.energies - stop}))" for (start, stop), text in sums.items()]
 
     def normalised(self, total: str, masked: bool) -> str:
-        """A sum under batch normalisation, whose shift is the bias."""
+        """A normalised sum, whose shift is the bias."""
+        if self.layer.groups is not None:
+            return self.shifted([self.group_norm(total)])
         shift = "self.bias" if self.layer.bias is True else "None"
         text = self.batch_norm(f"{total}, {shift}{', valid' if masked else ''}")
         return text if self.layer.bias is True else self.shifted([text])
@@ -264,3 +270,7 @@ class MomentTerms(Terms):
     def batch_norm(self, arguments: str) -> str:
         self.parts.add("normalised" if self.layer.shared is None else "normalised_maps")
         return f"how.normalised(self.normalize, {arguments})"
+
+    def group_norm(self, total: str) -> str:
+        self.parts.add("group_moments")
+        return f"how.group_moments(self.normalize, {self.layer.groups}, {total})"
