@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 56, 44
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 76, 44
 COLOURS = {"None": "#555555", "Dropout": "#c4622d", "PCFF": "#2f6db0"}
 
 
@@ -24,8 +24,8 @@ class Point:
         return sum(self.values) / len(self.values)
 
 
-def figure(title: str, note: str, axis: str, points: Sequence[Point]) -> str:
-    """The SVG text. ``points`` must not be empty."""
+def figure(title: str, notes: Sequence[str], axis: str, points: Sequence[Point]) -> str:
+    """The SVG text. There is at least one of ``points``, and at most three of ``notes``."""
     places = list(dict.fromkeys(point.place for point in points))
     names = list(dict.fromkeys(point.series for point in points))
     low, high, step = _scale([value for point in points for value in point.values])
@@ -42,7 +42,7 @@ def figure(title: str, note: str, axis: str, points: Sequence[Point]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         _text(LEFT, 20, title, 'font-size="14"'),
-        _text(LEFT, 38, note, 'fill="#777777"'),
+        *(_text(LEFT, 36 + 13 * k, note, 'font-size="10" fill="#777777"') for k, note in enumerate(notes)),
     ]
     for k in range(round((high - low) / step) + 1):
         level = y(low + k * step)

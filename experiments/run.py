@@ -113,8 +113,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpecError as error:
         print(render(error.diagnostics), file=sys.stderr)
         return 1
-    kind = "the paper's budget" if args.full else "a smoke run, which says nothing about the methods"
-    spent = f"{budget.seeds} seed{'s' * (budget.seeds > 1)}, {budget.epochs or 'all'} epochs, {budget.examples or 'all'} examples"
+    kind = "a smoke run, which says nothing about the methods"
+    if args.full:
+        kind = "less than the paper's budget" if args.params or args.seeds or args.epochs else "the paper's budget"
+    spent = f"seeds {budget.seeds}, epochs {budget.epochs or 'all'}, examples {budget.examples or 'all'}"
+    spent += "".join(f", {param}" for param in args.params)
     notes = [f"{kind}: {spent}"]
     marked = args.data_dir / "NOTE.txt"  # what makes data other than those published
     notes += [" ".join(marked.read_text(encoding="utf-8").split())] if marked.is_file() else []
@@ -138,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = {"experiment": experiment.title, "notes": notes, "cases": rows}
     (args.output / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     values = [Point(row["series"], row["place"], tuple(row[f"test_{experiment.shows}_percent"])) for row in rows]
-    drawing = figure(experiment.title, "; ".join(notes), f"test {experiment.shows}", values)
+    drawing = figure(experiment.title, notes, f"test {experiment.shows}", values)
     (args.output / f"{name}.svg").write_text(drawing, encoding="utf-8")
     print(f"wrote {args.output / name}.json and .svg")
     return 0

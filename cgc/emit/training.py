@@ -44,7 +44,7 @@ class TrainingContext:
     An example is the tensors ``names``: inputs, targets, and lengths where they differ; ``inputs`` are the names that a model's answers
     need, and ``against`` what an answer is compared with. ``target`` says how labels are passed to ``loss``: as int64 of shape (batch,)
     or as float values of shape (batch, 1). ``metric`` is what is reported on test data, ``compared`` how much of an example it compares,
-    ``several`` whether a step of it has several nodes.
+    ``several`` whether a step of it has several nodes, ``outputs`` how many there are.
     ``states`` are what the input's and the output's pixels become, below and above a threshold. None stands for what the spec leaves out.
     """
 
@@ -67,6 +67,7 @@ class TrainingContext:
     metric: Metric
     compared: Literal["once", "nodes", "steps"]
     several: bool
+    outputs: int
     optimizer: Literal["SGD", "Adam"]
     learning_rate: float
     momentum: float
@@ -112,6 +113,16 @@ class TrainingContext:
         return "y" in self.names and self.given.predict == "label"
 
     @property
+    def frozen(self) -> bool:
+        """Whether components of another spec's checkpoint stay as they are."""
+        return self.reuse is not None and self.reuse.frozen
+
+    @property
+    def gap(self) -> bool:
+        """Whether ``--gap`` is there: it asks about one input and one output, over whole sequences."""
+        return self.inputs == ("x",) and self.outputs == 1
+
+    @property
     def augmented(self) -> bool:
         """Whether training images are changed from epoch to epoch."""
         return bool(self.given.shift_pixels or self.given.mirror)
@@ -151,6 +162,7 @@ def training_context(spec: Spec, program: Program | None = None) -> TrainingCont
         metric=metric(spec),
         compared=compared(spec, data),
         several=outputs[0].size > 1,
+        outputs=len(outputs),
         optimizer="SGD" if train.optimizer.kind == "sgd" else "Adam",
         learning_rate=train.optimizer.learning_rate,
         momentum=train.optimizer.momentum,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cgc.graph.analysis import Graph, analyze
 from cgc.source.diagnostics import Diagnostic, Label, SpecError
 from cgc.spec.model import Spec
+from cgc.spec.reuse import outermost
 
 
 def check_reuse(spec: Spec, graph: Graph) -> None:
@@ -15,7 +16,7 @@ def check_reuse(spec: Spec, graph: Graph) -> None:
     there = {part.name: part for part in analyze(reuse.spec).parts}
     findings = []
     for part in graph.parts:
-        if part.component.split(".")[0] not in reuse.components:
+        if outermost(part.component) not in reuse.components or part.role == "input":
             continue
         other = there[part.name]
         same = [edge.structure for edge in part.edges] == [edge.structure for edge in other.edges] and part.bias == other.bias

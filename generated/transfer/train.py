@@ -189,8 +189,6 @@ class Objective(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
-        for name in REUSED:
-            model.get_submodule(name).requires_grad_(False)
 
     def train(self, mode: bool = True) -> "Objective":
         """What is reused is frozen: its running statistics stay as they are too."""
@@ -253,6 +251,8 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     model = Model().to(device)
     if not args.resume:
         reuse(model, args.reuse)
+    for name in REUSED:
+        model.get_submodule(name).requires_grad_(False)
     optimizer = torch.optim.Adam(model.parameters(), lr=args.learning_rate)
     parts = {"model": model, "optimizer": optimizer}
     history: list[dict[str, Any]] = []  # the lines of metrics.jsonl

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,9 +32,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def trainer(place: Path, spec: str, *overrides: tuple[str, str], **params: Any) -> ModuleType:
+def trainer(place: Path, spec: str | Path, *overrides: tuple[str, str], **params: Any) -> ModuleType:
     folder = f"packages_{next(_numbers)}"
-    package = compiler.compile(SPECS / f"{spec}.yaml", params, place / folder, overrides)
+    package = compiler.compile(SPECS / f"{spec}.yaml" if isinstance(spec, str) else spec, params, place / folder, overrides)
     importlib.invalidate_caches()
     return importlib.import_module(f"{folder}.{package.name}.train")
 
@@ -71,6 +72,20 @@ def test_tuned_components_start_there_and_change(place: Path) -> None:
     assert not torch.allclose(after["h.1.x.weight"], before["h.1.x.weight"], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "prior", ["{kind: uniform, low: -0.01, high: 0.01}", "{kind: laplace, scale: 1}", "{kind: gaussian, precision: 1}"]
+)
+def test_priors_are_for_what_is_learned(place: Path, prior: str) -> None:
+    trainer(place, "digits_dense", hidden=4).main(["--quiet", "--epochs", "1", "--batch-size", "512"])
+    source = place / "runs" / "digits_dense" / "1" / "best.pt"
+    train = trainer(place, "transfer", ("train.prior", prior), hidden=4)
+    train.main(["--quiet", "--epochs", "1", "--batch-size", "512", "--reuse", str(source)])
+    before, after = checkpoint(source)["model"], checkpoint(place / "runs" / "transfer" / "1" / "last.pt")["model"]
+    assert all(torch.equal(after[key], before[key]) for key in after if key.startswith("h."))
+    if "uniform" in prior:
+        assert after["y.h.weight"].abs().max() <= 0.01 < before["h.0.x.weight"].abs().max()
+
+
 def test_checkpoints_that_do_not_fit(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = trainer(place, "transfer", hidden=12)
     model = trainer(place, "digits_dense", hidden=12).Model().state_dict()
@@ -98,7 +113,7 @@ def test_params_are_for_both_specs_and_overrides_for_one() -> None:
     changes = {
         "nodes": ("components.h.nodes", "7"),
         "family": ("families.rect.emit", "null"),
-        "stack": ("components.h.stack", "3"),
+        "stack or refinement": ("components.h.stack", "3"),
         "normalisation": ("components.h.normalize", "null"),
         "bias": ("components.h.bias", "false"),
         "the edge from `x`": ("components.h.parents.x", "{kind: dense, weight: 1}"),
@@ -113,6 +128,43 @@ def test_params_are_for_both_specs_and_overrides_for_one() -> None:
     compiler.inspect(SPECS / "transfer.yaml", {}, (("components.h.parents.x", "{kind: dense, gate: {kind: bernoulli, keep_prob: 0.5}}"),))
 
 
+OTHER = """cgc: 1
+extends: {base}.yaml
+name: other
+components: {{y: {{family: {{kind: binary, values: [0, 1]}}}}}}
+train:
+  data: {{relabel: [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]}}
+  reuse: {{components: [{name}], from: {base}.yaml, frozen: true}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "change", "why"),
+    [
+        ("lstm", "cell", ("components.cell.components.f.bias", "false"), "they differ in bias"),
+        ("lstm", "cell", ("components.cell.stack", "3"), "they differ in stack or refinement"),
+        ("lstm", "cell", ("components.cell.components.extra", "{nodes: 1, family: bit, parents: {x: dense}}"), "that consists of"),
+        ("indrnn_residual", "h", ("refine.h.back", "{kind: dense, weight: 1}"), "they differ in the edge from `back`"),
+        ("indrnn_residual", "h", ("independence", "[]"), ""),
+    ],
+)
+def test_modules_and_refined_components(place: Path, base: str, name: str, change: tuple[str, str], why: str) -> None:
+    shutil.copy(SPECS / f"{base}.yaml", place)
+    (place / "other.yaml").write_text(OTHER.format(base=base, name=name))
+    with pytest.raises(SpecError) as caught:
+        compiler.inspect(place / "other.yaml", {"hidden": 3}, (change,))
+    [finding] = caught.value.diagnostics
+    assert finding.code == "CG347" and finding.why.startswith(why)
+    if why == "they differ in bias" or not why:
+        trainer(place, place / f"{base}.yaml", hidden=3).main(["--quiet", "--epochs", "1", "--batch-size", "512"])
+        source = place / "runs" / base / "1" / "best.pt"
+        train = trainer(place, place / "other.yaml", hidden=3)
+        train.main(["--quiet", "--epochs", "1", "--batch-size", "512", "--reuse", str(source)])
+        before, after = checkpoint(source)["model"], checkpoint(place / "runs" / "other" / "1" / "last.pt")["model"]
+        inside = [key for key in after if key.startswith(f"{name}.")]
+        assert len(inside) >= 24 and all(torch.equal(after[key], before[key]) for key in inside)
+
+
 def test_training_ends_after_its_updates(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = trainer(place, "adding", ("time.steps", "6"), ("train.data.sequences", "100"), ("train.batch_size", "30"), hidden=3)
     train.main(["--updates", "10"])
@@ -124,6 +176,8 @@ def test_training_ends_after_its_updates(place: Path, capsys: pytest.CaptureFixt
     train.main(["--quiet", "--resume", "--updates", "10"])
     assert same(checkpoint(run / "last.pt"), checkpoint(place / "runs" / "adding" / "2" / "last.pt"))
     assert "--updates and --threads must be at least 1" in refused(train, capsys, ["--updates", "0"])
+    train.main(["--gap", str(run / "last.pt"), "--gap-draws", "20"])
+    assert "25 validation examples, 20 draws" in capsys.readouterr().out
     # the loss of the last, short epoch is a mean over its own examples
     losses = [row["train_loss"] for row in rows(run)]
     assert losses[2] > losses[1] / 2

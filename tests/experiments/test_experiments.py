@@ -103,7 +103,10 @@ def test_budgets(modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
     assert machine.main(["dense", *places, "--full", "--only", "tanh-none,relu-pcff"]) == 0
     assert asked == [(name, seed, None) for name in ("tanh-none", "relu-pcff") for seed in range(3)]
     result = json.loads((tmp_path / "dense.json").read_text())
-    assert result["notes"] == ["the paper's budget: 3 seeds, all epochs, all examples", "not those published"]
+    assert result["notes"] == ["the paper's budget: seeds 3, epochs all, examples all", "not those published"]
+    assert machine.main(["dense", *places, "--full", "--only", "tanh-none", "--epochs", "2", "-p", "hidden=3"]) == 0
+    less = json.loads((tmp_path / "dense.json").read_text())["notes"][0]
+    assert less == "less than the paper's budget: seeds 3, epochs 2, examples all, hidden=3"
     row = result["cases"][0]
     assert (row["mean"], row["standard_deviation"], row["test_error_percent"]) == (9, 1, [10, 9, 8])
     drawing = ElementTree.parse(tmp_path / "dense.svg")
@@ -159,7 +162,7 @@ def test_subsets(modules: dict[str, ModuleType], tmp_path: Path) -> None:
 def test_figures_show_means_where_they_are(modules: dict[str, ModuleType]) -> None:
     point = modules["figure"].Point
     points = [point("None", "a<b", (1.0, 3.0)), point("PCFF", "a<b", (4.0,)), point("PCFF", "c", (2.5, 2.5))]
-    root = ElementTree.fromstring(modules["figure"].figure("T & U", "note", "test error", points))
+    root = ElementTree.fromstring(modules["figure"].figure("T & U", ["note"], "test error", points))
     marks = [mark for mark in root.iter("{http://www.w3.org/2000/svg}circle") if len(mark)]
     heights = [float(mark.get("cy", "")) for mark in marks]
     across = [float(mark.get("cx", "")) for mark in marks]
@@ -168,4 +171,4 @@ def test_figures_show_means_where_they_are(modules: dict[str, ModuleType]) -> No
     assert heights[0] - heights[2] == pytest.approx((heights[0] - heights[1]) / 4, abs=0.2)
     assert all(0 < height < 400 for height in heights)
     same = [replace(point_, values=(5.0,)) for point_ in points]
-    assert "nan" not in modules["figure"].figure("T", "n", "a", same)
+    assert "nan" not in modules["figure"].figure("T", [], "a", same)

@@ -1,0 +1,211 @@
+"""indrnn_pixel_mnist: Sequential MNIST, pixel by pixel (section 5.1); permuted with --set
+train.data.permute_seed=0.
+
+Made by cgc 0.1.0 from indrnn_pixel_mnist.yaml, indrnn.yaml, srn.yaml; do not edit, compile again. cgc claims no rights in it.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)
+
+
+class Inference(NamedTuple):
+    """What q of eq. (14) is: the expectation (rate 0), a draw (rate 1), or under PCFF either, node by node."""
+
+    rate: float = 0.0
+    straight_through: bool = False
+    sampled: bool = False  # the input is drawn too
+    draws: int = 1
+
+    def __call__(self, law, e: Tensor) -> Tensor:
+        q = law.expectation(e)
+        if self.rate == 0:
+            return q
+        x = law.sample(e)
+        if law.discrete:
+            x = x.detach() + (q - q.detach() if self.straight_through else 0)
+        return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
+
+    def soft_clamp(self, x: Tensor, low: float, high: float) -> Tensor:
+        """Two-state inputs given as expectations (section 2.3); where everything is drawn, their states are."""
+        if not torch.compiler.is_compiling() and not ((x >= low) & (x <= high)).all():
+            raise ValueError(f"inputs must lie in [{low}, {high}]")
+        return low + (high - low) * torch.bernoulli((x - low) / (high - low)) if self.sampled else x
+
+
+class Elementwise(nn.Module):
+    """One weight per node: node i of the child reads node i of the parent alone."""
+
+    def __init__(self, nodes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(nodes).uniform_(-1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight * x
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over everything but the last axis (section 3); its shift is the component's bias."""
+
+    def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.ones(size))
+        self.register_buffer("running_mean", torch.zeros(size))
+        self.register_buffer("running_var", torch.ones(size))
+
+    def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
+        rows = a.flatten(0, -2) if valid is None else a[valid]
+        stats = self.running_mean, self.running_var
+        training = self.training and len(rows) > 1  # one row has no variance
+        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps)
+        return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
+
+
+def last(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """The last valid step of (draws, batch, time, ...)."""
+    return x[:, :, -1] if lengths is None else x[:, torch.arange(x.shape[1], device=x.device), lengths - 1]
+
+
+def keep(past: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
+    """As many last valid steps as `past` holds, now that x has followed it."""
+    depth, x = past.shape[-2], torch.cat([past, x.to(past.dtype)], -2)
+    if lengths is None:
+        return x[..., x.shape[-2] - depth :, :]
+    steps = lengths[:, None] + torch.arange(depth, device=x.device)
+    return x[:, torch.arange(x.shape[1], device=x.device)[:, None], steps]
+
+
+class Rect:
+    """X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)|  (eq. 10)
+    E[X | e] = e*Φ(e/s) + s*φ(e/s)
+    computed as relu, max(0, e): off by at most 0.0370581 at |e| = 0.747468
+    """
+
+    discrete = False
+
+    def expectation(self, e: Tensor) -> Tensor:
+        return torch.relu(e)
+
+    def sample(self, e: Tensor) -> Tensor:
+        y = e + torch.tanh(e) * torch.randn_like(e)
+        return torch.relu(y)
+
+
+class Categorical:
+    """p(k | e) ∝ exp(e[k]), k = 0 … 9: E[1[X = k] | e] = softmax(e[k])  (section 3)"""
+
+    def expectation(self, e: Tensor) -> Tensor:
+        return torch.softmax(e, -1)
+
+    def draw(self, e: Tensor) -> Tensor:
+        return torch.distributions.Categorical(logits=e).sample()
+
+    def log_prob(self, x: Tensor, e: Tensor) -> Tensor:
+        return torch.log_softmax(e, -1).gather(-1, x.expand(e.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+
+
+class H(nn.Module):
+    """P(h[t] | x[t], h[t-1]) = prod_i P(h[t]_i | e_i),  e = BN(W_x x[t]) + b + h.weight * h[t-1]  (eq. 2, 8)"""
+
+    def __init__(self, x: int) -> None:
+        super().__init__()
+        self.x = nn.Linear(x, 128, bias=False)
+        self.h = Elementwise(128)
+        nn.init.uniform_(self.h.weight, 0, 1)
+        self.bias = nn.Parameter(torch.zeros(128))
+        self.normalize = BatchNorm(128)
+
+    def forward(self, x: Tensor, how: Inference, past: Tensor, valid: Tensor | None = None) -> Tensor:
+        e = self.normalize(self.x(x), self.bias, valid)
+        h = list(past.unbind(-2))  # what came before the first step
+        for e_t in e.unbind(-2):
+            h.append(how(Rect(), e_t + self.h(h[-1])))
+        return torch.stack(h[past.shape[-2] :], -2)
+
+
+class Y(nn.Module):
+    """P(y | h) = prod_i P(y_i | e_i),  e = W h[T] + b  (eq. 2, 8)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h = nn.Linear(128, 10, bias=False)
+        self.bias = nn.Parameter(torch.empty(10).uniform_(-(128**-0.5), 128**-0.5))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.linear(h, self.h.weight, self.bias)
+
+
+class IndRNNPixelMnist(nn.Module):
+    """P(h.0, h.1, h.2, h.3, h.4, h.5, y | x) = prod_t P(h.0[t] | x[t], h.0[t-1]) P(h.1[t] | h.0[t], h.1[t-1])
+    P(h.2[t] | h.1[t], h.2[t-1]) P(h.3[t] | h.2[t], h.3[t-1]) P(h.4[t] | h.3[t], h.4[t-1]) P(h.5[t] | h.4[t],
+    h.5[t-1]) · P(y[T] | h.5[T])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.h = nn.ModuleList([H(1), *(H(128) for _ in range(5))])
+        self.y = Y()
+        self.how = [Inference(), Inference()]  # in evaluation, in training
+
+    def energies(self, x: Tensor, how: Inference | None = None, lengths=None, past: State | None = None):
+        """Energies of every draw, (draws, batch, 10), and the last steps."""
+        how = how or self.how[self.training]
+        x = how.soft_clamp(x.expand(how.draws, *x.shape), 0, 1)
+        past = self.past(x) if past is None else past
+        kept = {}
+        steps = torch.arange(x.shape[2], device=x.device)
+        valid = None if lengths is None else (steps < lengths[:, None]).expand(x.shape[:3])
+        h = x
+        for k, layer in enumerate(self.h):
+            h = layer(h, how, past[f"h.{k}"], valid)
+            kept[f"h.{k}"] = keep(past[f"h.{k}"], h, lengths)
+        return self.y(last(h, lengths)), kept
+
+    def past(self, x: Tensor) -> State:
+        """What came before the first step: nothing, and that contributes 0."""
+        sizes = {**{f"h.{k}": (1, 128) for k in range(6)}}
+        like = next(self.parameters())
+        return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
+        """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""
+        e, state = self.energies(x, None, lengths, state)
+        return (e.mean(0), state) if return_state else e.mean(0)
+
+    def expectation(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return Categorical().expectation(self.energies(x, lengths=lengths)[0]).mean(0)
+
+    def sample(self, x: Tensor, n: int = 1, lengths: Tensor | None = None) -> Tensor:
+        """n draws of y, every node below drawn as well: (n, batch, ...)."""
+        return Categorical().draw(self.energies(x, Inference(1.0, sampled=True, draws=n), lengths=lengths)[0])
+
+    def log_prob(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """log P(y | x), (batch,): of the mean likelihood over the draws."""
+        log_p = Categorical().log_prob(y, self.energies(x, lengths=lengths)[0])
+        return log_p.logsumexp(0) - math.log(len(log_p))
+
+    def loss(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return -self.log_prob(x, y, lengths=lengths).mean()
+
+    def decode(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self(x, lengths=lengths).argmax(-1)
+
+    def inference(self, method: str, sample_rate: float = 1.0, gradient="block", samples=32, training=None):
+        """Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both."""
+        sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]
+        rates = {"feed_forward": 0.0, "pcff": sample_rate, "sample": 1.0}
+        if method not in rates:
+            raise ValueError(f"{method!r} is none of {', '.join(rates)}")
+        for mode in (False, True) if training is None else (training,):
+            draws = samples if sampled and not mode else 1
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+        return self
+
+
+Model = IndRNNPixelMnist
