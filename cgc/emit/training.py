@@ -67,7 +67,6 @@ class TrainingContext:
     metric: Metric
     compared: Literal["once", "nodes", "steps"]
     several: bool
-    outputs: int
     optimizer: Literal["SGD", "Adam"]
     learning_rate: float
     momentum: float
@@ -120,7 +119,7 @@ class TrainingContext:
     @property
     def gap(self) -> bool:
         """Whether ``--gap`` is there: it asks about one input and one output, over whole sequences."""
-        return self.inputs == ("x",) and self.outputs == 1
+        return self.inputs == ("x",) and len(self.outputs) == 1
 
     @property
     def augmented(self) -> bool:
@@ -162,7 +161,6 @@ def training_context(spec: Spec, program: Program | None = None) -> TrainingCont
         metric=metric(spec),
         compared=compared(spec, data),
         several=outputs[0].size > 1,
-        outputs=len(outputs),
         optimizer="SGD" if train.optimizer.kind == "sgd" else "Adam",
         learning_rate=train.optimizer.learning_rate,
         momentum=train.optimizer.momentum,

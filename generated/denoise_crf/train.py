@@ -285,9 +285,9 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
 
 
 @torch.no_grad()
-def gap(model: Model, x: Tensor, size: int, draws: int) -> dict[str, tuple[float, float, float]]:
+def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[str, tuple[float, float, float]]:
     """How far feed-forward (section 2.2) is from the model itself: the root mean square of q - E[X | x] over the nodes
-    of a layer, its time steps and the examples x, with its 95 % interval. It vanishes with the weights.
+    of a layer, its time steps and the examples, with its 95 % interval. It vanishes with the weights.
 
     q is the expectation by feed-forward, d_k is q less the expectation given the k-th draw of all nodes below (dropout
     nodes and inputs that are given as expectations among them). The mean of d_k d_l over k != l is an unbiased estimate
@@ -311,10 +311,10 @@ def gap(model: Model, x: Tensor, size: int, draws: int) -> dict[str, tuple[float
 
         return run
 
-    def expectations(rows: Tensor, how: Any) -> dict[str, Tensor]:
+    def expectations(given: Sequence[Tensor], how: Any) -> dict[str, Tensor]:
         found.clear()
         model.how[False] = how
-        output = model.expectation(rows)
+        output = model.expectation(*given)
         hidden = {name: torch.stack([part[0] for part in parts], 1) for name, parts in found.items()}
         return {name: value.double() for name, value in (hidden | {"y": output}).items()}
 
@@ -327,12 +327,12 @@ def gap(model: Model, x: Tensor, size: int, draws: int) -> dict[str, tuple[float
     draws //= 10
     squares: dict[str, Tensor] = {}
     count: dict[str, int] = {}
-    for rows in x.split(max(1, size // draws)):
-        q = expectations(rows, feed_forward)
+    for rows in torch.arange(len(given[0]), device=given[0].device).split(max(1, size // draws)):
+        q = expectations([x[rows] for x in given], feed_forward)
         for group in range(10):
-            for name, value in expectations(rows.repeat(draws, *(1 for _ in rows.shape[1:])), drawn).items():
+            for name, value in expectations([x[rows.repeat(draws)] for x in given], drawn).items():
                 d = q[name] - value.unflatten(0, (draws, -1))
-                total = squares.setdefault(name, x.new_zeros(10, dtype=d.dtype))
+                total = squares.setdefault(name, d.new_zeros(10))
                 total[group] += (d.sum(0).square() - d.square().sum(0)).sum()
         for name, value in q.items():
             count[name] = count.get(name, 0) + value.numel()
@@ -346,16 +346,17 @@ def gap(model: Model, x: Tensor, size: int, draws: int) -> dict[str, tuple[float
 
 def report_gap(args: argparse.Namespace, device: torch.device) -> None:
     """Prints the gap of a checkpoint, layer by layer."""
-    x = load_data(Path(args.data_dir))[args.gap_part][0].to(device)
+    x, _ = load_data(Path(args.data_dir))[args.gap_part]
+    given = [x.to(device)]
     model = Model().to(device)
     try:
         model.load_state_dict(torch.load(args.gap, map_location=device, weights_only=True)["model"])
     except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
         stop(f"{args.gap} is no checkpoint of this model: {error}")
     torch.manual_seed(args.seed)
-    say = f"{len(x):,} {args.gap_part} examples, {args.gap_draws} draws"
+    say = f"{len(given[0]):,} {args.gap_part} examples, {args.gap_draws} draws"
     print(f"root mean square of feed-forward less the model's expectation, layer by layer: {say}")
-    for name, (estimate, low, high) in gap(model, x, args.batch_size, args.gap_draws).items():
+    for name, (estimate, low, high) in gap(model, given, args.batch_size, args.gap_draws).items():
         print(f"{name:<12} {estimate:<10.4g} [{low:.4g}, {high:.4g}]")
 
 
