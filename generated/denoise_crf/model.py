@@ -163,8 +163,15 @@ class DenoiseCRF(nn.Module):
         return Spin().expectation(self.y.lines(self.energies(x))).mean(0)
 
     def sample(self, x: Tensor, n: int = 1) -> Tensor:
-        """Approximately log P(y | x), (batch,): of the mean likelihood over the draws."""
+        """n draws of y, every node below drawn as well: (n, batch, ...)."""
         return Spin().sample(self.y.lines(self.energies(x, Inference(1.0, sampled=True, draws=n))))
+
+    def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+        """Approximately log P(y | x), (batch,): of the mean likelihood over the draws."""
+        e = self.energies(x)
+        log_p = Spin().log_prob(y.to(e.dtype).reshape(e.shape[1:]), self.y.lines(e))
+        log_p = log_p.flatten(2).sum(2)
+        return log_p.logsumexp(0) - math.log(len(log_p))
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         return -self.log_prob(x, y).mean()

@@ -280,8 +280,13 @@ class GRU(nn.Module):
         return Categorical().expectation(self.energies(x, lengths=lengths)[0]).mean(0)
 
     def sample(self, x: Tensor, n: int = 1, lengths: Tensor | None = None) -> Tensor:
-        """log P(y | x), (batch,): of the mean likelihood over the draws."""
+        """n draws of y, every node below drawn as well: (n, batch, ...)."""
         return Categorical().draw(self.energies(x, Inference(1.0, sampled=True, draws=n), lengths=lengths)[0])
+
+    def log_prob(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """log P(y | x), (batch,): of the mean likelihood over the draws."""
+        log_p = Categorical().log_prob(y, self.energies(x, lengths=lengths)[0])
+        return log_p.logsumexp(0) - math.log(len(log_p))
 
     def loss(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         return -self.log_prob(x, y, lengths=lengths).mean()

@@ -50,6 +50,11 @@ class _Answers:
             Function(
                 f"sample(self, {self.blocks.inputs()}, n: int = 1{lengths}) -> Tensor",
                 (f"return {self._sample(layer, self._passes(all_drawn))}",),
+                (f"n draws of {y}, every node below drawn as well: (n, batch, ...).",),
+            ),
+            Function(
+                f"log_prob(self, {self.blocks.inputs()}{target}{lengths}) -> Tensor",
+                self._log_prob_body(layer),
                 (f"{start}og P({value} | {x}), (batch,): of the mean likelihood over the draws.",),
             ),
             Function(
