@@ -177,12 +177,12 @@ class Cell(nn.Module):
     n[t], z[t], h[t-1])
     """
 
-    def __init__(self, x: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.r = BitNodes(x)
-        self.z = BitNodes(x)
+        self.r = BitNodes(8)
+        self.z = BitNodes(8)
         self.u = U()
-        self.n = N(x)
+        self.n = N(8)
 
     def forward(self, x: Tensor, how: Inference, past: State, lengths: Tensor | None):
         kept = {}
@@ -206,12 +206,12 @@ class CellLayer(nn.Module):
     n[t], z[t], h[t-1])
     """
 
-    def __init__(self, x: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.u = U()
-        self.r = BitNodes(x)
-        self.z = BitNodes(x)
-        self.n = N(x)
+        self.r = BitNodes(64)
+        self.z = BitNodes(64)
+        self.n = N(64)
 
     def forward(self, x: Tensor, how: Inference, past: State, lengths: Tensor | None):
         kept = {}
@@ -247,7 +247,7 @@ class GRU(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cell = nn.ModuleList([Cell(8), CellLayer(64)])
+        self.cell = nn.ModuleList([Cell(), CellLayer()])
         self.y = Y()
         self.how = [Inference(), Inference()]  # in evaluation, in training
 

@@ -134,27 +134,14 @@ class H(nn.Module):
         return how(Rect(), self.normalize(self.x(x), self.bias))
 
 
-class Thin3(nn.Module):
-    """P(thin3 | h) = prod_i P(thin3_i | e_i),  e = BN(W ⋆ h) + b  (eq. 2, 8)"""
+class RectNodes(nn.Module):
+    """X = thin3, thin5: P(X | h) = prod_i P(X_i | e_i),  e = BN(W ⋆ h) + b  (eq. 2, 8)"""
 
-    def __init__(self) -> None:
+    def __init__(self, maps: int) -> None:
         super().__init__()
-        self.h = Conv2d((8, 8), 32, 8, 1)
-        self.bias = nn.Parameter(torch.zeros(8))
-        self.normalize = BatchNorm(8, 64)
-
-    def forward(self, h: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.h(h), self.bias))
-
-
-class Thin5(nn.Module):
-    """P(thin5 | h) = prod_i P(thin5_i | e_i),  e = BN(W ⋆ h) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.h = Conv2d((8, 8), 32, 4, 1)
-        self.bias = nn.Parameter(torch.zeros(4))
-        self.normalize = BatchNorm(4, 64)
+        self.h = Conv2d((8, 8), 32, maps, 1)
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.normalize = BatchNorm(maps, 64)
 
     def forward(self, h: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.h(h), self.bias))
@@ -190,7 +177,21 @@ class Out(nn.Module):
         self.normalize = BatchNorm(32, 64)
 
     def forward(self, h: Tensor, thin3: Tensor, thin5: Tensor, pool: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(torch.cat([self.one["h"](h), self.three["thin3"](thin3), self.five["thin5"](thin5), self.pooled["pool"](pool)], -1), self.bias))
+        return how(
+            Rect(),
+            self.normalize(
+                torch.cat(
+                    [
+                        self.one["h"](h),
+                        self.three["thin3"](thin3),
+                        self.five["thin5"](thin5),
+                        self.pooled["pool"](pool),
+                    ],
+                    -1,
+                ),
+                self.bias,
+            ),
+        )
 
 
 class Mix(nn.Module):
@@ -198,8 +199,8 @@ class Mix(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.thin3 = Thin3()
-        self.thin5 = Thin5()
+        self.thin3 = RectNodes(8)
+        self.thin5 = RectNodes(4)
         self.pool = Pool()
         self.out = Out()
 

@@ -140,9 +140,9 @@ class HRefine(nn.Module):
         self.back = nn.Linear(64, 64, bias=False)
 
     def forward(self, e: Tensor, how: Inference, past: State, valid: Tensor | None, lengths: Tensor | None):
-        h = how(Rect(), self.normalize(e, self.bias, valid))
+        copy = how(Rect(), self.normalize(e, self.bias, valid))
         kept = {}
-        z = self.z(h, how, past["z"], valid)
+        z = self.z(copy, how, past["z"], valid)
         kept["z"] = keep(past["z"], z, lengths)
         return e + self.back(z), kept
 

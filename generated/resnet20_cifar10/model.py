@@ -100,29 +100,29 @@ class Categorical:
 class Z(nn.Module):
     """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
 
-    def __init__(self) -> None:
+    def __init__(self, previous_extents: tuple[int, ...], maps: int, places: int) -> None:
         super().__init__()
-        self.previous = Conv2d((32, 32), 16, 16, 3, padding=1)
-        self.bias = nn.Parameter(torch.zeros(16))
-        self.normalize = BatchNorm(16, 1024)
+        self.previous = Conv2d(previous_extents, maps, maps, 3, padding=1)
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.normalize = BatchNorm(maps, places)
 
     def forward(self, previous: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.previous(previous), self.bias))
 
 
-class H1Refine(nn.Module):
-    """One refinement of h1: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
+class Refinement(nn.Module):
+    """One refinement of h1, h2, h3: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
 
-    def __init__(self) -> None:
+    def __init__(self, maps: int, places: int, previous_extents: tuple[int, ...]) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(16))
-        self.normalize = BatchNorm(16, 1024)
-        self.z = Z()
-        self.back = Conv2d((32, 32), 16, 16, 3, padding=1)
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.normalize = BatchNorm(maps, places)
+        self.z = Z(previous_extents, maps, places)
+        self.back = Conv2d(previous_extents, maps, maps, 3, padding=1)
 
     def forward(self, e: Tensor, how: Inference) -> Tensor:
-        h1 = how(Rect(), self.normalize(e, self.bias))
-        z = self.z(h1, how)
+        copy = how(Rect(), self.normalize(e, self.bias))
+        z = self.z(copy, how)
         return e + self.back(z)
 
 
@@ -136,7 +136,7 @@ class H1(nn.Module):
         self.x = Conv2d((32, 32), 3, 16, 3, padding=1)
         self.bias = nn.Parameter(torch.zeros(16))
         self.normalize = BatchNorm(16, 1024)
-        self.refine = nn.ModuleList([H1Refine() for _ in range(3)])
+        self.refine = nn.ModuleList([Refinement(16, 1024, (32, 32)) for _ in range(3)])
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
         e = self.x(x)
@@ -158,35 +158,6 @@ class Z2(nn.Module):
         return how(Rect(), self.normalize(self.h1(h1), self.bias))
 
 
-class ZLayer(nn.Module):
-    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.previous = Conv2d((16, 16), 32, 32, 3, padding=1)
-        self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 256)
-
-    def forward(self, previous: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.previous(previous), self.bias))
-
-
-class H2Refine(nn.Module):
-    """One refinement of h2: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 256)
-        self.z = ZLayer()
-        self.back = Conv2d((16, 16), 32, 32, 3, padding=1)
-
-    def forward(self, e: Tensor, how: Inference) -> Tensor:
-        h2 = how(Rect(), self.normalize(e, self.bias))
-        z = self.z(h2, how)
-        return e + self.back(z)
-
-
 class H2(nn.Module):
     """P(h2 | z2, h1, refined) = prod_i P(h2_i | e_i),  e = BN(W_z2 ⋆ z2 + W_h1 ⋆ h1 + R_1(X̃_1) + ... + R_2(X̃_2)) +
     b  (eq. 2, 8; section 4.1)
@@ -198,7 +169,7 @@ class H2(nn.Module):
         self.h1 = Conv2d((32, 32), 16, 32, 1, stride=2)
         self.bias = nn.Parameter(torch.zeros(32))
         self.normalize = BatchNorm(32, 256)
-        self.refine = nn.ModuleList([H2Refine(), H2Refine()])
+        self.refine = nn.ModuleList([Refinement(32, 256, (16, 16)), Refinement(32, 256, (16, 16))])
 
     def forward(self, z2: Tensor, h1: Tensor, how: Inference) -> Tensor:
         e = self.z2(z2) + self.h1(h1)
@@ -220,35 +191,6 @@ class Z3(nn.Module):
         return how(Rect(), self.normalize(self.h2(h2), self.bias))
 
 
-class ZLayer2(nn.Module):
-    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.previous = Conv2d((8, 8), 64, 64, 3, padding=1)
-        self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64, 64)
-
-    def forward(self, previous: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.previous(previous), self.bias))
-
-
-class H3Refine(nn.Module):
-    """One refinement of h3: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64, 64)
-        self.z = ZLayer2()
-        self.back = Conv2d((8, 8), 64, 64, 3, padding=1)
-
-    def forward(self, e: Tensor, how: Inference) -> Tensor:
-        h3 = how(Rect(), self.normalize(e, self.bias))
-        z = self.z(h3, how)
-        return e + self.back(z)
-
-
 class H3(nn.Module):
     """P(h3 | z3, h2, refined) = prod_i P(h3_i | e_i),  e = BN(W_z3 ⋆ z3 + W_h2 ⋆ h2 + R_1(X̃_1) + ... + R_2(X̃_2)) +
     b  (eq. 2, 8; section 4.1)
@@ -260,7 +202,7 @@ class H3(nn.Module):
         self.h2 = Conv2d((16, 16), 32, 64, 1, stride=2)
         self.bias = nn.Parameter(torch.zeros(64))
         self.normalize = BatchNorm(64, 64)
-        self.refine = nn.ModuleList([H3Refine(), H3Refine()])
+        self.refine = nn.ModuleList([Refinement(64, 64, (8, 8)), Refinement(64, 64, (8, 8))])
 
     def forward(self, z3: Tensor, h2: Tensor, how: Inference) -> Tensor:
         e = self.z3(z3) + self.h2(h2)

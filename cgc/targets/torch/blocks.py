@@ -10,7 +10,7 @@ from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage, 
 from cgc.program.parameters import learned_size
 from cgc.targets.torch.code import Class
 from cgc.targets.torch.grids import averages_whole
-from cgc.targets.torch.layers import LayerCode, needs_inference
+from cgc.targets.torch.layers import needs_inference
 from cgc.targets.torch.lines import lines_module
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.nodes import law_class
@@ -97,7 +97,7 @@ class Blocks:
         self._called = set(_called(program.stages))
         self.law_classes = self._laws()
         self.lines = self._lines()
-        self.codes: dict[str, LayerCode] = {}
+        self.codes: dict[str, str] = {}  # how each layer and module is made
         self.scopes = Scopes(program, [la.name for la in program.layers() if needs_inference(la, self.drawn(la), self.moments)])
         self.outputs = [program.layer(name) for name in program.outputs]
 

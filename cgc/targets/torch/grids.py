@@ -7,12 +7,13 @@ import math
 from cgc.graph.geometry import Geometry
 from cgc.program.ir import Product
 from cgc.targets.torch.scalar import number_text
+from cgc.targets.torch.told import told
 
 
-def made_on_grid(p: Product, inputs: str) -> tuple[str | None, tuple[str, ...]]:
+def made_on_grid(p: Product, inputs: str, edge: str) -> tuple[str | None, tuple[str, ...]]:
     """The expression that makes the module of a product (None where a function will do), and the passages that it needs.
 
-    ``inputs`` is the number of the parent's maps as an expression.
+    ``inputs`` is the number of the parent's maps as an expression, ``edge`` the name of the edge.
     """
     g = p.geometry
     assert g is not None
@@ -29,7 +30,8 @@ def made_on_grid(p: Product, inputs: str) -> tuple[str | None, tuple[str, ...]]:
         groups = f", groups={g.groups}" if g.groups > 1 else ""
         made, parts = f"Local({_extents(p)}, {inputs}, {g.child_maps}, {sizes}{groups})", ["local"]
     else:
-        sizes = ", ".join([_extents(p), inputs, str(g.child_maps), _each([w.kernel for w in g.windows]), *_settings(g)])
+        extents, maps = told(f"{edge}_extents", _extents(p)), told("maps", g.child_maps)
+        sizes = ", ".join([extents, inputs, maps, _each([w.kernel for w in g.windows]), *_settings(g)])
         made, parts = f"Conv{len(g.windows)}d({sizes})", [f"conv{len(g.windows)}d"]
     if around(p) is not None:
         parts.append("padded")
