@@ -51,18 +51,16 @@ class Elementwise(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over everything but the last axis (section 3); its shift is the component's bias."""
 
-    def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.momentum, self.eps = momentum, eps
         self.weight = nn.Parameter(torch.ones(size))
         self.register_buffer("running_mean", torch.zeros(size))
         self.register_buffer("running_var", torch.ones(size))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
         rows = a.flatten(0, -2) if valid is None else a[valid]
-        stats = self.running_mean, self.running_var
         training = self.training and len(rows) > 1  # one row has no variance
-        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps)
+        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -141,16 +139,12 @@ class HRefine(nn.Module):
 
     def forward(self, e: Tensor, how: Inference, past: State, valid: Tensor | None, lengths: Tensor | None):
         copy = how(Rect(), self.normalize(e, self.bias, valid))
-        kept = {}
         z = self.z(copy, how, past["z"], valid)
-        kept["z"] = keep(past["z"], z, lengths)
-        return e + self.back(z), kept
+        return e + self.back(z), {"z": keep(past["z"], z, lengths)}
 
 
 class H(nn.Module):
-    """P(h[t] | x[t], refined) = prod_i P(h[t]_i | e_i),  e = BN(W x[t] + R_1(X̃_1) + ... + R_4(X̃_4)) + b  (eq. 2,
-    8; section 4.1)
-    """
+    """P(h[t] | x[t]) = prod_i P(h[t]_i | e_i),  e = BN(W x[t] + sum_k R_k(X̃_k)) + b  (section 4.1)"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,13 +195,8 @@ class IndRNNResidual(nn.Module):
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {"h": {**{f"refine.{k}": {"z": (1, 64)} for k in range(4)}}}
-        like = next(self.parameters())
-
-        def nothing(sizes):
-            return {k: nothing(n) if isinstance(n, dict) else like.new_zeros(*x.shape[:2], *n) for k, n in sizes.items()}
-
-        return nothing(sizes)
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {"h": {f"refine.{k}": {"z": zero.expand(-1, -1, 1, 64)} for k in range(4)}}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""
@@ -239,8 +228,7 @@ class IndRNNResidual(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

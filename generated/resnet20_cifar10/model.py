@@ -48,23 +48,21 @@ def mean_over(x: Tensor, places: int) -> Tensor:
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but the maps on the last axis, each of `nodes` nodes (section 3).
+    """Batch normalisation over everything but the maps, whose places follow each other on the last axis (section 3).
 
     Its shift is the component's bias.
     """
 
-    def __init__(self, maps: int, nodes: int = 1, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, maps: int) -> None:
         super().__init__()
-        self.nodes, self.momentum, self.eps = nodes, momentum, eps
         self.weight = nn.Parameter(torch.ones(maps))
         self.register_buffer("running_mean", torch.zeros(maps))
         self.register_buffer("running_var", torch.ones(maps))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (-1, self.nodes))
-        stats = self.running_mean, self.running_var
-        training = self.training and len(rows) * self.nodes > 1  # one value has no variance
-        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps).flatten(-2)
+        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (len(self.weight), -1))
+        training = self.training and rows.shape[0] * rows.shape[2] > 1  # one value has no variance
+        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training).flatten(-2)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -100,11 +98,11 @@ class Categorical:
 class Z(nn.Module):
     """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
 
-    def __init__(self, previous_extents: tuple[int, ...], maps: int, places: int) -> None:
+    def __init__(self, extents: tuple[int, ...], maps: int) -> None:
         super().__init__()
-        self.previous = Conv2d(previous_extents, maps, maps, 3, padding=1)
+        self.previous = Conv2d(extents, maps, maps, 3, padding=1)
         self.bias = nn.Parameter(torch.zeros(maps))
-        self.normalize = BatchNorm(maps, places)
+        self.normalize = BatchNorm(maps)
 
     def forward(self, previous: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.previous(previous), self.bias))
@@ -113,12 +111,12 @@ class Z(nn.Module):
 class Refinement(nn.Module):
     """One refinement of h1, h2, h3: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
 
-    def __init__(self, maps: int, places: int, previous_extents: tuple[int, ...]) -> None:
+    def __init__(self, maps: int, extents: tuple[int, ...]) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(maps))
-        self.normalize = BatchNorm(maps, places)
-        self.z = Z(previous_extents, maps, places)
-        self.back = Conv2d(previous_extents, maps, maps, 3, padding=1)
+        self.normalize = BatchNorm(maps)
+        self.z = Z(extents, maps)
+        self.back = Conv2d(extents, maps, maps, 3, padding=1)
 
     def forward(self, e: Tensor, how: Inference) -> Tensor:
         copy = how(Rect(), self.normalize(e, self.bias))
@@ -127,16 +125,14 @@ class Refinement(nn.Module):
 
 
 class H1(nn.Module):
-    """P(h1 | x, refined) = prod_i P(h1_i | e_i),  e = BN(W ⋆ x + R_1(X̃_1) + ... + R_3(X̃_3)) + b  (eq. 2, 8;
-    section 4.1)
-    """
+    """P(h1 | x) = prod_i P(h1_i | e_i),  e = BN(W ⋆ x + sum_k R_k(X̃_k)) + b  (section 4.1)"""
 
     def __init__(self) -> None:
         super().__init__()
         self.x = Conv2d((32, 32), 3, 16, 3, padding=1)
         self.bias = nn.Parameter(torch.zeros(16))
-        self.normalize = BatchNorm(16, 1024)
-        self.refine = nn.ModuleList([Refinement(16, 1024, (32, 32)) for _ in range(3)])
+        self.normalize = BatchNorm(16)
+        self.refine = nn.ModuleList([Refinement(16, (32, 32)) for _ in range(3)])
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
         e = self.x(x)
@@ -152,24 +148,22 @@ class Z2(nn.Module):
         super().__init__()
         self.h1 = Conv2d((32, 32), 16, 32, 3, stride=2, padding=1)
         self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 256)
+        self.normalize = BatchNorm(32)
 
     def forward(self, h1: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.h1(h1), self.bias))
 
 
 class H2(nn.Module):
-    """P(h2 | z2, h1, refined) = prod_i P(h2_i | e_i),  e = BN(W_z2 ⋆ z2 + W_h1 ⋆ h1 + R_1(X̃_1) + ... + R_2(X̃_2)) +
-    b  (eq. 2, 8; section 4.1)
-    """
+    """P(h2 | z2, h1) = prod_i P(h2_i | e_i),  e = BN(W_z2 ⋆ z2 + W_h1 ⋆ h1 + sum_k R_k(X̃_k)) + b  (section 4.1)"""
 
     def __init__(self) -> None:
         super().__init__()
         self.z2 = Conv2d((16, 16), 32, 32, 3, padding=1)
         self.h1 = Conv2d((32, 32), 16, 32, 1, stride=2)
         self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 256)
-        self.refine = nn.ModuleList([Refinement(32, 256, (16, 16)), Refinement(32, 256, (16, 16))])
+        self.normalize = BatchNorm(32)
+        self.refine = nn.ModuleList([Refinement(32, (16, 16)), Refinement(32, (16, 16))])
 
     def forward(self, z2: Tensor, h1: Tensor, how: Inference) -> Tensor:
         e = self.z2(z2) + self.h1(h1)
@@ -185,24 +179,22 @@ class Z3(nn.Module):
         super().__init__()
         self.h2 = Conv2d((16, 16), 32, 64, 3, stride=2, padding=1)
         self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64, 64)
+        self.normalize = BatchNorm(64)
 
     def forward(self, h2: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.h2(h2), self.bias))
 
 
 class H3(nn.Module):
-    """P(h3 | z3, h2, refined) = prod_i P(h3_i | e_i),  e = BN(W_z3 ⋆ z3 + W_h2 ⋆ h2 + R_1(X̃_1) + ... + R_2(X̃_2)) +
-    b  (eq. 2, 8; section 4.1)
-    """
+    """P(h3 | z3, h2) = prod_i P(h3_i | e_i),  e = BN(W_z3 ⋆ z3 + W_h2 ⋆ h2 + sum_k R_k(X̃_k)) + b  (section 4.1)"""
 
     def __init__(self) -> None:
         super().__init__()
         self.z3 = Conv2d((8, 8), 64, 64, 3, padding=1)
         self.h2 = Conv2d((16, 16), 32, 64, 1, stride=2)
         self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64, 64)
-        self.refine = nn.ModuleList([Refinement(64, 64, (8, 8)), Refinement(64, 64, (8, 8))])
+        self.normalize = BatchNorm(64)
+        self.refine = nn.ModuleList([Refinement(64, (8, 8)), Refinement(64, (8, 8))])
 
     def forward(self, z3: Tensor, h2: Tensor, how: Inference) -> Tensor:
         e = self.z3(z3) + self.h2(h2)
@@ -281,8 +273,7 @@ class Resnet20Cifar10(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -137,13 +137,6 @@ def keep(past: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
     return x[:, torch.arange(x.shape[1], device=x.device)[:, None], steps]
 
 
-class Gaussian:
-    """X = e: E[X | e] = e  (eq. 10)"""
-
-    def expectation(self, e: Tensor) -> Tensor:
-        return e
-
-
 class Rect:
     """X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)|  (eq. 10)
     E[X | e] = e*Φ(e/s) + s*φ(e/s)
@@ -168,7 +161,7 @@ class Embed(nn.Module):
         self.x = nn.Embedding(50, 32)
 
     def forward(self, x: Tensor) -> Tensor:
-        return Gaussian().expectation(self.x(x))
+        return self.x(x)
 
 
 class H(nn.Module):
@@ -259,8 +252,7 @@ class TaggerCRF(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cgc.program.ir import Contribution, Layer, Level, Map, Module, Refine, Scan, Stage, layers_of
 from cgc.program.loops import before
@@ -91,6 +91,7 @@ class _Classes:
         self.levels: list[list[_Unit]] = []
         self.order: dict[str, int] = {}
         self.written: list[tuple[int, Class]] = []
+        self.said: list[tuple[str, ...]] = []
 
     def write(self) -> None:
         self.stages(self.blocks.program.stages)
@@ -111,13 +112,20 @@ class _Classes:
         components = list(dict.fromkeys(local(unit.component) for unit, _ in alike))
         name = distinct(first.wanted if len(components) == 1 else first.common, self.blocks.taken, "Layer")
         same = lifted([block.init for _, block in alike], _RESERVED)
-        methods = [method.fitted() for method in block.methods]
+        methods = [self.said_once(method.fitted()) for method in block.methods]
         if same.lines:
             methods.insert(0, Function(f"__init__({same.parameters}) -> None", ("super().__init__()", *same.lines)))
         for (unit, _), arguments in zip(alike, same.arguments, strict=True):
             self.blocks.codes[unit.name] = f"{name}({arguments})"
         definition = Class(name, "nn.Module", wrapped(first.doc(components)), (), tuple(methods))
         self.written.append((self.order[first.name], definition))
+
+    def said_once(self, method: Function) -> Function:
+        """The method without documentation that another class has given already."""
+        if not method.doc or method.doc not in self.said:
+            self.said.append(method.doc)
+            return method
+        return replace(method, doc=())
 
     # ---- units
 
@@ -173,10 +181,10 @@ class _Classes:
             names = {(a.source, a.lag): a.name for a in stage.arguments}
             known = {source: name for (source, lag), name in names.items() if lag == 0}
             body = _Inside(blocks, scope, known, names, stage.arguments[0].name, {*names.values(), *_RESERVED})
-            lines = [*(["kept = {}"] if scope.stateful else []), *body.lines(stage.stages)]
+            lines = body.lines(stage.stages)
             outputs = ", ".join(body.names[output] for output in stage.outputs)
             whole = f"({outputs})" if len(stage.outputs) > 1 else outputs
-            lines = _returned(lines, outputs, f"return {whole}, kept" if scope.stateful else f"return {outputs}")
+            lines = _with_kept(lines, f"return {whole}") if scope.stateful else _returned(lines, outputs, f"return {outputs}")
             signature = f"forward({', '.join(['self', *(f'{a.name}: Tensor' for a in stage.arguments), *_beside(scope)])})"
             signature += " -> Tensor" if not scope.stateful and len(stage.outputs) == 1 else ""
             return Block(tuple(made(blocks, scope, stage.stages)), (Function(signature, tuple(lines)),), ())
@@ -201,11 +209,9 @@ class _Classes:
             taken = {"copy", *names.values(), *_RESERVED}
             body = _Inside(blocks, scope, {copy.name: "copy"} | {s: n for (s, lag), n in names.items() if not lag}, names, "e", taken)
             *lines, value = finish(terms, self.own_energy(terms, copy, late), blocks.law_call(copy), blocks.drawn(copy))
-            kept = body.keep(copy.name)
-            lines = [*lines, f"copy = {value.removeprefix('return ')}", *(["kept = {}"] if scope.stateful else []), *kept]
-            lines += body.lines(level.module.stages)
-            added = f"e + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
-            lines.append(f"return {added}, kept" if scope.stateful else f"return {added}")
+            lines = [*lines, f"copy = {value.removeprefix('return ')}", *body.keep(copy.name), *body.lines(level.module.stages)]
+            added = f"return e + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
+            lines = _with_kept(lines, added) if scope.stateful else [*lines, added]
             parts: set[str] = set()
             init = (bias(copy) if copy.biased == copy.name else []) + normalisation(copy, parts)
             init += [*made(blocks, scope, level.module.stages), *modules([back], parts)]
@@ -296,6 +302,16 @@ def _beside(scope: Scope) -> list[str]:
     found += ["past: State"] if scope.stateful else []
     found += ["valid: Tensor | None"] if scope.valid else []
     return [*found, "lengths: Tensor | None"] if scope.stateful else found
+
+
+def _with_kept(lines: list[str], result: str) -> list[str]:
+    """The lines, which put values aside, with a return of those too."""
+    start = 'kept["'
+    kept = [line for line in lines if line.startswith(start)]
+    if any("kept[" in line for line in lines if line not in kept):
+        return ["kept = {}", *lines, f"{result}, kept"]
+    entries = (line.removeprefix("kept[").replace('"] = ', '": ', 1) for line in kept)
+    return [*(line for line in lines if line not in kept), f"{result}, {{{', '.join(entries)}}}"]
 
 
 def _returned(lines: list[str], outputs: str, last: str) -> list[str]:

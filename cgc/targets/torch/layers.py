@@ -59,14 +59,13 @@ def normalisation(layer: Layer, parts: set[str]) -> list[str]:
     """The module ``normalize``: torch's layer normalisation where each energy has a scale of its own."""
     if layer.normalised == "no":
         return []
-    each = "" if layer.shared is None else f", {told('places', layer.shared.block)}"
     if layer.over_batch:
         parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
-        return [f"self.normalize = BatchNorm({_biases(layer)}{each})"]
+        return [f"self.normalize = BatchNorm({_biases(layer)})"]
     if layer.groups == 1 and layer.shared is None:
         return [f"self.normalize = nn.LayerNorm({_biases(layer)}, bias=False)  # the shift is self.bias"]
     parts.add("group_norm")
-    return [f"self.normalize = GroupNorm({layer.groups}, {_biases(layer)}{each})"]
+    return [f"self.normalize = GroupNorm({layer.groups}, {_biases(layer)})"]
 
 
 def _biases(layer: Layer) -> str:
@@ -93,6 +92,12 @@ def modules(contributions: Sequence[Contribution], parts: set[str]) -> list[str]
         if c.block is not None and f"self.{c.block[0]} = nn.ModuleDict()" not in lines:
             lines.append(f"self.{c.block[0]} = nn.ModuleDict()")
         lines += _modules(c, parts)
+        if (
+            c.block is not None
+            and len([other for other in contributions if other.block == c.block]) == 1
+            and lines[-2:-1] == [f"self.{c.block[0]} = nn.ModuleDict()"]
+        ):
+            lines[-2:] = [f'self.{c.block[0]} = nn.ModuleDict({{"{c.name}": {lines[-1].partition(" = ")[2]}}})']
     # blocks without modules need no place for them
     return [
         line for line in lines if not line.endswith(" = nn.ModuleDict()") or any(f"{line.split(' = ')[0]}[" in other for other in lines)
@@ -239,7 +244,7 @@ def finish(terms: Terms, energy: str, law: str, drawn: bool, how: str = "how") -
     comment = value[value.index("  #") :] if "  #" in value else ""
     value = value.removesuffix(comment)
     flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
-    inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value)
+    inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value) if law else value
     return (*lines, f"return {inferred}{flat}{comment}")
 
 
@@ -291,10 +296,16 @@ def drive_needs_inference(known: Sequence[Contribution], moments: bool) -> bool:
 
 
 def _map(terms: Terms, masked: bool, law: str, drawn: bool) -> Function:
-    contributions = terms.layer.contributions
+    layer = terms.layer
+    contributions = layer.contributions
     extra = (*_how(terms, drawn), *(("valid: Tensor | None = None",) if masked else ()))
+    signature = _signature("forward", contributions, extra)
+    if layer.normalised != "no" and any(c.block is not None for c in contributions) and not any(c.lag for c in contributions):
+        # nodes with parents of their own make a long sum
+        total = f"e = {terms.sum(contributions, named(contributions), bias=False)}"
+        return Function(signature, (total, *finish(terms, terms.normalised("e", masked), law, drawn)))
     energy = terms.energy(contributions, named(contributions), masked)
-    return Function(_signature("forward", contributions, extra), finish(terms, energy, law, drawn))
+    return Function(signature, finish(terms, energy, law, drawn))
 
 
 def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
@@ -366,8 +377,9 @@ def step_energy(terms: Terms, group: tuple[str, ...], known: Sequence[str], valu
     layer = terms.layer
     arguments = in_steps(layer, group)
     if not normalised_in_steps(layer, group):
-        summed = [*known, *([terms.sum(arguments, values, bias=False)] if arguments else [])]
-        return " + ".join(summed) if known else terms.shifted(summed)
+        if not known:
+            return terms.sum(arguments, values, bias=True)
+        return " + ".join([*known, *([terms.sum(arguments, values, bias=False)] if arguments else [])])
     covered = [c for c in arguments if layer.normalised == "energy" or not c.lag]
     total = " + ".join([*known, *([terms.sum(covered, values, bias=False)] if covered else [])])
     rest = [c for c in arguments if c not in covered]

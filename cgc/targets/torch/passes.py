@@ -59,18 +59,12 @@ class _Pass:
         # the argument has a name of its own: an input may be called `sizes`
         like = self.blocks.like.replace(self.blocks.program.inputs[0].name + ".new_zeros", "x.new_zeros")
         doc = ("What came before the first step: nothing, and that contributes 0.",)
-        body: tuple[str, ...] = (f"sizes = {_sizes(self.scope)}", f"like = {like}")
         if not self.scope.inner:
-            body += ("return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}",)
-            return Function("past(self, x: Tensor) -> State", body, doc)
-        body += (
-            "",
-            "def nothing(sizes):",
-            "    return {k: nothing(n) if isinstance(n, dict) else like.new_zeros(*x.shape[:2], *n) for k, n in sizes.items()}",
-            "",
-            "return nothing(sizes)",
-        )
-        return Function("past(self, x: Tensor) -> State", body, doc)
+            sizes = _entries({name: str(size) for name, size in self.scope.state.items()})
+            zeros = "return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}"
+            return Function("past(self, x: Tensor) -> State", (f"sizes = {sizes}", f"like = {like}", zeros), doc)
+        zero = f"zero = {like}.new_zeros(*x.shape[:2], 1, 1)"
+        return Function("past(self, x: Tensor) -> State", (zero, f"return {_nothing(self.scope)}"), doc).fitted()
 
     def _given(self, item: Input) -> list[str]:
         """Lines that check an input and bring it to (draws, batch, ..., features)."""
@@ -106,10 +100,14 @@ class _Pass:
         return lines
 
 
-def _sizes(scope: Scope) -> str:
-    """What a scope keeps, as a dict of (steps, features), and of dicts for the scopes inside; stacks as one entry."""
-    entries = {name: str(size) for name, size in scope.state.items()}
-    entries |= {name: _sizes(inner) for name, inner in scope.inner.items()}
+def _nothing(scope: Scope) -> str:
+    """What a scope keeps, as a dict of zeros, and of dicts for the scopes inside; stacks as one entry."""
+    entries = {name: f"zero.expand(-1, -1, {steps}, {features})" for name, (steps, features) in scope.state.items()}
+    return _entries(entries | {name: _nothing(inner) for name, inner in scope.inner.items()})
+
+
+def _entries(entries: dict[str, str]) -> str:
+    """A dict as text, with one entry for all copies that are alike."""
     shown: list[str] = []
     names = list(entries)
     while names:
@@ -117,7 +115,10 @@ def _sizes(scope: Scope) -> str:
         shown.append(run[1])
         names = names[run[0] :]
     plain = [text for text in shown if not text.startswith("**")]
-    return f"{{{', '.join([*plain, *(text for text in shown if text.startswith('**'))])}}}"
+    several = [text for text in shown if text.startswith("**")]
+    if not plain and len(several) == 1:
+        return several[0].removeprefix("**")
+    return f"{{{', '.join([*plain, *several])}}}"
 
 
 def _run(names: Sequence[str], entries: dict[str, str]) -> tuple[int, str]:

@@ -16,7 +16,7 @@ _FIRST = ("nodes", "maps", "extents")
 
 
 def told(name: str, value: object) -> str:
-    """A value that a class may be told as ``name``."""
+    """A value that a class may be told as ``name``, or one of several names with ``|`` between them."""
     return f"\x01{name}\x02{value}\x03"
 
 
@@ -57,7 +57,7 @@ def lifted(blocks: Sequence[Sequence[str]], reserved: Sequence[str]) -> Lifted:
     vectors = [tuple(value for _, value in place) for place in places]
     names: dict[tuple[str, ...], str] = {}
     for vector in dict.fromkeys(v for v in vectors if len(set(v)) > 1):
-        wanted = list(dict.fromkeys(place[0][0] for place, v in zip(places, vectors, strict=True) if v == vector))
+        wanted = list(dict.fromkeys(n for place, v in zip(places, vectors, strict=True) if v == vector for n in place[0][0].split("|")))
         wanted.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
         taken = {*names.values(), *reserved}
         free = [name for name in wanted if name not in taken] or [wanted[0]]
