@@ -5,6 +5,7 @@ Made by cgc 0.1.0 from gru.yaml; do not edit, compile again. cgc claims no right
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -33,28 +34,22 @@ class Inference(NamedTuple):
 
 
 class Bounded(torch.autograd.Function):
-    """tanh and sigmoid with derivatives that keep their digits where tanh(x)^2 or sigmoid(x) is 1."""
+    """tanh (scale 1) and sigmoid (scale 1/2) with the derivative (scale / cosh(scale x))^2, which keeps its digits far out."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, function) -> Tensor:
+    def forward(ctx, function, scale: float, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.function = function
+        ctx.scale = scale
         return function(x)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx, gradient: Tensor) -> tuple[None, None, Tensor]:
         (x,) = ctx.saved_tensors
-        if ctx.function is torch.tanh:
-            return gradient / torch.cosh(x).square(), None
-        return gradient * torch.sigmoid(x) * torch.sigmoid(-x), None
+        return None, None, gradient * (ctx.scale / torch.cosh(ctx.scale * x)).square()
 
 
-def tanh(x: Tensor) -> Tensor:
-    return Bounded.apply(x, torch.tanh)
-
-
-def sigmoid(x: Tensor) -> Tensor:
-    return Bounded.apply(x, torch.sigmoid)
+tanh = partial(Bounded.apply, torch.tanh, 1.0)
+sigmoid = partial(Bounded.apply, torch.sigmoid, 0.5)
 
 
 def last(x: Tensor, lengths: Tensor | None) -> Tensor:

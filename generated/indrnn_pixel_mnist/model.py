@@ -167,9 +167,8 @@ class IndRNNPixelMnist(nn.Module):
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {f"h.{k}": (1, 128) for k in range(6)}
-        like = next(self.parameters())
-        return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {f"h.{k}": zero.expand(-1, -1, 1, 128) for k in range(6)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""

@@ -151,9 +151,8 @@ class SRN(nn.Module):
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {"h.0": (1, 128), "h.1": (1, 128)}
-        like = next(self.parameters())
-        return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {"h.0": zero.expand(-1, -1, 1, 128), "h.1": zero.expand(-1, -1, 1, 128)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""

@@ -17,13 +17,14 @@ from cgc.targets.torch.scopes import Scopes, loops_alone
 
 # the order in which fixed passages stand in a file, and inside its class Inference
 PARTS = (
-    "widened", "tanh_sigmoid", "tanh", "sigmoid", "logistic_pdf", "normal_pdf", "normal_cdf", "normal_ramp", "normal_ratios", "normal_moment",
+    "widened", "tanh_sigmoid", "tanh", "sigmoid",
+    "logistic_pdf", "normal_pdf", "normal_cdf", "normal_ramp", "normal_ratios", "normal_moment",
     "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf",
     "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
     "over_energies", "mixed_likelihood", "softened", "masked", "tied", "grouped", "conv1d", "conv2d", "conv3d", "local", "padded",
-    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "group_norm", "chain", "one_hot", "last", "shifted",
-    "keep",
+    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "group_norm", "chain", "chain_tables", "one_hot",
+    "last", "shifted", "keep",
 )  # fmt: skip
 INFERENCE = (
     "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
@@ -36,7 +37,7 @@ _NEEDS = {
     "log_logistic_interval": ("log1mexp",),
 }  # fmt: skip
 # of two passages of the same name the first is left out where the second, which can do more, is needed
-_INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps"}
+_INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps", "chain": "chain_tables"}
 # names that fixed passages define
 _PASSAGES = (
     "NormalRamp", "Tanh", "Sigmoid", "LogisticPdf", "NormalMoment", "NormalExcess", "LogisticMoment", "ALTERNATING", "POWERS",

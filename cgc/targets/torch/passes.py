@@ -59,10 +59,6 @@ class _Pass:
         # the argument has a name of its own: an input may be called `sizes`
         like = self.blocks.like.replace(self.blocks.program.inputs[0].name + ".new_zeros", "x.new_zeros")
         doc = ("What came before the first step: nothing, and that contributes 0.",)
-        if not self.scope.inner:
-            sizes = _entries({name: str(size) for name, size in self.scope.state.items()})
-            zeros = "return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}"
-            return Function("past(self, x: Tensor) -> State", (f"sizes = {sizes}", f"like = {like}", zeros), doc)
         zero = f"zero = {like}.new_zeros(*x.shape[:2], 1, 1)"
         return Function("past(self, x: Tensor) -> State", (zero, f"return {_nothing(self.scope)}"), doc).fitted()
 
