@@ -10,8 +10,8 @@ from cgc.targets.torch.scalar import number_text
 from cgc.targets.torch.told import told
 
 
-def made_on_grid(p: Product, inputs: str, edge: str) -> tuple[str | None, tuple[str, ...]]:
-    """The expression that makes the module of a product (None where a function will do), and the passages that it needs.
+def made_on_grid(p: Product, inputs: str, edge: str) -> tuple[str, tuple[str, ...]]:
+    """The expression that makes the module of a product, and the passages that it needs.
 
     ``inputs`` is the number of the parent's maps as an expression, ``edge`` the name of the edge.
     """

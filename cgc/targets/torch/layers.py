@@ -109,13 +109,12 @@ def _modules(c: Contribution, parts: set[str]) -> list[str]:
     p = c.product
     inputs, nodes = _inputs(c), told("nodes", c.product.outputs)
     match p.kind:
-        case "identity":
+        case "identity" | "average":
             pass
-        case "grouped" | "convolution" | "local" | "average":
+        case "grouped" | "convolution" | "local":
             made, needed = made_on_grid(p, inputs, c.name)
             parts.update(needed)
-            if made is not None:
-                lines.append(f"{module(c)} = {made}")
+            lines.append(f"{module(c)} = {made}")
         case "tied":
             parts.add("tied")
             assert p.key is not None
