@@ -146,8 +146,8 @@ class Adding(nn.Module):
         how = how or self.how[self.training]
         x = x.expand(how.draws, *x.shape)
         past = self.past(x) if past is None else past
-        kept = {}
         h = x
+        kept = {}
         for k, layer in enumerate(self.h):
             h = layer(h, how, past[f"h.{k}"])
             kept[f"h.{k}"] = keep(past[f"h.{k}"], h, lengths)

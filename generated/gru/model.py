@@ -201,8 +201,8 @@ class GRU(nn.Module):
         how = how or self.how[self.training]
         x = x.expand(how.draws, *x.shape)
         past = self.past(x) if past is None else past
-        kept = {}
         cell = x
+        kept = {}
         for k, layer in enumerate(self.cell):
             cell, kept[f"cell.{k}"] = layer(cell, how, past[f"cell.{k}"], lengths)
         return self.y(last(cell, lengths)), kept

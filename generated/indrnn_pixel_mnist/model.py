@@ -156,10 +156,10 @@ class IndRNNPixelMnist(nn.Module):
         how = how or self.how[self.training]
         x = how.soft_clamp(x.expand(how.draws, *x.shape), 0, 1)
         past = self.past(x) if past is None else past
-        kept = {}
         steps = torch.arange(x.shape[2], device=x.device)
         valid = None if lengths is None else (steps < lengths[:, None]).expand(x.shape[:3])
         h = x
+        kept = {}
         for k, layer in enumerate(self.h):
             h = layer(h, how, past[f"h.{k}"], valid)
             kept[f"h.{k}"] = keep(past[f"h.{k}"], h, lengths)

@@ -187,9 +187,9 @@ class IndRNNResidual(nn.Module):
         how = how or self.how[self.training]
         x = how.soft_clamp(x.expand(how.draws, *x.shape), 0, 1)
         past = self.past(x) if past is None else past
-        kept = {}
         steps = torch.arange(x.shape[2], device=x.device)
         valid = None if lengths is None else (steps < lengths[:, None]).expand(x.shape[:3])
+        kept = {}
         h, kept["h"] = self.h(x, how, past["h"], valid, lengths)
         return self.y(last(h, lengths)), kept
 

@@ -95,17 +95,21 @@ class Categorical:
         return torch.log_softmax(e, -1).gather(-1, x.expand(e.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
 
-class Z(nn.Module):
-    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
+class RectNodes(nn.Module):
+    """X = z, z2, z3: P(X | parents) = prod_i P(X_i | e_i),  e = BN(sum_p W_p ⋆ p) + b  (eq. 2, 8)"""
 
-    def __init__(self, extents: tuple[int, ...], maps: int) -> None:
+    def __init__(self, maps: int, **edges: nn.Module) -> None:
         super().__init__()
-        self.previous = Conv2d(extents, maps, maps, 3, padding=1)
+        self.names = tuple(edges)
+        for name, edge in edges.items():
+            self.add_module(name, edge)
         self.bias = nn.Parameter(torch.zeros(maps))
         self.normalize = BatchNorm(maps)
 
-    def forward(self, previous: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.previous(previous), self.bias))
+    def forward(self, *parents: Tensor, how: Inference) -> Tensor:
+        terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]
+        e = sum(terms[1:], terms[0])
+        return how(Rect(), self.normalize(e, self.bias))
 
 
 class Refinement(nn.Module):
@@ -115,89 +119,32 @@ class Refinement(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(maps))
         self.normalize = BatchNorm(maps)
-        self.z = Z(extents, maps)
+        self.z = RectNodes(maps, previous=Conv2d(extents, maps, maps, 3, padding=1))
         self.back = Conv2d(extents, maps, maps, 3, padding=1)
 
     def forward(self, e: Tensor, how: Inference) -> Tensor:
         copy = how(Rect(), self.normalize(e, self.bias))
-        z = self.z(copy, how)
+        z = self.z(copy, how=how)
         return e + self.back(z)
 
 
-class H1(nn.Module):
-    """P(h1 | x) = prod_i P(h1_i | e_i),  e = BN(W ⋆ x + sum_k R_k(X̃_k)) + b  (section 4.1)"""
+class RectRefined(nn.Module):
+    """X = h1, h2, h3: P(X | parents) = prod_i P(X_i | e_i),  e = BN(sum_p W_p ⋆ p + sum_k R_k(X̃_k)) + b  (section
+    4.1)
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, maps: int, levels: list[nn.Module], **edges: nn.Module) -> None:
         super().__init__()
-        self.x = Conv2d((32, 32), 3, 16, 3, padding=1)
-        self.bias = nn.Parameter(torch.zeros(16))
-        self.normalize = BatchNorm(16)
-        self.refine = nn.ModuleList([Refinement(16, (32, 32)) for _ in range(3)])
+        self.names = tuple(edges)
+        for name, edge in edges.items():
+            self.add_module(name, edge)
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.normalize = BatchNorm(maps)
+        self.refine = nn.ModuleList(levels)
 
-    def forward(self, x: Tensor, how: Inference) -> Tensor:
-        e = self.x(x)
-        for level in self.refine:
-            e = level(e, how)
-        return how(Rect(), self.normalize(e, self.bias))
-
-
-class Z2(nn.Module):
-    """P(z2 | h1) = prod_i P(z2_i | e_i),  e = BN(W ⋆ h1) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.h1 = Conv2d((32, 32), 16, 32, 3, stride=2, padding=1)
-        self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32)
-
-    def forward(self, h1: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.h1(h1), self.bias))
-
-
-class H2(nn.Module):
-    """P(h2 | z2, h1) = prod_i P(h2_i | e_i),  e = BN(W_z2 ⋆ z2 + W_h1 ⋆ h1 + sum_k R_k(X̃_k)) + b  (section 4.1)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.z2 = Conv2d((16, 16), 32, 32, 3, padding=1)
-        self.h1 = Conv2d((32, 32), 16, 32, 1, stride=2)
-        self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32)
-        self.refine = nn.ModuleList([Refinement(32, (16, 16)), Refinement(32, (16, 16))])
-
-    def forward(self, z2: Tensor, h1: Tensor, how: Inference) -> Tensor:
-        e = self.z2(z2) + self.h1(h1)
-        for level in self.refine:
-            e = level(e, how)
-        return how(Rect(), self.normalize(e, self.bias))
-
-
-class Z3(nn.Module):
-    """P(z3 | h2) = prod_i P(z3_i | e_i),  e = BN(W ⋆ h2) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.h2 = Conv2d((16, 16), 32, 64, 3, stride=2, padding=1)
-        self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64)
-
-    def forward(self, h2: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.h2(h2), self.bias))
-
-
-class H3(nn.Module):
-    """P(h3 | z3, h2) = prod_i P(h3_i | e_i),  e = BN(W_z3 ⋆ z3 + W_h2 ⋆ h2 + sum_k R_k(X̃_k)) + b  (section 4.1)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.z3 = Conv2d((8, 8), 64, 64, 3, padding=1)
-        self.h2 = Conv2d((16, 16), 32, 64, 1, stride=2)
-        self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64)
-        self.refine = nn.ModuleList([Refinement(64, (8, 8)), Refinement(64, (8, 8))])
-
-    def forward(self, z3: Tensor, h2: Tensor, how: Inference) -> Tensor:
-        e = self.z3(z3) + self.h2(h2)
+    def forward(self, *parents: Tensor, how: Inference) -> Tensor:
+        terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]
+        e = sum(terms[1:], terms[0])
         for level in self.refine:
             e = level(e, how)
         return how(Rect(), self.normalize(e, self.bias))
@@ -222,11 +169,21 @@ class Resnet20Cifar10(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.h1 = H1()
-        self.z2 = Z2()
-        self.h2 = H2()
-        self.z3 = Z3()
-        self.h3 = H3()
+        self.h1 = RectRefined(16, [Refinement(16, (32, 32)) for _ in range(3)], x=Conv2d((32, 32), 3, 16, 3, padding=1))
+        self.z2 = RectNodes(32, h1=Conv2d((32, 32), 16, 32, 3, stride=2, padding=1))
+        self.h2 = RectRefined(
+            32,
+            [Refinement(32, (16, 16)) for _ in range(2)],
+            z2=Conv2d((16, 16), 32, 32, 3, padding=1),
+            h1=Conv2d((32, 32), 16, 32, 1, stride=2),
+        )
+        self.z3 = RectNodes(64, h2=Conv2d((16, 16), 32, 64, 3, stride=2, padding=1))
+        self.h3 = RectRefined(
+            64,
+            [Refinement(64, (8, 8)) for _ in range(2)],
+            z3=Conv2d((8, 8), 64, 64, 3, padding=1),
+            h2=Conv2d((16, 16), 32, 64, 1, stride=2),
+        )
         self.y = Y()
         self.how = [Inference(), Inference()]  # in evaluation, in training
         self.inference("pcff", 0.3, "block", training=True)
@@ -236,11 +193,11 @@ class Resnet20Cifar10(nn.Module):
         how = how or self.how[self.training]
         x = x.flatten(1)
         x = x.expand(how.draws, *x.shape)
-        h1 = self.h1(x, how)
-        z2 = self.z2(h1, how)
-        h2 = self.h2(z2, h1, how)
-        z3 = self.z3(h2, how)
-        h3 = self.h3(z3, h2, how)
+        h1 = self.h1(x, how=how)
+        z2 = self.z2(h1, how=how)
+        h2 = self.h2(z2, h1, how=how)
+        z3 = self.z3(h2, how=how)
+        h3 = self.h3(z3, h2, how=how)
         p = mean_over(h3, 64)
         return self.y(p)
 

@@ -49,8 +49,7 @@ class Elementwise(nn.Module):
 class Chain(nn.Module):
     """Nodes in a row, joined by lines: P(y | e) = exp(sum_t e[t, y[t]] + sum_t V[y[t-1], y[t]] + a[y[0]] + z[y[T]]) / Z.
 
-    Exact: a pass forward sums the states of earlier steps out, a pass back reads off what is asked for. Energies are
-    (..., batch, steps, states). What stands behind `lengths` is joined to nothing, and counts for nothing.
+    Exact, by a pass forward and one back. Energies are (..., batch, steps, states); steps behind `lengths` do not count.
     """
 
     def __init__(self, *shape: int, ends: bool = False) -> None:
@@ -203,11 +202,9 @@ class TaggerCRF(nn.Module):
         x = x.expand(how.draws, *x.shape)
         how.check_labels(x, 50)
         past = self.past(x) if past is None else past
-        kept = {}
         embed = self.embed(x)
         h = self.h(embed, how, past["h"])
-        kept["h"] = keep(past["h"], h, lengths)
-        return self.y(h), kept
+        return self.y(h), {"h": keep(past["h"], h, lengths)}
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""

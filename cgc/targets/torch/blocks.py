@@ -98,6 +98,7 @@ class Blocks:
         self.law_classes = self._laws()
         self.lines = self._lines()
         self.codes: dict[str, str] = {}  # how each layer and module is made
+        self.summed: set[str] = set()  # those that are given their edges
         self.scopes = Scopes(program, [la.name for la in program.layers() if needs_inference(la, self.drawn(la), self.moments)])
         self.outputs = [program.layer(name) for name in program.outputs]
 

@@ -8,15 +8,19 @@ from dataclasses import dataclass, replace
 from cgc.program.ir import Contribution, Layer, Level, Map, Module, Refine, Scan, Stage, layers_of
 from cgc.program.loops import before
 from cgc.targets.torch.blocks import Blocks
-from cgc.targets.torch.body import Body
+from cgc.targets.torch.body import Body, with_kept
 from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.describe import layer_doc, module_doc, refine_doc
 from cgc.targets.torch.layers import Block, bias, finish, layer_block, modules, named, normalisation
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.reads import local
 from cgc.targets.torch.scopes import Scope, back_of, base_of, refine_reads
+from cgc.targets.torch.summed import Summed, layer_summed
 from cgc.targets.torch.terms import MomentTerms, Terms, Values
 from cgc.targets.torch.told import lifted, skeleton
+
+FEW = 3
+"""So many classes that are sums of whatever edges are written as one."""
 
 
 def write_classes(blocks: Blocks) -> None:
@@ -60,6 +64,11 @@ def _made(node: object) -> str:
     return f"nn.ModuleDict({{{', '.join(entries)}}})"
 
 
+def told_list(items: list[str]) -> str:
+    """Several things alike, as a list."""
+    return f"[{items[0]} for _ in range({len(items)})]" if len(items) > 1 and len(set(items)) == 1 else _list(items)
+
+
 def _list(items: list[str]) -> str:
     if len(items) > 2 and len(set(items[1:])) == 1 and items[0] != items[1]:
         return f"[{items[0]}, *({items[1]} for _ in range({len(items) - 1}))]"
@@ -81,6 +90,7 @@ class _Unit:
     common: str
     build: Callable[[], Block]
     doc: Callable[[Sequence[str]], str]
+    summed: Callable[[], Summed | None] = lambda: None
 
 
 class _Classes:
@@ -102,9 +112,22 @@ class _Classes:
                 self.blocks.needed.update(block.parts)
                 key = (tuple(skeleton(line) for line in block.init), block.methods)
                 found.setdefault(key, []).append((unit, block))
-            for alike in found.values():
+            for alike in self.by_edges(list(found.values())):
                 self.class_of(alike)
         self.blocks.classes += [definition for _, definition in sorted(self.written, key=lambda pair: pair[0])]
+
+    def by_edges(self, found: list[list[tuple[_Unit, Block]]]) -> list[list[tuple[_Unit, Block]]]:
+        """The groups, of which many that are sums of whatever edges make one."""
+        sums = [(group, group[0][0].summed()) for group in found]
+        keys = [block and (tuple(skeleton(line) for line in block.init), block.methods) for _, block in sums]
+        merged: dict[object, list[tuple[_Unit, Block]]] = {}
+        for (group, block), key in zip(sums, keys, strict=True):
+            if block is None or keys.count(key) < FEW:
+                merged[len(merged)] = group
+            else:
+                merged.setdefault(key, []).extend((unit, unit.summed() or one) for unit, one in group)
+                self.blocks.summed.update(unit.name for unit, _ in group)
+        return list(merged.values())
 
     def class_of(self, alike: Sequence[tuple[_Unit, Block]]) -> None:
         """One class for blocks that differ in what they are told."""
@@ -113,11 +136,14 @@ class _Classes:
         name = distinct(first.wanted if len(components) == 1 else first.common, self.blocks.taken, "Layer")
         same = lifted([block.init for _, block in alike], _RESERVED)
         methods = [self.said_once(method.fitted()) for method in block.methods]
+        given = ", ".join([same.parameters, *(block.given if isinstance(block, Summed) else ())])
         if same.lines:
-            methods.insert(0, Function(f"__init__({same.parameters}) -> None", ("super().__init__()", *same.lines)))
-        for (unit, _), arguments in zip(alike, same.arguments, strict=True):
-            self.blocks.codes[unit.name] = f"{name}({arguments})"
-        definition = Class(name, "nn.Module", wrapped(first.doc(components)), (), tuple(methods))
+            methods.insert(0, Function(f"__init__({given}) -> None", ("super().__init__()", *same.lines)).fitted())
+        for (unit, one), arguments in zip(alike, same.arguments, strict=True):
+            edges = one.arguments if isinstance(one, Summed) else ()
+            self.blocks.codes[unit.name] = f"{name}({', '.join([*([arguments] if arguments else []), *edges])})"
+        doc = f"X = {', '.join(components)}: {block.doc}" if isinstance(block, Summed) else first.doc(components)
+        definition = Class(name, "nn.Module", wrapped(doc), (), tuple(methods))
         self.written.append((self.order[first.name], definition))
 
     def said_once(self, method: Function) -> Function:
@@ -168,8 +194,13 @@ class _Classes:
         def doc(alike: Sequence[str]) -> str:
             return layer_doc(layer, blocks.timed, alike)
 
+        def summed() -> Summed | None:
+            if group or layer.output:
+                return None
+            return layer_summed(layer, blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments)
+
         common = f"{blocks.law_classes.get(layer.law, '')}Nodes"
-        return self.add(0, _Unit(layer.name, layer.component, class_name(local(layer.component)), common, build, doc))
+        return self.add(0, _Unit(layer.name, layer.component, class_name(local(layer.component)), common, build, doc, summed))
 
     # ---- modules
 
@@ -184,7 +215,11 @@ class _Classes:
             lines = body.lines(stage.stages)
             outputs = ", ".join(body.names[output] for output in stage.outputs)
             whole = f"({outputs})" if len(stage.outputs) > 1 else outputs
-            lines = _with_kept(lines, f"return {whole}") if scope.stateful else _returned(lines, outputs, f"return {outputs}")
+            if scope.stateful:
+                lines, kept = with_kept(lines)
+                lines.append(f"return {whole}, {kept}")
+            else:
+                lines = _returned(lines, outputs, f"return {outputs}")
             signature = f"forward({', '.join(['self', *(f'{a.name}: Tensor' for a in stage.arguments), *_beside(scope)])})"
             signature += " -> Tensor" if not scope.stateful and len(stage.outputs) == 1 else ""
             return Block(tuple(made(blocks, scope, stage.stages)), (Function(signature, tuple(lines)),), ())
@@ -211,7 +246,10 @@ class _Classes:
             *lines, value = finish(terms, self.own_energy(terms, copy, late), blocks.law_call(copy), blocks.drawn(copy))
             lines = [*lines, f"copy = {value.removeprefix('return ')}", *body.keep(copy.name), *body.lines(level.module.stages)]
             added = f"return e + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
-            lines = _with_kept(lines, added) if scope.stateful else [*lines, added]
+            if scope.stateful:
+                lines, kept = with_kept(lines)
+                added = f"{added}, {kept}"
+            lines.append(added)
             parts: set[str] = set()
             init = (bias(copy) if copy.biased == copy.name else []) + normalisation(copy, parts)
             init += [*made(blocks, scope, level.module.stages), *modules([back], parts)]
@@ -261,8 +299,19 @@ class _Classes:
         def doc(alike: Sequence[str]) -> str:
             return refine_doc(stage, blocks.timed)
 
+        def summed() -> Summed | None:
+            others = any(a.source != first.name for a in level.module.arguments)
+            if scope.stateful or others or _late(stage) or inner.valid or unnormalised:
+                return None
+            levels = told_list([blocks.codes[one.module.name] for one in stage.levels])
+            how = inner.how
+            return layer_summed(
+                replace(layer, contributions=base), blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments, levels, how
+            )
+
         wanted = class_name(local(layer.component))
-        return self.add(depth, _Unit(layer.name, layer.component, wanted, f"{blocks.law_classes[layer.law]}Nodes", build, doc))
+        common = f"{blocks.law_classes.get(layer.law, '')}Refined"
+        return self.add(depth, _Unit(layer.name, layer.component, wanted, common, build, doc, summed))
 
     def terms(self, layer: Layer) -> Terms:
         return MomentTerms(layer) if self.blocks.moments else Terms(layer)
@@ -302,16 +351,6 @@ def _beside(scope: Scope) -> list[str]:
     found += ["past: State"] if scope.stateful else []
     found += ["valid: Tensor | None"] if scope.valid else []
     return [*found, "lengths: Tensor | None"] if scope.stateful else found
-
-
-def _with_kept(lines: list[str], result: str) -> list[str]:
-    """The lines, which put values aside, with a return of those too."""
-    start = 'kept["'
-    kept = [line for line in lines if line.startswith(start)]
-    if any("kept[" in line for line in lines if line not in kept):
-        return ["kept = {}", *lines, f"{result}, kept"]
-    entries = (line.removeprefix("kept[").replace('"] = ', '": ', 1) for line in kept)
-    return [*(line for line in lines if line not in kept), f"{result}, {{{', '.join(entries)}}}"]
 
 
 def _returned(lines: list[str], outputs: str, last: str) -> list[str]:

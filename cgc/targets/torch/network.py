@@ -45,7 +45,7 @@ def _init(blocks: Blocks) -> Function:
     for arguments, mode in ((train, "True"), (evaluation, "False")):
         if arguments != '"feed_forward"':
             body.append(f"self.inference({arguments}, training={mode})")
-    return Function("__init__(self) -> None", tuple(body))
+    return Function("__init__(self) -> None", tuple(body)).fitted()
 
 
 def _same_weights(blocks: Blocks) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cgc.families.forms import FiniteExponential, Indicators
 from cgc.program.ir import Input
 from cgc.targets.torch.blocks import Blocks
-from cgc.targets.torch.body import Body
+from cgc.targets.torch.body import Body, with_kept
 from cgc.targets.torch.code import Function
 from cgc.targets.torch.scalar import number_text
 from cgc.targets.torch.scopes import Scope
@@ -33,13 +33,14 @@ class _Pass:
         for item in inputs:
             lines += self._given(item)
         if self.scope.stateful:
-            lines += [f"past = self.past({first}) if past is None else past", "kept = {}"]
+            lines.append(f"past = self.past({first}) if past is None else past")
         if self.scope.valid:
             lines.append(f"steps = torch.arange({first}.shape[2], device={first}.device)")
             lines.append(f"valid = None if lengths is None else (steps < lengths[:, None]).expand({first}.shape[:3])")
         for item in inputs:
             lines += body.keep(item.name)
         lines += body.lines(self.blocks.program.stages)
+        lines, kept = with_kept(lines) if self.scope.stateful else (lines, "{}")
         order = self.blocks.program.outputs
         several = len(body.results) > 1
         results = sorted(body.results, key=lambda r: order.index(r.removeprefix("e_").rstrip("_"))) if several else body.results
@@ -52,8 +53,7 @@ class _Pass:
                 f"energies(self, {self.blocks.inputs()}, how: Inference | None = None) -> {kind}", (*lines, f"return {value}"), (doc,)
             )
         signature = f"energies(self, {self.blocks.inputs()}, how: Inference | None = None, lengths=None, past: State | None = None)"
-        end = f"return {value}, {'kept' if self.scope.stateful else '{}'}"
-        return Function(signature, (*lines, end), (doc[:-1] + ", and the last steps.",))
+        return Function(signature, (*lines, f"return {value}, {kept}"), (doc[:-1] + ", and the last steps.",))
 
     def _past(self) -> Function:
         # the argument has a name of its own: an input may be called `sizes`
