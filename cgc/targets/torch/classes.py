@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cgc.program.energies import local
 from cgc.program.ir import Contribution, Layer, Level, Map, Module, Refine, Scan, Stage, layers_of
 from cgc.program.loops import before
 from cgc.targets.torch.blocks import Blocks
@@ -13,7 +14,6 @@ from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.describe import layer_doc, module_doc, refine_doc
 from cgc.targets.torch.layers import Block, bias, finish, layer_block, modules, named, normalisation
 from cgc.targets.torch.names import class_name, distinct
-from cgc.targets.torch.reads import local
 from cgc.targets.torch.scopes import Scope, back_of, base_of, refine_reads
 from cgc.targets.torch.summed import Summed, layer_summed
 from cgc.targets.torch.terms import MomentTerms, Terms, Values
