@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from cgc.compiler import Model, Reading
 from cgc.derive.derivation import Derivation
@@ -39,12 +39,13 @@ def report(known: Reading, component: str | None = None, steps: bool = False, la
     if model is None:
         blocks += [_part(known, part, steps, shown, latex) for part in known.graph.parts if within(component, part.component)]
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    owned = _owned(model)
     for item in model.program.inputs:
         if within(component, item.name):
             blocks.append(_input(model, item))
     for layer in model.program.layers():
         if within(component, layer.component):
-            blocks.append(_layer(model, layer))
+            blocks.append(_layer(model, layer, owned.get(layer.name, [])))
             if steps:
                 blocks[-1] += _steps(model.program.law(layer.law), shown.get(layer.law), latex)
             shown.setdefault(layer.law, layer.name)
@@ -156,7 +157,7 @@ def _shape(nodes: tuple[int, ...]) -> str:
     return f"{count} node{'s' * (nodes != (1,))}"
 
 
-def _layer(model: Model, layer: Layer) -> list[str]:
+def _layer(model: Model, layer: Layer, own: Sequence[Parameter]) -> list[str]:
     law = model.program.law(layer.law)
     role = "output" if layer.output else "component"
     lines = [f"{layer.name}  {role}, {_shape(layer.nodes)}, family {layer.law}"]
@@ -179,7 +180,7 @@ def _layer(model: Model, layer: Layer) -> list[str]:
         lines += list(_inference(model, layer, law))
     if layer.output and law.log_likelihood_text and layer.lines is None:
         lines.append(row("likelihood", f"log p(x | e) = {law.log_likelihood_text}"))
-    lines += _weights(model, layer)
+    lines += _weights(own)
     return lines
 
 
@@ -268,9 +269,16 @@ def step_lines(law: Derivation, latex: bool = False) -> list[str]:
     return lines
 
 
-def _weights(model: Model, layer: Layer) -> list[str]:
-    names = {other.name for other in model.program.layers()}
-    own = [p for p in parameters(model.program) if _owner(p, names) == layer.name]
+def _owned(model: Model) -> dict[str, list[Parameter]]:
+    """The parameters and buffers of each layer."""
+    names = {layer.name for layer in model.program.layers()}
+    found: dict[str, list[Parameter]] = {}
+    for parameter in parameters(model.program):
+        found.setdefault(_owner(parameter, names) or "", []).append(parameter)
+    return found
+
+
+def _weights(own: Sequence[Parameter]) -> list[str]:
     return [row("state dict" if k == 0 else "", f"{p.key} {list(p.shape)}{'' if p.learned else ' (buffer)'}") for k, p in enumerate(own)]
 
 

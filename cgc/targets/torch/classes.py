@@ -361,7 +361,7 @@ class _Inside(Body):
         self.given = given
 
     def value(self, source: str, lag: int, last: bool = False) -> str:
-        return self.given[source, lag] if (source, lag) in self.given else super().value(source, lag, last)
+        return self.given[source, lag] if lag and (source, lag) in self.given else super().value(source, lag, last)
 
 
 def _late(stage: Refine) -> tuple[Contribution, ...]:

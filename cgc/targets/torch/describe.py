@@ -75,7 +75,7 @@ def _some(texts: list[str]) -> list[str]:
 def module_doc(stage: Module, program: Program, scope: Scope) -> str:
     """The factors of a module's layers, of every time step where there is time."""
     timed = program.steps is not None
-    names = {a.source: a.name for a in stage.arguments}
+    names = {a.source: a.name.removesuffix(f"_{a.lag}") if a.lag else a.name for a in stage.arguments}
     factors = []
     for layer in layers_of(stage):
         read = dict.fromkeys((source, lag) for source, lag in layer.sources)
