@@ -265,7 +265,7 @@ def test_shared_weights_stay_equal(tmp_path: Path) -> None:
 
 def test_what_can_be_one_block_is_one(tmp_path: Path) -> None:
     kinds = {name: [type(s) for s in emit(tmp_path / str(k), HEAD + SPECS[name]).compiled.program.stages] for k, name in enumerate(SPECS)}
-    assert kinds["peephole"][0] is Repeat and kinds["modules inside modules"][0] is Repeat
+    assert kinds["peephole"][0] is Repeat and kinds["modules inside modules"][0] is Module
     assert Scan in kinds["a loop across a module"] and Module not in kinds["a loop across a module"]
     assert set(kinds["parts around something else"]) == {Map}
 
