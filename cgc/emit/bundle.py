@@ -79,14 +79,17 @@ def _in_order(*names: str) -> list[str]:
 
 def _model(module: Module, program: Program) -> str:
     text = render("torch/model.py.jinja", module=module, imports=_imports(program))
-    functional = "import torch.nn.functional as F\n"
-    return text if re.search(r"\bF\.[a-z]", text) else text.replace(functional, "", 1)
+    unused = {"import torch.nn.functional as F\n": r"\bF\.[a-z]", "from functools import partial\n": r"\bpartial\("}
+    for line, use in unused.items():
+        text = text if re.search(use, text) else text.replace(line, "", 1)
+    return text
 
 
 def _imports(program: Program) -> tuple[str, ...]:
     several = len(program.outputs) > 1
     lines = [
         "import math",
+        "from functools import partial",
         "from typing import NamedTuple",
         "",
         "import torch",

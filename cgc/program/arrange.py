@@ -27,7 +27,7 @@ def arrange(spec: Spec, layers: Mapping[str, Layer]) -> tuple[Stage, ...]:
 class _Arranger:
     def __init__(self, spec: Spec, layers: Mapping[str, Layer]) -> None:
         self.spec, self.layers = spec, layers
-        self.place = {name: k for k, name in enumerate(layers)}
+        self.place = _places(spec, layers)
         self.outputs = dict(spec.modules)
         self.bases = {refinement.base: refinement for refinement in spec.refinements}
         self.scopes = {name: self.scopes_of(layer) for name, layer in layers.items()}
@@ -133,3 +133,20 @@ class _Arranger:
             stages = tuple(self.flat(path))
             levels.append(Level(self.layers[name], Module(name, owner, k, self.arguments(path), stages, (last,))))
         return Refine(final, tuple(levels))
+
+
+def _places(spec: Spec, layers: Mapping[str, Layer]) -> dict[str, int]:
+    """An order in which a time step can compute the layers, the same for all copies: those of one module before the next."""
+    order = {component.name: k for k, component in enumerate(spec.components)}
+    numbers = {name: k for k, name in enumerate(layers)}
+    step: nx.DiGraph[str] = nx.DiGraph()
+    step.add_nodes_from(layers)
+    for layer in layers.values():
+        before = [source for source, lag in layer.sources if not lag] + ([layer.onto] if layer.onto else [])
+        step.add_edges_from((source, layer.name) for source in before if source in layers)
+
+    def key(name: str) -> tuple[tuple[int, ...], int, int]:
+        layer = layers[name]
+        return tuple(k for _, k in layer.copies), order[layer.component], numbers[name]
+
+    return {name: k for k, name in enumerate(nx.lexicographical_topological_sort(step, key=key))}

@@ -116,18 +116,18 @@ def _shape(stage: Stage) -> object:
 def _shape_in(stage: Stage, names: Mapping[str, str]) -> object:
     match stage:
         case Map() | Scan():
-            return (type(stage), *(layer_shape(layer, names) for layer in layers_of(stage)))
+            return (type(stage), *(_layer_shape(layer, names) for layer in layers_of(stage)))
         case Module():
             arguments = tuple((a.name, a.lag) for a in stage.arguments)
             return (arguments, tuple(names.get(o, o) for o in stage.outputs), *(_shape_in(inner, names) for inner in stage.stages))
         case Refine():
-            levels = tuple((layer_shape(level.copy, names), _shape_in(level.module, names)) for level in stage.levels)
-            return (layer_shape(stage.layer, names), levels)
+            levels = tuple((_layer_shape(level.copy, names), _shape_in(level.module, names)) for level in stage.levels)
+            return (_layer_shape(stage.layer, names), levels)
         case Repeat():
             return (stage.chained, *(_shape_in(inner, names) for inner in stage.stages))
 
 
-def layer_shape(layer: Layer, names: Mapping[str, str]) -> tuple[object, ...]:
+def _layer_shape(layer: Layer, names: Mapping[str, str]) -> tuple[object, ...]:
     edges = tuple(
         (
             c.name,

@@ -147,8 +147,8 @@ class Adding(nn.Module):
         how = how or self.how[self.training]
         x = x.expand(how.draws, *x.shape)
         past = self.past(x) if past is None else past
-        kept = {}
         h = x
+        kept = {}
         for k, layer in enumerate(self.h):
             h = layer(h, how, past[f"h.{k}"])
             kept[f"h.{k}"] = keep(past[f"h.{k}"], h, lengths)
@@ -156,9 +156,8 @@ class Adding(nn.Module):
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {"h.0": (1, 128), "h.1": (1, 128)}
-        like = next(self.parameters())
-        return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {"h.0": zero.expand(-1, -1, 1, 128), "h.1": zero.expand(-1, -1, 1, 128)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 1): their mean over the draws; `state` continues an earlier call."""
@@ -192,8 +191,7 @@ class Adding(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -54,23 +54,21 @@ def mean_over(x: Tensor, places: int) -> Tensor:
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but the maps on the last axis, each of `nodes` nodes (section 3).
+    """Batch normalisation over everything but the maps, whose places follow each other on the last axis (section 3).
 
     Its shift is the component's bias.
     """
 
-    def __init__(self, maps: int, nodes: int = 1, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, maps: int) -> None:
         super().__init__()
-        self.nodes, self.momentum, self.eps = nodes, momentum, eps
         self.weight = nn.Parameter(torch.ones(maps))
         self.register_buffer("running_mean", torch.zeros(maps))
         self.register_buffer("running_var", torch.ones(maps))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (-1, self.nodes))
-        stats = self.running_mean, self.running_var
-        training = self.training and len(rows) * self.nodes > 1  # one value has no variance
-        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps).flatten(-2)
+        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (len(self.weight), -1))
+        training = self.training and rows.shape[0] * rows.shape[2] > 1  # one value has no variance
+        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training).flatten(-2)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -110,7 +108,7 @@ class H1(nn.Module):
         super().__init__()
         self.x = Conv2d((8, 8), 1, 16, 3, padding=1)
         self.bias = nn.Parameter(torch.zeros(16))
-        self.normalize = BatchNorm(16, 64)
+        self.normalize = BatchNorm(16)
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.x(x), self.bias))
@@ -123,7 +121,7 @@ class H2(nn.Module):
         super().__init__()
         self.h1 = Conv2d((8, 8), 16, 32, 3, stride=2, padding=1)
         self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 16)
+        self.normalize = BatchNorm(32)
 
     def forward(self, h1: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.h1(h1), self.bias))
@@ -191,8 +189,7 @@ class Conv(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

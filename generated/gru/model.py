@@ -5,6 +5,7 @@ Made by cgc 0.1.0 from gru.yaml; do not edit, compile again. cgc claims no right
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -32,38 +33,23 @@ class Inference(NamedTuple):
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
 
-class Tanh(torch.autograd.Function):
-    """tanh with the derivative 1 / cosh(x)^2, which keeps its digits where 1 - tanh(x)^2 is 0."""
+class Bounded(torch.autograd.Function):
+    """tanh (scale 1) and sigmoid (scale 1/2) with the derivative (scale / cosh(scale x))^2, which keeps its digits far out."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx, function, scale: float, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return torch.tanh(x)
+        ctx.scale = scale
+        return function(x)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx, gradient: Tensor) -> tuple[None, None, Tensor]:
         (x,) = ctx.saved_tensors
-        return gradient / torch.cosh(x).square()
+        return None, None, gradient * (ctx.scale / torch.cosh(ctx.scale * x)).square()
 
 
-tanh = Tanh.apply
-
-
-class Sigmoid(torch.autograd.Function):
-    """The logistic function with the derivative sigmoid(x) sigmoid(-x), which keeps its digits where 1 - sigmoid(x) is 0."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return torch.sigmoid(x)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return gradient * torch.sigmoid(x) * torch.sigmoid(-x)
-
-
-sigmoid = Sigmoid.apply
+tanh = partial(Bounded.apply, torch.tanh, 1.0)
+sigmoid = partial(Bounded.apply, torch.sigmoid, 0.5)
 
 
 def last(x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -90,13 +76,6 @@ class Bit:
 
     def sample(self, e: Tensor) -> Tensor:
         return torch.bernoulli(torch.sigmoid(e))
-
-
-class Linear:
-    """X = e: E[X | e] = e  (eq. 10)"""
-
-    def expectation(self, e: Tensor) -> Tensor:
-        return e
 
 
 class Spin:
@@ -151,8 +130,7 @@ class U(nn.Module):
         self.bias = nn.Parameter(torch.zeros(64))
 
     def step(self, h: Tensor) -> Tensor:
-        """Features at one time step."""
-        return Linear().expectation(self.h(h) + self.bias)
+        return F.linear(h, self.h.weight, self.bias)
 
 
 class N(nn.Module):
@@ -164,11 +142,9 @@ class N(nn.Module):
         self.bias = nn.Parameter(torch.empty(64).uniform_(-(x**-0.5), x**-0.5))
 
     def drive(self, x: Tensor) -> Tensor:
-        """The part of the energy that does not wait for the loop over time."""
         return F.linear(x, self.x.weight, self.bias)
 
     def step(self, drive: Tensor, u: Tensor, r: Tensor, how: Inference) -> Tensor:
-        """Features at one time step."""
         return how(Spin(), drive + r * u)
 
 
@@ -185,7 +161,6 @@ class Cell(nn.Module):
         self.n = N(x)
 
     def forward(self, x: Tensor, how: Inference, past: State, lengths: Tensor | None):
-        kept = {}
         r_drive = self.r.drive(x)
         z_drive = self.z.drive(x)
         n_drive = self.n.drive(x)
@@ -197,37 +172,7 @@ class Cell(nn.Module):
             n = self.n.step(n_drive[..., t, :], u, r, how)
             h.append((1 - z) * n + z * h[-1])
         h = torch.stack(h[1:], -2)
-        kept["h"] = keep(past["h"], h, lengths)
-        return h, kept
-
-
-class CellLayer(nn.Module):
-    """prod_t P(u[t] | h[t-1]) P(r[t] | x[t], h[t-1]) P(z[t] | x[t], h[t-1]) P(n[t] | x[t], u[t], r[t]) P(h[t] |
-    n[t], z[t], h[t-1])
-    """
-
-    def __init__(self, x: int) -> None:
-        super().__init__()
-        self.u = U()
-        self.r = BitNodes(x)
-        self.z = BitNodes(x)
-        self.n = N(x)
-
-    def forward(self, x: Tensor, how: Inference, past: State, lengths: Tensor | None):
-        kept = {}
-        r_drive = self.r.drive(x)
-        z_drive = self.z.drive(x)
-        n_drive = self.n.drive(x)
-        h = list(past["h"].unbind(-2))
-        for t in range(x.shape[-2]):
-            u = self.u.step(h[-1])
-            r = self.r.step(r_drive[..., t, :], h[-1], how)
-            z = self.z.step(z_drive[..., t, :], h[-1], how)
-            n = self.n.step(n_drive[..., t, :], u, r, how)
-            h.append((1 - z) * n + z * h[-1])
-        h = torch.stack(h[1:], -2)
-        kept["h"] = keep(past["h"], h, lengths)
-        return h, kept
+        return h, {"h": keep(past["h"], h, lengths)}
 
 
 class Y(nn.Module):
@@ -247,7 +192,7 @@ class GRU(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cell = nn.ModuleList([Cell(8), CellLayer(64)])
+        self.cell = nn.ModuleList([Cell(8), Cell(64)])
         self.y = Y()
         self.how = [Inference(), Inference()]  # in evaluation, in training
 
@@ -256,20 +201,16 @@ class GRU(nn.Module):
         how = how or self.how[self.training]
         x = x.expand(how.draws, *x.shape)
         past = self.past(x) if past is None else past
+        cell = x
         kept = {}
-        cell_0, kept["cell.0"] = self.cell[0](x, how, past["cell.0"], lengths)
-        cell_1, kept["cell.1"] = self.cell[1](cell_0, how, past["cell.1"], lengths)
-        return self.y(last(cell_1, lengths)), kept
+        for k, layer in enumerate(self.cell):
+            cell, kept[f"cell.{k}"] = layer(cell, how, past[f"cell.{k}"], lengths)
+        return self.y(last(cell, lengths)), kept
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {**{f"cell.{k}": {"h": (1, 64)} for k in range(2)}}
-        like = next(self.parameters())
-
-        def nothing(sizes):
-            return {k: nothing(n) if isinstance(n, dict) else like.new_zeros(*x.shape[:2], *n) for k, n in sizes.items()}
-
-        return nothing(sizes)
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {f"cell.{k}": {"h": zero.expand(-1, -1, 1, 64)} for k in range(2)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""
@@ -301,8 +242,7 @@ class GRU(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

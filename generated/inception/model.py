@@ -48,15 +48,9 @@ class Conv2d(nn.Conv2d):
         return e.reshape(*x.shape[:-1], -1)
 
 
-class AvgPool2d(nn.AvgPool2d):
+def avg_pool2d(x: Tensor, extents: tuple[int, ...], *settings) -> Tensor:
     """Means over windows of nodes whose indices (map, *extents) are flat on the last axis."""
-
-    def __init__(self, extents: tuple[int, ...], *settings) -> None:
-        super().__init__(*settings)
-        self.extents = extents
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.reshape(-1, 1, *self.extents)).reshape(*x.shape[:-1], -1)
+    return F.avg_pool2d(x.reshape(-1, 1, *extents), *settings).reshape(*x.shape[:-1], -1)
 
 
 def mean_over(x: Tensor, places: int) -> Tensor:
@@ -65,23 +59,21 @@ def mean_over(x: Tensor, places: int) -> Tensor:
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but the maps on the last axis, each of `nodes` nodes (section 3).
+    """Batch normalisation over everything but the maps, whose places follow each other on the last axis (section 3).
 
     Its shift is the component's bias.
     """
 
-    def __init__(self, maps: int, nodes: int = 1, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, maps: int) -> None:
         super().__init__()
-        self.nodes, self.momentum, self.eps = nodes, momentum, eps
         self.weight = nn.Parameter(torch.ones(maps))
         self.register_buffer("running_mean", torch.zeros(maps))
         self.register_buffer("running_var", torch.ones(maps))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (-1, self.nodes))
-        stats = self.running_mean, self.running_var
-        training = self.training and len(rows) * self.nodes > 1  # one value has no variance
-        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps).flatten(-2)
+        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (len(self.weight), -1))
+        training = self.training and rows.shape[0] * rows.shape[2] > 1  # one value has no variance
+        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training).flatten(-2)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -99,13 +91,6 @@ class Rect:
     def sample(self, e: Tensor) -> Tensor:
         y = e + torch.tanh(e) * torch.randn_like(e)
         return torch.relu(y)
-
-
-class Linear:
-    """X = e: E[X | e] = e  (eq. 10)"""
-
-    def expectation(self, e: Tensor) -> Tensor:
-        return e
 
 
 class Categorical:
@@ -128,47 +113,23 @@ class H(nn.Module):
         super().__init__()
         self.x = Conv2d((8, 8), 1, 32, 3, padding=1)
         self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 64)
+        self.normalize = BatchNorm(32)
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.x(x), self.bias))
 
 
-class Thin3(nn.Module):
-    """P(thin3 | h) = prod_i P(thin3_i | e_i),  e = BN(W ⋆ h) + b  (eq. 2, 8)"""
+class RectNodes(nn.Module):
+    """X = thin3, thin5: P(X | h) = prod_i P(X_i | e_i),  e = BN(W ⋆ h) + b  (eq. 2, 8)"""
 
-    def __init__(self) -> None:
+    def __init__(self, maps: int) -> None:
         super().__init__()
-        self.h = Conv2d((8, 8), 32, 8, 1)
-        self.bias = nn.Parameter(torch.zeros(8))
-        self.normalize = BatchNorm(8, 64)
+        self.h = Conv2d((8, 8), 32, maps, 1)
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.normalize = BatchNorm(maps)
 
     def forward(self, h: Tensor, how: Inference) -> Tensor:
         return how(Rect(), self.normalize(self.h(h), self.bias))
-
-
-class Thin5(nn.Module):
-    """P(thin5 | h) = prod_i P(thin5_i | e_i),  e = BN(W ⋆ h) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.h = Conv2d((8, 8), 32, 4, 1)
-        self.bias = nn.Parameter(torch.zeros(4))
-        self.normalize = BatchNorm(4, 64)
-
-    def forward(self, h: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.h(h), self.bias))
-
-
-class Pool(nn.Module):
-    """P(pool | h) = prod_i P(pool_i | e_i),  e = mean(h)  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.h = AvgPool2d((8, 8), 3, 1, 1)
-
-    def forward(self, h: Tensor) -> Tensor:
-        return Linear().expectation(self.h(h))
 
 
 class Out(nn.Module):
@@ -178,19 +139,18 @@ class Out(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.one = nn.ModuleDict()
-        self.one["h"] = Conv2d((8, 8), 32, 8, 1)
-        self.three = nn.ModuleDict()
-        self.three["thin3"] = Conv2d((8, 8), 8, 8, 3, padding=1)
-        self.five = nn.ModuleDict()
-        self.five["thin5"] = Conv2d((8, 8), 4, 8, 5, padding=2)
-        self.pooled = nn.ModuleDict()
-        self.pooled["pool"] = Conv2d((8, 8), 32, 8, 1)
+        self.one = nn.ModuleDict({"h": Conv2d((8, 8), 32, 8, 1)})
+        self.three = nn.ModuleDict({"thin3": Conv2d((8, 8), 8, 8, 3, padding=1)})
+        self.five = nn.ModuleDict({"thin5": Conv2d((8, 8), 4, 8, 5, padding=2)})
+        self.pooled = nn.ModuleDict({"pool": Conv2d((8, 8), 32, 8, 1)})
         self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 64)
+        self.normalize = BatchNorm(32)
 
     def forward(self, h: Tensor, thin3: Tensor, thin5: Tensor, pool: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(torch.cat([self.one["h"](h), self.three["thin3"](thin3), self.five["thin5"](thin5), self.pooled["pool"](pool)], -1), self.bias))
+        e = torch.cat(
+            [self.one["h"](h), self.three["thin3"](thin3), self.five["thin5"](thin5), self.pooled["pool"](pool)], -1
+        )
+        return how(Rect(), self.normalize(e, self.bias))
 
 
 class Mix(nn.Module):
@@ -198,15 +158,14 @@ class Mix(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.thin3 = Thin3()
-        self.thin5 = Thin5()
-        self.pool = Pool()
+        self.thin3 = RectNodes(8)
+        self.thin5 = RectNodes(4)
         self.out = Out()
 
     def forward(self, h: Tensor, how: Inference) -> Tensor:
         thin3 = self.thin3(h, how)
         thin5 = self.thin5(h, how)
-        pool = self.pool(h)
+        pool = avg_pool2d(h, (8, 8), 3, 1, 1)
         return self.out(h, thin3, thin5, pool, how)
 
 
@@ -274,8 +233,7 @@ class Inception(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -51,18 +51,16 @@ class Elementwise(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over everything but the last axis (section 3); its shift is the component's bias."""
 
-    def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.momentum, self.eps = momentum, eps
         self.weight = nn.Parameter(torch.ones(size))
         self.register_buffer("running_mean", torch.zeros(size))
         self.register_buffer("running_var", torch.ones(size))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
         rows = a.flatten(0, -2) if valid is None else a[valid]
-        stats = self.running_mean, self.running_var
         training = self.training and len(rows) > 1  # one row has no variance
-        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps)
+        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -153,10 +151,10 @@ class IndRNN(nn.Module):
         how = how or self.how[self.training]
         x = how.soft_clamp(x.expand(how.draws, *x.shape), 0, 1)
         past = self.past(x) if past is None else past
-        kept = {}
         steps = torch.arange(x.shape[2], device=x.device)
         valid = None if lengths is None else (steps < lengths[:, None]).expand(x.shape[:3])
         h = x
+        kept = {}
         for k, layer in enumerate(self.h):
             h = layer(h, how, past[f"h.{k}"], valid)
             kept[f"h.{k}"] = keep(past[f"h.{k}"], h, lengths)
@@ -164,9 +162,8 @@ class IndRNN(nn.Module):
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {"h.0": (1, 128), "h.1": (1, 128)}
-        like = next(self.parameters())
-        return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {"h.0": zero.expand(-1, -1, 1, 128), "h.1": zero.expand(-1, -1, 1, 128)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""
@@ -198,8 +195,7 @@ class IndRNN(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -51,18 +51,16 @@ class Elementwise(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over everything but the last axis (section 3); its shift is the component's bias."""
 
-    def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.momentum, self.eps = momentum, eps
         self.weight = nn.Parameter(torch.ones(size))
         self.register_buffer("running_mean", torch.zeros(size))
         self.register_buffer("running_var", torch.ones(size))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
         rows = a.flatten(0, -2) if valid is None else a[valid]
-        stats = self.running_mean, self.running_var
         training = self.training and len(rows) > 1  # one row has no variance
-        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps)
+        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -118,6 +116,7 @@ class Z(nn.Module):
         super().__init__()
         self.previous = nn.Linear(64, 64, bias=False)
         self.z = Elementwise(64)
+        nn.init.uniform_(self.z.weight, 0, 1)
         self.bias = nn.Parameter(torch.zeros(64))
         self.normalize = BatchNorm(64)
 
@@ -140,17 +139,13 @@ class HRefine(nn.Module):
         self.back = nn.Linear(64, 64, bias=False)
 
     def forward(self, e: Tensor, how: Inference, past: State, valid: Tensor | None, lengths: Tensor | None):
-        h = how(Rect(), self.normalize(e, self.bias, valid))
-        kept = {}
-        z = self.z(h, how, past["z"], valid)
-        kept["z"] = keep(past["z"], z, lengths)
-        return e + self.back(z), kept
+        copy = how(Rect(), self.normalize(e, self.bias, valid))
+        z = self.z(copy, how, past["z"], valid)
+        return e + self.back(z), {"z": keep(past["z"], z, lengths)}
 
 
 class H(nn.Module):
-    """P(h[t] | x[t], refined) = prod_i P(h[t]_i | e_i),  e = BN(W x[t] + R_1(X̃_1) + ... + R_4(X̃_4)) + b  (eq. 2,
-    8; section 4.1)
-    """
+    """P(h[t] | x[t]) = prod_i P(h[t]_i | e_i),  e = BN(W x[t] + sum_k R_k(X̃_k)) + b  (section 4.1)"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,21 +188,16 @@ class IndRNNResidual(nn.Module):
         how = how or self.how[self.training]
         x = how.soft_clamp(x.expand(how.draws, *x.shape), 0, 1)
         past = self.past(x) if past is None else past
-        kept = {}
         steps = torch.arange(x.shape[2], device=x.device)
         valid = None if lengths is None else (steps < lengths[:, None]).expand(x.shape[:3])
+        kept = {}
         h, kept["h"] = self.h(x, how, past["h"], valid, lengths)
         return self.y(last(h, lengths)), kept
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {"h": {**{f"refine.{k}": {"z": (1, 64)} for k in range(4)}}}
-        like = next(self.parameters())
-
-        def nothing(sizes):
-            return {k: nothing(n) if isinstance(n, dict) else like.new_zeros(*x.shape[:2], *n) for k, n in sizes.items()}
-
-        return nothing(sizes)
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {"h": {f"refine.{k}": {"z": zero.expand(-1, -1, 1, 64)} for k in range(4)}}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""
@@ -239,8 +229,7 @@ class IndRNNResidual(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -4,6 +4,7 @@ Made by cgc 0.1.0 from lstm.yaml; do not edit, compile again. cgc claims no righ
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -31,38 +32,23 @@ class Inference(NamedTuple):
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
 
-class Tanh(torch.autograd.Function):
-    """tanh with the derivative 1 / cosh(x)^2, which keeps its digits where 1 - tanh(x)^2 is 0."""
+class Bounded(torch.autograd.Function):
+    """tanh (scale 1) and sigmoid (scale 1/2) with the derivative (scale / cosh(scale x))^2, which keeps its digits far out."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx, function, scale: float, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return torch.tanh(x)
+        ctx.scale = scale
+        return function(x)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx, gradient: Tensor) -> tuple[None, None, Tensor]:
         (x,) = ctx.saved_tensors
-        return gradient / torch.cosh(x).square()
+        return None, None, gradient * (ctx.scale / torch.cosh(ctx.scale * x)).square()
 
 
-tanh = Tanh.apply
-
-
-class Sigmoid(torch.autograd.Function):
-    """The logistic function with the derivative sigmoid(x) sigmoid(-x), which keeps its digits where 1 - sigmoid(x) is 0."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return torch.sigmoid(x)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return gradient * torch.sigmoid(x) * torch.sigmoid(-x)
-
-
-sigmoid = Sigmoid.apply
+tanh = partial(Bounded.apply, torch.tanh, 1.0)
+sigmoid = partial(Bounded.apply, torch.sigmoid, 0.5)
 
 
 def last(x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -144,11 +130,9 @@ class G(nn.Module):
         self.bias = nn.Parameter(torch.empty(64).uniform_(-(x**-0.5), x**-0.5))
 
     def drive(self, x: Tensor) -> Tensor:
-        """The part of the energy that does not wait for the loop over time."""
         return F.linear(x, self.x.weight, self.bias)
 
     def step(self, drive: Tensor, h: Tensor, how: Inference) -> Tensor:
-        """Features at one time step."""
         return how(Spin(), drive + self.h(h))
 
 
@@ -165,7 +149,6 @@ class Cell(nn.Module):
         self.o = BitNodes(x)
 
     def forward(self, x: Tensor, how: Inference, past: State, lengths: Tensor | None):
-        kept = {}
         i_drive = self.i.drive(x)
         f_drive = self.f.drive(x)
         g_drive = self.g.drive(x)
@@ -181,10 +164,8 @@ class Cell(nn.Module):
             m = how(Spin(), c[-1])
             h.append(o * m)
         c = torch.stack(c[1:], -2)
-        kept["c"] = keep(past["c"], c, lengths)
         h = torch.stack(h[1:], -2)
-        kept["h"] = keep(past["h"], h, lengths)
-        return h, kept
+        return h, {"c": keep(past["c"], c, lengths), "h": keep(past["h"], h, lengths)}
 
 
 class Y(nn.Module):
@@ -213,21 +194,16 @@ class LSTM(nn.Module):
         how = how or self.how[self.training]
         x = x.expand(how.draws, *x.shape)
         past = self.past(x) if past is None else past
-        kept = {}
         cell = x
+        kept = {}
         for k, layer in enumerate(self.cell):
             cell, kept[f"cell.{k}"] = layer(cell, how, past[f"cell.{k}"], lengths)
         return self.y(last(cell, lengths)), kept
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {**{f"cell.{k}": {"h": (1, 64), "c": (1, 64)} for k in range(2)}}
-        like = next(self.parameters())
-
-        def nothing(sizes):
-            return {k: nothing(n) if isinstance(n, dict) else like.new_zeros(*x.shape[:2], *n) for k, n in sizes.items()}
-
-        return nothing(sizes)
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {f"cell.{k}": {"h": zero.expand(-1, -1, 1, 64), "c": zero.expand(-1, -1, 1, 64)} for k in range(2)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""
@@ -259,8 +235,7 @@ class LSTM(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

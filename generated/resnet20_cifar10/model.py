@@ -48,23 +48,21 @@ def mean_over(x: Tensor, places: int) -> Tensor:
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but the maps on the last axis, each of `nodes` nodes (section 3).
+    """Batch normalisation over everything but the maps, whose places follow each other on the last axis (section 3).
 
     Its shift is the component's bias.
     """
 
-    def __init__(self, maps: int, nodes: int = 1, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, maps: int) -> None:
         super().__init__()
-        self.nodes, self.momentum, self.eps = nodes, momentum, eps
         self.weight = nn.Parameter(torch.ones(maps))
         self.register_buffer("running_mean", torch.zeros(maps))
         self.register_buffer("running_var", torch.ones(maps))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (-1, self.nodes))
-        stats = self.running_mean, self.running_var
-        training = self.training and len(rows) * self.nodes > 1  # one value has no variance
-        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps).flatten(-2)
+        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (len(self.weight), -1))
+        training = self.training and rows.shape[0] * rows.shape[2] > 1  # one value has no variance
+        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training).flatten(-2)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -97,173 +95,56 @@ class Categorical:
         return torch.log_softmax(e, -1).gather(-1, x.expand(e.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
 
-class Z(nn.Module):
-    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
+class RectNodes(nn.Module):
+    """X = z, z2, z3: P(X | parents) = prod_i P(X_i | e_i),  e = BN(sum_p W_p ⋆ p) + b  (eq. 2, 8)"""
 
-    def __init__(self) -> None:
+    def __init__(self, maps: int, **edges: nn.Module) -> None:
         super().__init__()
-        self.previous = Conv2d((32, 32), 16, 16, 3, padding=1)
-        self.bias = nn.Parameter(torch.zeros(16))
-        self.normalize = BatchNorm(16, 1024)
+        self.names = tuple(edges)
+        for name, edge in edges.items():
+            self.add_module(name, edge)
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.normalize = BatchNorm(maps)
 
-    def forward(self, previous: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.previous(previous), self.bias))
-
-
-class H1Refine(nn.Module):
-    """One refinement of h1: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(16))
-        self.normalize = BatchNorm(16, 1024)
-        self.z = Z()
-        self.back = Conv2d((32, 32), 16, 16, 3, padding=1)
-
-    def forward(self, e: Tensor, how: Inference) -> Tensor:
-        h1 = how(Rect(), self.normalize(e, self.bias))
-        z = self.z(h1, how)
-        return e + self.back(z)
-
-
-class H1(nn.Module):
-    """P(h1 | x, refined) = prod_i P(h1_i | e_i),  e = BN(W ⋆ x + R_1(X̃_1) + ... + R_3(X̃_3)) + b  (eq. 2, 8;
-    section 4.1)
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.x = Conv2d((32, 32), 3, 16, 3, padding=1)
-        self.bias = nn.Parameter(torch.zeros(16))
-        self.normalize = BatchNorm(16, 1024)
-        self.refine = nn.ModuleList([H1Refine() for _ in range(3)])
-
-    def forward(self, x: Tensor, how: Inference) -> Tensor:
-        e = self.x(x)
-        for level in self.refine:
-            e = level(e, how)
+    def forward(self, *parents: Tensor, how: Inference) -> Tensor:
+        terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]
+        e = sum(terms[1:], terms[0])
         return how(Rect(), self.normalize(e, self.bias))
 
 
-class Z2(nn.Module):
-    """P(z2 | h1) = prod_i P(z2_i | e_i),  e = BN(W ⋆ h1) + b  (eq. 2, 8)"""
+class Refinement(nn.Module):
+    """One refinement of h1, h2, h3: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
 
-    def __init__(self) -> None:
+    def __init__(self, maps: int, extents: tuple[int, ...]) -> None:
         super().__init__()
-        self.h1 = Conv2d((32, 32), 16, 32, 3, stride=2, padding=1)
-        self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 256)
-
-    def forward(self, h1: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.h1(h1), self.bias))
-
-
-class ZLayer(nn.Module):
-    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.previous = Conv2d((16, 16), 32, 32, 3, padding=1)
-        self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 256)
-
-    def forward(self, previous: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.previous(previous), self.bias))
-
-
-class H2Refine(nn.Module):
-    """One refinement of h2: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 256)
-        self.z = ZLayer()
-        self.back = Conv2d((16, 16), 32, 32, 3, padding=1)
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.normalize = BatchNorm(maps)
+        self.z = RectNodes(maps, previous=Conv2d(extents, maps, maps, 3, padding=1))
+        self.back = Conv2d(extents, maps, maps, 3, padding=1)
 
     def forward(self, e: Tensor, how: Inference) -> Tensor:
-        h2 = how(Rect(), self.normalize(e, self.bias))
-        z = self.z(h2, how)
+        copy = how(Rect(), self.normalize(e, self.bias))
+        z = self.z(copy, how=how)
         return e + self.back(z)
 
 
-class H2(nn.Module):
-    """P(h2 | z2, h1, refined) = prod_i P(h2_i | e_i),  e = BN(W_z2 ⋆ z2 + W_h1 ⋆ h1 + R_1(X̃_1) + ... + R_2(X̃_2)) +
-    b  (eq. 2, 8; section 4.1)
+class RectRefined(nn.Module):
+    """X = h1, h2, h3: P(X | parents) = prod_i P(X_i | e_i),  e = BN(sum_p W_p ⋆ p + sum_k R_k(X̃_k)) + b  (section
+    4.1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, maps: int, levels: list[nn.Module], **edges: nn.Module) -> None:
         super().__init__()
-        self.z2 = Conv2d((16, 16), 32, 32, 3, padding=1)
-        self.h1 = Conv2d((32, 32), 16, 32, 1, stride=2)
-        self.bias = nn.Parameter(torch.zeros(32))
-        self.normalize = BatchNorm(32, 256)
-        self.refine = nn.ModuleList([H2Refine(), H2Refine()])
+        self.names = tuple(edges)
+        for name, edge in edges.items():
+            self.add_module(name, edge)
+        self.bias = nn.Parameter(torch.zeros(maps))
+        self.normalize = BatchNorm(maps)
+        self.refine = nn.ModuleList(levels)
 
-    def forward(self, z2: Tensor, h1: Tensor, how: Inference) -> Tensor:
-        e = self.z2(z2) + self.h1(h1)
-        for level in self.refine:
-            e = level(e, how)
-        return how(Rect(), self.normalize(e, self.bias))
-
-
-class Z3(nn.Module):
-    """P(z3 | h2) = prod_i P(z3_i | e_i),  e = BN(W ⋆ h2) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.h2 = Conv2d((16, 16), 32, 64, 3, stride=2, padding=1)
-        self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64, 64)
-
-    def forward(self, h2: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.h2(h2), self.bias))
-
-
-class ZLayer2(nn.Module):
-    """P(z | previous) = prod_i P(z_i | e_i),  e = BN(W ⋆ previous) + b  (eq. 2, 8)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.previous = Conv2d((8, 8), 64, 64, 3, padding=1)
-        self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64, 64)
-
-    def forward(self, previous: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.previous(previous), self.bias))
-
-
-class H3Refine(nn.Module):
-    """One refinement of h3: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64, 64)
-        self.z = ZLayer2()
-        self.back = Conv2d((8, 8), 64, 64, 3, padding=1)
-
-    def forward(self, e: Tensor, how: Inference) -> Tensor:
-        h3 = how(Rect(), self.normalize(e, self.bias))
-        z = self.z(h3, how)
-        return e + self.back(z)
-
-
-class H3(nn.Module):
-    """P(h3 | z3, h2, refined) = prod_i P(h3_i | e_i),  e = BN(W_z3 ⋆ z3 + W_h2 ⋆ h2 + R_1(X̃_1) + ... + R_2(X̃_2)) +
-    b  (eq. 2, 8; section 4.1)
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.z3 = Conv2d((8, 8), 64, 64, 3, padding=1)
-        self.h2 = Conv2d((16, 16), 32, 64, 1, stride=2)
-        self.bias = nn.Parameter(torch.zeros(64))
-        self.normalize = BatchNorm(64, 64)
-        self.refine = nn.ModuleList([H3Refine(), H3Refine()])
-
-    def forward(self, z3: Tensor, h2: Tensor, how: Inference) -> Tensor:
-        e = self.z3(z3) + self.h2(h2)
+    def forward(self, *parents: Tensor, how: Inference) -> Tensor:
+        terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]
+        e = sum(terms[1:], terms[0])
         for level in self.refine:
             e = level(e, how)
         return how(Rect(), self.normalize(e, self.bias))
@@ -288,11 +169,21 @@ class Resnet20Cifar10(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.h1 = H1()
-        self.z2 = Z2()
-        self.h2 = H2()
-        self.z3 = Z3()
-        self.h3 = H3()
+        self.h1 = RectRefined(16, [Refinement(16, (32, 32)) for _ in range(3)], x=Conv2d((32, 32), 3, 16, 3, padding=1))
+        self.z2 = RectNodes(32, h1=Conv2d((32, 32), 16, 32, 3, stride=2, padding=1))
+        self.h2 = RectRefined(
+            32,
+            [Refinement(32, (16, 16)) for _ in range(2)],
+            z2=Conv2d((16, 16), 32, 32, 3, padding=1),
+            h1=Conv2d((32, 32), 16, 32, 1, stride=2),
+        )
+        self.z3 = RectNodes(64, h2=Conv2d((16, 16), 32, 64, 3, stride=2, padding=1))
+        self.h3 = RectRefined(
+            64,
+            [Refinement(64, (8, 8)) for _ in range(2)],
+            z3=Conv2d((8, 8), 64, 64, 3, padding=1),
+            h2=Conv2d((16, 16), 32, 64, 1, stride=2),
+        )
         self.y = Y()
         self.how = [Inference(), Inference()]  # in evaluation, in training
         self.inference("pcff", 0.3, "block", training=True)
@@ -302,11 +193,11 @@ class Resnet20Cifar10(nn.Module):
         how = how or self.how[self.training]
         x = x.flatten(1)
         x = x.expand(how.draws, *x.shape)
-        h1 = self.h1(x, how)
-        z2 = self.z2(h1, how)
-        h2 = self.h2(z2, h1, how)
-        z3 = self.z3(h2, how)
-        h3 = self.h3(z3, h2, how)
+        h1 = self.h1(x, how=how)
+        z2 = self.z2(h1, how=how)
+        h2 = self.h2(z2, h1, how=how)
+        z3 = self.z3(h2, how=how)
+        h3 = self.h3(z3, h2, how=how)
         p = mean_over(h3, 64)
         return self.y(p)
 
@@ -339,8 +230,7 @@ class Resnet20Cifar10(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -49,8 +49,7 @@ class Elementwise(nn.Module):
 class Chain(nn.Module):
     """Nodes in a row, joined by lines: P(y | e) = exp(sum_t e[t, y[t]] + sum_t V[y[t-1], y[t]] + a[y[0]] + z[y[T]]) / Z.
 
-    Exact: a pass forward sums the states of earlier steps out, a pass back reads off what is asked for. Energies are
-    (..., batch, steps, states). What stands behind `lengths` is joined to nothing, and counts for nothing.
+    Exact, by a pass forward and one back. Energies are (..., batch, steps, states); steps behind `lengths` do not count.
     """
 
     def __init__(self, *shape: int, ends: bool = False) -> None:
@@ -59,18 +58,13 @@ class Chain(nn.Module):
         self.start = nn.Parameter(torch.zeros(shape[-1])) if ends else None  # a
         self.end = nn.Parameter(torch.zeros(shape[-1])) if ends else None  # z
 
-    def tables(self, e: Tensor) -> tuple[Tensor, ...]:
-        """Energies state by state, and V, a and z likewise."""
-        return e, self.weight, self.start, self.end
-
     def potentials(self, e: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Energies state by state, with what the ends add, and V."""
-        e, pair, start, end = self.tables(e)
-        if start is not None:
+        if self.start is not None:
             step = torch.arange(e.shape[-2], device=e.device)
             last = e.shape[-2] - 1 if lengths is None else lengths[:, None] - 1
-            e = e + start * (step == 0)[:, None] + end * (step == last)[..., None]
-        return e, pair
+            e = e + self.start * (step == 0)[:, None] + self.end * (step == last)[..., None]
+        return e, self.weight
 
     def sums(self, e: Tensor, pair: Tensor, reduce=torch.logsumexp) -> Tensor:
         """s[t, k] = e[t, k] + log sum_j exp(s[t-1, j] + V[j, k]); with `amax`, the best of all paths instead of the sum."""
@@ -93,8 +87,7 @@ class Chain(nn.Module):
         valid = None if lengths is None else torch.arange(e.shape[-2], device=e.device) < lengths[:, None]
         y = (y if valid is None else y.where(valid, 0)).expand(e.shape[:-1])
         score = e.gather(-1, y[..., None])[..., 0] + F.pad(pair[y[..., :-1], y[..., 1:]], (1, 0))
-        score = score if valid is None else score.where(valid, 0)
-        return score.sum(-1) - self.total(self.sums(e, pair), lengths)
+        return (score if valid is None else score.where(valid, 0)).sum(-1) - self.total(self.sums(e, pair), lengths)
 
     def expectation(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
         """P(y[t] = k | e): of the states of each step given those of the next, averaged over these."""
@@ -109,17 +102,16 @@ class Chain(nn.Module):
 
     def draw(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
         """States by their numbers, drawn from the last step to the first."""
-        e, pair = self.potentials(e, lengths)
-        s = self.sums(e, pair)
-        return self.back(s, pair, lengths, lambda s_t: torch.distributions.Categorical(logits=s_t).sample())
+        return self.back(e, lengths, torch.logsumexp, lambda s: torch.distributions.Categorical(logits=s).sample())
 
     def mode(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The most probable states together (Viterbi), by their numbers."""
-        e, pair = self.potentials(e, lengths)
-        return self.back(self.sums(e, pair, torch.amax), pair, lengths, lambda s_t: s_t.argmax(-1))
+        return self.back(e, lengths, torch.amax, lambda s: s.argmax(-1))
 
-    def back(self, s: Tensor, pair: Tensor, lengths: Tensor | None, choose) -> Tensor:
+    def back(self, e: Tensor, lengths: Tensor | None, reduce, choose) -> Tensor:
         """States from the last step to the first, each chosen given that of the next step."""
+        e, pair = self.potentials(e, lengths)
+        s = self.sums(e, pair, reduce)
         y = [choose(s[..., -1, :])]
         for t in reversed(range(s.shape[-2] - 1)):
             after = pair.T[y[-1]]
@@ -135,13 +127,6 @@ def keep(past: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
         return x[..., x.shape[-2] - depth :, :]
     steps = lengths[:, None] + torch.arange(depth, device=x.device)
     return x[:, torch.arange(x.shape[1], device=x.device)[:, None], steps]
-
-
-class Gaussian:
-    """X = e: E[X | e] = e  (eq. 10)"""
-
-    def expectation(self, e: Tensor) -> Tensor:
-        return e
 
 
 class Rect:
@@ -168,7 +153,7 @@ class Embed(nn.Module):
         self.x = nn.Embedding(50, 32)
 
     def forward(self, x: Tensor) -> Tensor:
-        return Gaussian().expectation(self.x(x))
+        return self.x(x)
 
 
 class H(nn.Module):
@@ -217,17 +202,14 @@ class TaggerCRF(nn.Module):
         x = x.expand(how.draws, *x.shape)
         how.check_labels(x, 50)
         past = self.past(x) if past is None else past
-        kept = {}
         embed = self.embed(x)
         h = self.h(embed, how, past["h"])
-        kept["h"] = keep(past["h"], h, lengths)
-        return self.y(h), kept
+        return self.y(h), {"h": keep(past["h"], h, lengths)}
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        sizes = {"h": (1, 64)}
-        like = next(self.parameters())
-        return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}
+        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        return {"h": zero.expand(-1, -1, 1, 64)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Unary energies of y, (batch, time, 6): their mean over the draws; `state` continues an earlier call."""
@@ -259,8 +241,7 @@ class TaggerCRF(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -67,18 +67,16 @@ sigmoid = Sigmoid.apply
 class BatchNorm(nn.Module):
     """Batch normalisation over everything but the last axis (section 3); its shift is the component's bias."""
 
-    def __init__(self, size: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.momentum, self.eps = momentum, eps
         self.weight = nn.Parameter(torch.ones(size))
         self.register_buffer("running_mean", torch.zeros(size))
         self.register_buffer("running_var", torch.ones(size))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
         rows = a.flatten(0, -2) if valid is None else a[valid]
-        stats = self.running_mean, self.running_var
         training = self.training and len(rows) > 1  # one row has no variance
-        rows = F.batch_norm(rows, *stats, self.weight, bias, training, self.momentum, self.eps)
+        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training)
         return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
 
 
@@ -191,8 +189,7 @@ class Transfer(nn.Module):
         if method not in rates:
             raise ValueError(f"{method!r} is none of {', '.join(rates)}")
         for mode in (False, True) if training is None else (training,):
-            draws = samples if sampled and not mode else 1
-            self.how[mode] = Inference(rates[method], straight, sampled, draws=draws)
+            self.how[mode] = Inference(rates[method], straight, sampled, draws=samples if sampled and not mode else 1)
         return self
 
 

@@ -111,7 +111,7 @@ class _Answers:
         rate = "float | dict[str, float]" if self.blocks.rated() else "float"
         signature = f'inference(self, method: str, sample_rate: {rate} = 1.0, gradient="block", samples=32, training=None)'
         start = 'sampled, straight = method == "sample", {"block": False, "straight_through": True}[gradient]'
-        draws = "    draws = samples if sampled and not mode else 1"
+        draws = "draws=samples if sampled and not mode else 1"
         if self.blocks.moments:
             doc = "Choose `feed_forward`, `pcff`, `sample` or (not in training) `moments`; `training=None` is for both modes."
             return Function(signature, (
@@ -122,8 +122,7 @@ class _Answers:
                 "if moments and training:",
                 '    raise ValueError("moments are for evaluation")',
                 "for mode in (False, True) if training is None and not moments else (bool(training),):",
-                draws,
-                f"    self.how[mode] = Inference(rates[method], straight, sampled{gates}, draws=draws, moments=moments)",
+                f"    self.how[mode] = Inference(rates[method], straight, sampled{gates}, {draws}, moments=moments)",
                 "return self",
             ), (doc,))  # fmt: skip
         doc = "Choose `feed_forward`, `pcff` or `sample`: for training, for evaluation, or (None) for both."
@@ -133,8 +132,7 @@ class _Answers:
             "if method not in rates:",
             "    raise ValueError(f\"{method!r} is none of {', '.join(rates)}\")",
             "for mode in (False, True) if training is None else (training,):",
-            draws,
-            f"    self.how[mode] = Inference(rates[method], straight, sampled{gates}, draws=draws)",
+            f"    self.how[mode] = Inference(rates[method], straight, sampled{gates}, {draws})",
             "return self",
         ), (doc,))  # fmt: skip
 

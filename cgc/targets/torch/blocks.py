@@ -9,8 +9,7 @@ from cgc.formula.scalar import Var
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.parameters import learned_size
 from cgc.targets.torch.code import Class
-from cgc.targets.torch.grids import averages_whole
-from cgc.targets.torch.layers import LayerCode, needs_inference
+from cgc.targets.torch.layers import needs_inference
 from cgc.targets.torch.lines import lines_module
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.nodes import law_class
@@ -18,13 +17,14 @@ from cgc.targets.torch.scopes import Scopes, loops_alone
 
 # the order in which fixed passages stand in a file, and inside its class Inference
 PARTS = (
-    "widened", "tanh", "sigmoid", "logistic_pdf", "normal_pdf", "normal_cdf", "normal_ramp", "normal_ratios", "normal_moment",
+    "widened", "tanh_sigmoid", "tanh", "sigmoid",
+    "logistic_pdf", "normal_pdf", "normal_cdf", "normal_ramp", "normal_ratios", "normal_moment",
     "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf",
     "log_mills", "floored", "log_normal_interval",
     "log_logistic_interval", "polynomial", "bounded_exp", "bounded", "truncated_normal", "tilted_uniform", "inverse_table", "elementwise",
     "over_energies", "mixed_likelihood", "softened", "masked", "tied", "grouped", "conv1d", "conv2d", "conv3d", "local", "padded",
-    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "group_norm", "chain", "one_hot", "last", "shifted",
-    "keep",
+    "avg_pool1d", "avg_pool2d", "mean_over", "fixed", "batch_norm", "batch_norm_maps", "group_norm", "chain", "chain_tables", "one_hot",
+    "last", "shifted", "keep",
 )  # fmt: skip
 INFERENCE = (
     "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
@@ -37,12 +37,12 @@ _NEEDS = {
     "log_logistic_interval": ("log1mexp",),
 }  # fmt: skip
 # of two passages of the same name the first is left out where the second, which can do more, is needed
-_INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps"}
+_INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps", "chain": "chain_tables"}
 # names that fixed passages define
 _PASSAGES = (
     "NormalRamp", "Tanh", "Sigmoid", "LogisticPdf", "NormalMoment", "NormalExcess", "LogisticMoment", "ALTERNATING", "POWERS",
     "InverseSinh2", "InverseExpm1", "GumbelRamp", "GumbelFall", "LogGumbelUpper", "ExponentialFall", "LogNormalCdf", "LogMills", "Log1mExp",
-    "BatchNorm", "GroupNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "AvgPool1d", "AvgPool2d",
+    "BatchNorm", "GroupNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "Bounded",
 )  # fmt: skip
 
 
@@ -97,7 +97,8 @@ class Blocks:
         self._called = set(_called(program.stages))
         self.law_classes = self._laws()
         self.lines = self._lines()
-        self.codes: dict[str, LayerCode] = {}
+        self.codes: dict[str, str] = {}  # how each layer and module is made
+        self.summed: set[str] = set()  # those that are given their edges
         self.scopes = Scopes(program, [la.name for la in program.layers() if needs_inference(la, self.drawn(la), self.moments)])
         self.outputs = [program.layer(name) for name in program.outputs]
 
@@ -111,6 +112,8 @@ class Blocks:
     def parts(self, order: tuple[str, ...]) -> tuple[str, ...]:
         """The fixed passages of ``order`` that the classes written so far need."""
         needed = {*self.needed, *with_needs(self.needed)}
+        if {"tanh", "sigmoid"} <= needed:  # one class for both
+            needed = (needed - {"tanh", "sigmoid"}) | {"tanh_sigmoid"}
         return tuple(part for part in order if part in needed and _INSTEAD.get(part) not in needed)
 
     def settings(self) -> tuple[str, ...]:
@@ -145,7 +148,7 @@ class Blocks:
         plain = layer.bias is not True and layer.normalised == "no" and layer.labels is None and not layer.output
         if not plain or layer.name in self._called:
             return False
-        return all(c.product.kind == "identity" or averages_whole(c.product) is not None for c in layer.contributions)
+        return all(c.product.kind in ("identity", "average") for c in layer.contributions)
 
     def copies_energy(self, layer: Layer) -> bool:
         """Whether the expectation is the energy itself."""
@@ -153,9 +156,11 @@ class Blocks:
         return law.computed == Var("e") and law.deterministic
 
     def law_call(self, layer: Layer) -> str:
-        """The layer's law as an expression."""
+        """The layer's law as an expression; none where hidden nodes are their energies."""
         if exact_lines(layer):
             return f"self.{layer.component}.lines"
+        if self.copies_energy(layer) and not layer.output:
+            return ""
         # hidden nodes are flat, those of an output have their shape
         axes = len(layer.nodes) if layer.output else 1
         axis = str(-1 - axes) if isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1 else ""
@@ -173,7 +178,7 @@ class Blocks:
                 continue
             names[law] = distinct(class_name(law), self.taken, "Node")
             # nothing is left to say of nodes that are their energies
-            if all(self.inlined(layer) and self.copies_energy(layer) for layer in users):
+            if all(self.copies_energy(layer) and not layer.output for layer in users):
                 continue
             definition, helpers = law_class(names[law], self.law(law), users, several, self.moments, variances=False)
             self.needed.update(helpers)

@@ -80,7 +80,7 @@ class Body:
         if self.blocks.inlined(layer):
             values = {(read.source, read.lag): self.value(read.source, read.lag, last) for read in reads(layer.contributions)}
             return self._assign(layer.name, self._inline(layer, (), values))
-        call = f"{self.module(layer.name)}({', '.join(self._arguments(layer))})"
+        call = f"{self.module(layer.name)}({', '.join(self._by_name(layer.name, self._arguments(layer)))})"
         if not layer.output:
             return self._assign(layer.name, call)
         if len(self.blocks.outputs) == 1:
@@ -127,6 +127,12 @@ class Body:
             values.append("valid")
         return values
 
+    def _by_name(self, name: str, values: list[str]) -> list[str]:
+        """What is no parent, by its name where parents are as many as there are."""
+        if name not in self.blocks.summed:
+            return values
+        return [f"how={v}" if v.startswith("how") else "valid=valid" if v == "valid" else v for v in values]
+
     def _beside(self, scope: Scope, key: str) -> list[str]:
         """What a scope inside is given beside values."""
         values = ["how"] if scope.how else []
@@ -148,7 +154,7 @@ class Body:
         variables = ", ".join(self.names[output] for output in outputs)
         if scope.stateful:
             variables = f"({variables}), kept[{key}]" if len(outputs) > 1 else f"{variables}, kept[{key}]"
-        lines = [f"{variables} = {self.module(name)}({', '.join(values)})"]
+        lines = [f"{variables} = {self.module(name)}({', '.join(self._by_name(name, values))})"]
         return lines + [line for output in outputs for line in self.keep(output)]
 
     def _output_variable(self, name: str) -> str:
@@ -179,7 +185,7 @@ class Body:
             stateful, kept = scope.stateful, []
         else:
             own = self.scope.relative(layer.name)
-            values = [a.replace(f'past["{own}"]', f"past[{key}]") for a in self._arguments(layer)]
+            values = [a.replace(f'past["{own}"]', f"past[{key}]") for a in self._by_name(layer.name, self._arguments(layer))]
             stateful = own in self.scope.state
             kept = [f"    kept[{key}] = keep(past[{key}], {variable}, lengths)"]
         self.names[given] = before_
@@ -253,3 +259,14 @@ class Body:
 def _output(stage: Map | Scan | Module) -> str:
     """The layer that a stage of a stack hands on."""
     return stage.outputs[0] if isinstance(stage, Module) else layers_of(stage)[0].name
+
+
+def with_kept(lines: Sequence[str]) -> tuple[list[str], str]:
+    """Lines that put values aside without those that can stand in the result, and what is kept as an expression."""
+    start = 'kept["'
+    kept = [line for line in lines if line.startswith(start)]
+    if any("kept[" in line for line in lines if line not in kept):
+        first = next(k for k, line in enumerate(lines) if "kept[" in line or line.startswith("for k, "))
+        return [*lines[:first], "kept = {}", *lines[first:]], "kept"
+    entries = (line.removeprefix("kept[").replace('"] = ', '": ', 1) for line in kept)
+    return [line for line in lines if line not in kept], f"{{{', '.join(entries)}}}"

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from cgc.program.ir import Contribution, Layer, Level, Map, Module, Program, Refine, Scan, Stage, layers_of
+from cgc.program.ir import Contribution, Layer, Level, Map, Module, Refine, Scan, Stage, layers_of
 from cgc.program.loops import before
-from cgc.program.repeat import layer_shape
 from cgc.targets.torch.blocks import Blocks
-from cgc.targets.torch.body import Body
+from cgc.targets.torch.body import Body, with_kept
 from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.describe import layer_doc, module_doc, refine_doc
-from cgc.targets.torch.layers import LayerCode, bias, finish, layer_class, modules, named, normalisation, size, sizeable
+from cgc.targets.torch.layers import Block, bias, finish, layer_block, modules, named, normalisation
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.reads import local
 from cgc.targets.torch.scopes import Scope, back_of, base_of, refine_reads
+from cgc.targets.torch.summed import Summed, layer_summed
 from cgc.targets.torch.terms import MomentTerms, Terms, Values
+from cgc.targets.torch.told import lifted, skeleton
+
+FEW = 3
+"""So many classes that are sums of whatever edges are written as one."""
 
 
 def write_classes(blocks: Blocks) -> None:
     """Adds the classes to ``blocks``, and how each layer, module and refined layer is made of them."""
-    _Classes(blocks).stages(blocks.program.stages, None)
+    _Classes(blocks).write()
 
 
 def made(blocks: Blocks, scope: Scope, stages: Sequence[Stage]) -> list[str]:
     """Lines of ``__init__`` that make what a scope consists of. Stacks are lists; what has no class of its own is a dict."""
     tree: dict[str, object] = {}
     for name in _members(blocks, stages):
-        code = blocks.codes[name]
         *above, last = scope.relative(name).split(".")
         branch = tree
         for word in above:
             branch = branch.setdefault(word, {})  # type: ignore[assignment]
-        branch[last] = f"{code.definition.name}({code.arguments})"
+        branch[last] = blocks.codes[name]
     return [f"self.{word} = {_made(node)}" for word, node in tree.items()]
 
 
@@ -60,6 +64,11 @@ def _made(node: object) -> str:
     return f"nn.ModuleDict({{{', '.join(entries)}}})"
 
 
+def told_list(items: list[str]) -> str:
+    """Several things alike, as a list."""
+    return f"[{items[0]} for _ in range({len(items)})]" if len(items) > 1 and len(set(items)) == 1 else _list(items)
+
+
 def _list(items: list[str]) -> str:
     if len(items) > 2 and len(set(items[1:])) == 1 and items[0] != items[1]:
         return f"[{items[0]}, *({items[1]} for _ in range({len(items) - 1}))]"
@@ -68,168 +77,209 @@ def _list(items: list[str]) -> str:
     return f"[{', '.join(items)}]"
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """Something that needs a class: what it is called, of which component, and of what it consists.
+
+    Its class is called ``wanted`` if it is of one component, ``common`` if it is of several.
+    """
+
+    name: str
+    component: str
+    wanted: str
+    common: str
+    build: Callable[[], Block]
+    doc: Callable[[Sequence[str]], str]
+    summed: Callable[[], Summed | None] = lambda: None
+
+
 class _Classes:
+    """Finds the units level by level, those inside others first, and writes one class for all that are alike."""
+
     def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
-        self.known: dict[str, list[LayerCode]] = {}
-        self.varying = _varying(blocks)
-        self.alike = _alike(blocks.program)
+        self.levels: list[list[_Unit]] = []
+        self.order: dict[str, int] = {}
+        self.written: list[tuple[int, Class]] = []
+        self.said: list[tuple[str, ...]] = []
 
-    def stages(self, stages: Sequence[Stage], owner: Module | None) -> None:
+    def write(self) -> None:
+        self.stages(self.blocks.program.stages)
+        for units in self.levels:
+            found: dict[object, list[tuple[_Unit, Block]]] = {}
+            for unit in units:
+                block = unit.build()
+                self.blocks.needed.update(block.parts)
+                key = (tuple(skeleton(line) for line in block.init), block.methods)
+                found.setdefault(key, []).append((unit, block))
+            for alike in self.by_edges(list(found.values())):
+                self.class_of(alike)
+        self.blocks.classes += [definition for _, definition in sorted(self.written, key=lambda pair: pair[0])]
+
+    def by_edges(self, found: list[list[tuple[_Unit, Block]]]) -> list[list[tuple[_Unit, Block]]]:
+        """The groups, of which many that are sums of whatever edges make one."""
+        sums = [(group, group[0][0].summed()) for group in found]
+        keys = [block and (tuple(skeleton(line) for line in block.init), block.methods) for _, block in sums]
+        merged: dict[object, list[tuple[_Unit, Block]]] = {}
+        for (group, block), key in zip(sums, keys, strict=True):
+            if block is None or keys.count(key) < FEW:
+                merged[len(merged)] = group
+            else:
+                merged.setdefault(key, []).extend((unit, unit.summed() or one) for unit, one in group)
+                self.blocks.summed.update(unit.name for unit, _ in group)
+        return list(merged.values())
+
+    def class_of(self, alike: Sequence[tuple[_Unit, Block]]) -> None:
+        """One class for blocks that differ in what they are told."""
+        first, block = alike[0]
+        components = list(dict.fromkeys(local(unit.component) for unit, _ in alike))
+        name = distinct(first.wanted if len(components) == 1 else first.common, self.blocks.taken, "Layer")
+        same = lifted([block.init for _, block in alike], _RESERVED)
+        methods = [self.said_once(method.fitted()) for method in block.methods]
+        given = ", ".join([same.parameters, *(block.given if isinstance(block, Summed) else ())])
+        if same.lines:
+            methods.insert(0, Function(f"__init__({given}) -> None", ("super().__init__()", *same.lines)).fitted())
+        for (unit, one), arguments in zip(alike, same.arguments, strict=True):
+            edges = one.arguments if isinstance(one, Summed) else ()
+            self.blocks.codes[unit.name] = f"{name}({', '.join([*([arguments] if arguments else []), *edges])})"
+        doc = f"X = {', '.join(components)}: {block.doc}" if isinstance(block, Summed) else first.doc(components)
+        definition = Class(name, "nn.Module", wrapped(doc), (), tuple(methods))
+        self.written.append((self.order[first.name], definition))
+
+    def said_once(self, method: Function) -> Function:
+        """The method without documentation that another class has given already."""
+        if not method.doc or method.doc not in self.said:
+            self.said.append(method.doc)
+            return method
+        return replace(method, doc=())
+
+    # ---- units
+
+    def add(self, depth: int, unit: _Unit) -> int:
+        """``unit`` on its level; returns the level above it."""
+        while len(self.levels) <= depth:
+            self.levels.append([])
+        self.levels[depth].append(unit)
+        self.order[unit.name] = len(self.order)
+        return depth + 1
+
+    def stages(self, stages: Sequence[Stage]) -> int:
+        """Adds the units of the stages; returns the level that may hold what they are inside of."""
+        depth = 0
         for stage in stages:
             match stage:
                 case Map(layer):
-                    self.layer(layer, (), owner)
+                    depth = max(depth, self.layer(layer, ()))
                 case Scan(layers):
-                    for layer in layers:
-                        self.layer(layer, tuple(other.name for other in layers), owner)
+                    group = tuple(layer.name for layer in layers)
+                    depth = max([depth, *(self.layer(layer, group) for layer in layers)])
                 case Module():
-                    self.stages(stage.stages, stage)
-                    self.module(stage)
+                    depth = max(depth, self.module(stage, self.stages(stage.stages)))
                 case Refine():
-                    for level in stage.levels:
-                        self.stages(level.module.stages, level.module)
-                        self.level(stage, level)
-                    self.refine(stage)
+                    inside = [self.level(stage, level, self.stages(level.module.stages)) for level in stage.levels]
+                    depth = max(depth, self.refine(stage, max(inside)))
                 case _:
-                    self.stages(stage.stages, owner)
+                    depth = max(depth, self.stages(stage.stages))
+        return depth
 
-    # ---- layers
-
-    def layer(self, layer: Layer, group: tuple[str, ...], owner: Module | None) -> None:
+    def layer(self, layer: Layer, group: tuple[str, ...]) -> int:
         blocks = self.blocks
         if blocks.inlined(layer) and not (group and before(layer, group)):
-            return
-        sized = self.sized(layer, owner)
-        alike = self.alike.get(layer.component, (layer.component,))
-        law, drawn, doc = blocks.law_call(layer), blocks.drawn(layer), layer_doc(layer, blocks.timed, [local(name) for name in alike])
+            return 0
 
-        def build(name: str) -> LayerCode:
-            return layer_class(name, layer, law, drawn, group, blocks.timed, doc, sized, blocks.moments, blocks.lines.get(layer.name, ""))
+        def build() -> Block:
+            law, drawn, lines = blocks.law_call(layer), blocks.drawn(layer), blocks.lines.get(layer.name, "")
+            return layer_block(layer, law, drawn, group, blocks.timed, blocks.moments, lines)
 
-        several = len(alike) > 1
-        self.shared(layer.name, alike[0], f"{blocks.law_classes[layer.law]}Nodes" if several else class_name(local(alike[0])), build)
+        def doc(alike: Sequence[str]) -> str:
+            return layer_doc(layer, blocks.timed, alike)
 
-    def sized(self, layer: Layer, owner: Module | None) -> list[str]:
-        """Names of the contributions whose input size is an argument: where it differs from copy to copy."""
-        own = [c for c in layer.contributions if sizeable(c)]
-        if layer.index is not None:
-            return [c.name for c in own]
-        given = {(a.source, a.lag): a.name for a in owner.arguments} if owner is not None else {}
-        return [c.name for c in own if owner is not None and (owner.component, given.get((c.source, c.lag))) in self.varying]
+        def summed() -> Summed | None:
+            if group or layer.output:
+                return None
+            return layer_summed(layer, blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments)
 
-    def shared(self, name: str, component: str, wanted: str, build: Callable[[str], LayerCode]) -> None:
-        """One class for all copies that differ in arguments only."""
-        known = self.known.setdefault(component, [])
-        for code in known:
-            again = build(code.definition.name)
-            if again.definition == code.definition:
-                self.blocks.codes[name] = again
-                return
-        found = build(distinct(wanted, self.blocks.taken, "Layer"))
-        known.append(found)
-        self.blocks.needed.update(found.parts)
-        self.blocks.classes.append(found.definition)
-        self.blocks.codes[name] = found
+        common = f"{blocks.law_classes.get(layer.law, '')}Nodes"
+        return self.add(0, _Unit(layer.name, layer.component, class_name(local(layer.component)), common, build, doc, summed))
 
     # ---- modules
 
-    def module(self, stage: Module) -> None:
+    def module(self, stage: Module, depth: int) -> int:
         blocks = self.blocks
         scope = blocks.scopes.found[stage.name]
-        sizes = {a.name: n for a in stage.arguments if (n := self.argument_size(stage, a.name)) is not None}
 
-        def build(name: str) -> LayerCode:
+        def build() -> Block:
             names = {(a.source, a.lag): a.name for a in stage.arguments}
-            taken = {*names.values(), *_RESERVED}
-            known = {source: names[source, 0] for source, lag in names if lag == 0}
-            body = _Inside(blocks, scope, known, names, stage.arguments[0].name, taken)
-            lines = [*(["kept = {}"] if scope.state or scope.inner else []), *body.lines(stage.stages)]
+            known = {source: name for (source, lag), name in names.items() if lag == 0}
+            body = _Inside(blocks, scope, known, names, stage.arguments[0].name, {*names.values(), *_RESERVED})
+            lines = body.lines(stage.stages)
             outputs = ", ".join(body.names[output] for output in stage.outputs)
             whole = f"({outputs})" if len(stage.outputs) > 1 else outputs
-            last = f"return {whole}, kept" if scope.stateful else f"return {outputs}"
-            lines = _returned(lines, outputs, last)
-            extra = _beside(scope)
-            signature = f"forward({', '.join(['self', *(f'{a.name}: Tensor' for a in stage.arguments), *extra])})"
+            if scope.stateful:
+                lines, kept = with_kept(lines)
+                lines.append(f"return {whole}, {kept}")
+            else:
+                lines = _returned(lines, outputs, f"return {outputs}")
+            signature = f"forward({', '.join(['self', *(f'{a.name}: Tensor' for a in stage.arguments), *_beside(scope)])})"
             signature += " -> Tensor" if not scope.stateful and len(stage.outputs) == 1 else ""
-            made_lines = _sizes_passed(made(blocks, scope, stage.stages), blocks, stage, sizes)
-            methods = [Function(signature, tuple(lines))]
-            if made_lines:
-                head = ", ".join(["self", *(f"{argument}: int" for argument in sizes)])
-                methods.insert(0, Function(f"__init__({head}) -> None", ("super().__init__()", *made_lines)))
-            doc = module_doc(stage, blocks.program, scope)
-            definition = Class(name, "nn.Module", wrapped(doc), (), tuple(m.fitted() for m in methods))
-            return LayerCode(definition, ", ".join(str(n) for n in sizes.values()), ())
+            return Block(tuple(made(blocks, scope, stage.stages)), (Function(signature, tuple(lines)),), ())
 
-        self.shared(stage.name, stage.component, class_name(local(stage.component)), build)
+        def doc(alike: Sequence[str]) -> str:
+            return module_doc(stage, blocks.program, scope)
 
-    def argument_size(self, stage: Module, name: str) -> int | None:
-        """The size that a module is told of what it reads as ``name``, if it differs from copy to copy."""
-        if (stage.component, name) not in self.varying:
-            return None
-        source = next(a.source for a in stage.arguments if a.name == name)
-        found = [size(c) for layer in layers_of(stage) for c in layer.contributions if c.source == source and sizeable(c)]
-        return found[0] if found else None
+        wanted = class_name(local(stage.component))
+        return self.add(depth, _Unit(stage.name, stage.component, wanted, wanted, build, doc))
 
     # ---- refinements
 
-    def level(self, stage: Refine, level: Level) -> None:
+    def level(self, stage: Refine, level: Level, depth: int) -> int:
         blocks, copy = self.blocks, level.copy
         scope = blocks.scopes.found[level.module.name]
         back = back_of(stage, level)
-        terms, late = self.terms(copy), _late(stage)
 
-        def build(name: str) -> LayerCode:
+        def build() -> Block:
+            terms, late = self.terms(copy), _late(stage)
             outside = [a for a in level.module.arguments if a.source != copy.name]
             names = {(a.source, a.lag): a.name for a in outside}
-            own = distinct(local(copy.component), {*names.values(), *_RESERVED}, "_")
-            taken = {own, *names.values(), *_RESERVED}
-            body = _Inside(blocks, scope, {copy.name: own} | {s: n for (s, lag), n in names.items() if not lag}, names, "e", taken)
-            energy = self.own_energy(terms, copy, late)
-            *lines, value = finish(terms, energy, blocks.law_call(copy), blocks.drawn(copy))
-            kept = body.keep(copy.name)
-            lines = [*lines, f"{own} = {value.removeprefix('return ')}", *(["kept = {}"] if scope.stateful else []), *kept]
-            lines += body.lines(level.module.stages)
-            added = f"e + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
-            lines.append(f"return {added}, kept" if scope.stateful else f"return {added}")
+            taken = {"copy", *names.values(), *_RESERVED}
+            body = _Inside(blocks, scope, {copy.name: "copy"} | {s: n for (s, lag), n in names.items() if not lag}, names, "e", taken)
+            *lines, value = finish(terms, self.own_energy(terms, copy, late), blocks.law_call(copy), blocks.drawn(copy))
+            lines = [*lines, f"copy = {value.removeprefix('return ')}", *body.keep(copy.name), *body.lines(level.module.stages)]
+            added = f"return e + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
+            if scope.stateful:
+                lines, kept = with_kept(lines)
+                added = f"{added}, {kept}"
+            lines.append(added)
             parts: set[str] = set()
-            init = ["super().__init__()"]
-            init += (bias(copy, ()) if copy.biased == copy.name else []) + normalisation(copy, parts)
-            init += [*made(blocks, scope, level.module.stages), *modules([back], (), parts)]
+            init = (bias(copy) if copy.biased == copy.name else []) + normalisation(copy, parts)
+            init += [*made(blocks, scope, level.module.stages), *modules([back], parts)]
             given = ["e: Tensor", *(["late: Tensor"] if late else []), *(f"{a.name}: Tensor" for a in outside)]
-            signature = f"forward({', '.join(['self', *given, *_beside(scope)])})"
-            signature += "" if scope.stateful else " -> Tensor"
-            methods = (Function("__init__(self) -> None", tuple(init)), Function(signature, tuple(lines)))
-            doc = f"One refinement of {local(copy.component)}: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"
-            definition = Class(name, "nn.Module", wrapped(doc), (), tuple(m.fitted() for m in methods))
-            return LayerCode(definition, "", tuple(sorted(parts | terms.parts)))
+            signature = f"forward({', '.join(['self', *given, *_beside(scope)])})" + ("" if scope.stateful else " -> Tensor")
+            return Block(tuple(init), (Function(signature, tuple(lines)),), tuple(sorted(parts | terms.parts)))
+
+        def doc(alike: Sequence[str]) -> str:
+            return f"One refinement of {', '.join(alike)}: e + R(X̃), where X̃ is a copy that follows the energy e so far  (section 4.1)"
 
         wanted = f"{class_name(local(copy.component))}Refine"
-        self.shared(level.module.name, level.module.component, wanted, build)
+        return self.add(depth, _Unit(level.module.name, copy.component, wanted, "Refinement", build, doc))
 
-    def refine(self, stage: Refine) -> None:
+    def refine(self, stage: Refine, depth: int) -> int:
         blocks, layer = self.blocks, stage.layer
         scope = blocks.scopes.found[layer.name]
         base, first = base_of(stage), stage.levels[0].copy
         unnormalised = layer.normalised == "no"
         owner = first if unnormalised else layer
-        terms, late = self.terms(first), _late(stage)
-        again = self.terms(layer)
+        level = stage.levels[0]
+        inner = blocks.scopes.found[level.module.name]
 
-        def build(name: str) -> LayerCode:
-            given = refine_reads(stage)
-            names = named(base)
-            others = [a for a in stage.levels[0].module.arguments if a.source != first.name]
-            names = {(a.source, a.lag): a.name for a in others} | names
-            values: Values = names
+        def build() -> Block:
+            terms, again, late = self.terms(first), self.terms(layer), _late(stage)
+            others = [a for a in level.module.arguments if a.source != first.name]
+            names: Values = {(a.source, a.lag): a.name for a in others} | named(base)
             direct = [c for c in base if c not in late]
-            lines = [f"e = {terms.sum(direct, values, bias=unnormalised)}"]
-            if late:
-                lines.append(f"late = {terms.sum(late, values, bias=False)}")
-            level = stage.levels[0]
-            inner = blocks.scopes.found[level.module.name]
-            outside = [names[a.source, a.lag] for a in level.module.arguments if a.source != level.copy.name]
-            passed = ["e", *(["late"] if late else []), *outside, *(["how"] if inner.how else [])]
+            lines = [f"e = {terms.sum(direct, names, bias=unnormalised)}"]
+            lines += [f"late = {terms.sum(late, names, bias=False)}"] if late else []
+            passed = ["e", *(["late"] if late else []), *(names[a.source, a.lag] for a in others), *(["how"] if inner.how else [])]
             passed += ['past[f"refine.{k}"]'] if inner.stateful else []
             passed += (["valid"] if inner.valid else []) + (["lengths"] if inner.stateful else [])
             if inner.stateful:
@@ -237,21 +287,31 @@ class _Classes:
                 lines += ["kept = {}", "for k, level in enumerate(self.refine):", call]
             else:
                 lines += ["for level in self.refine:", f"    e = level({', '.join(passed)})"]
-            energy = self.own_energy(again, layer, late)
-            *rest, value = finish(again, energy, blocks.law_call(layer), blocks.drawn(layer))
+            *rest, value = finish(again, self.own_energy(again, layer, late), blocks.law_call(layer), blocks.drawn(layer))
             lines += [*rest, f"{value}, kept" if scope.stateful else value]
             parts: set[str] = set()
-            init = ["super().__init__()", *modules(base, (), parts), *bias(owner, ()), *normalisation(layer, parts)]
-            code = blocks.codes[level.module.name]
-            levels = _list([f"{blocks.codes[other.module.name].definition.name}({code.arguments})" for other in stage.levels])
-            init.append(f"self.refine = nn.ModuleList({levels})")
-            signature = f"forward({', '.join(['self', *(f'{names[key]}: Tensor' for key in given), *_beside(scope)])})"
-            signature += "" if scope.stateful else " -> Tensor"
-            methods = (Function("__init__(self) -> None", tuple(init)), Function(signature, tuple(lines)))
-            definition = Class(name, "nn.Module", wrapped(refine_doc(stage, blocks.timed)), (), tuple(m.fitted() for m in methods))
-            return LayerCode(definition, "", tuple(sorted(parts | terms.parts | again.parts)))
+            init = [*modules(base, parts), *bias(owner), *normalisation(layer, parts)]
+            init.append(f"self.refine = nn.ModuleList({_list([blocks.codes[one.module.name] for one in stage.levels])})")
+            given = [f"{names[key]}: Tensor" for key in refine_reads(stage)]
+            signature = f"forward({', '.join(['self', *given, *_beside(scope)])})" + ("" if scope.stateful else " -> Tensor")
+            return Block(tuple(init), (Function(signature, tuple(lines)),), tuple(sorted(parts | terms.parts | again.parts)))
 
-        self.shared(layer.name, layer.component, class_name(local(layer.component)), build)
+        def doc(alike: Sequence[str]) -> str:
+            return refine_doc(stage, blocks.timed)
+
+        def summed() -> Summed | None:
+            others = any(a.source != first.name for a in level.module.arguments)
+            if scope.stateful or others or _late(stage) or inner.valid or unnormalised:
+                return None
+            levels = told_list([blocks.codes[one.module.name] for one in stage.levels])
+            how = inner.how
+            return layer_summed(
+                replace(layer, contributions=base), blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments, levels, how
+            )
+
+        wanted = class_name(local(layer.component))
+        common = f"{blocks.law_classes.get(layer.law, '')}Refined"
+        return self.add(depth, _Unit(layer.name, layer.component, wanted, common, build, doc, summed))
 
     def terms(self, layer: Layer) -> Terms:
         return MomentTerms(layer) if self.blocks.moments else Terms(layer)
@@ -264,7 +324,7 @@ class _Classes:
         return f"{text} + late" if late else text
 
 
-_RESERVED = ("self", "e", "how", "past", "kept", "valid", "lengths", "late", "t", "k", "layer", "level", "now")
+_RESERVED = ("self", "e", "how", "past", "kept", "valid", "lengths", "late", "t", "k", "layer", "level", "now", "copy")
 
 
 class _Inside(Body):
@@ -299,61 +359,3 @@ def _returned(lines: list[str], outputs: str, last: str) -> list[str]:
     if last == f"return {outputs}" and lines and lines[-1].startswith(start):
         return [*lines[:-1], f"return {lines[-1].removeprefix(start)}"]
     return [*lines, last]
-
-
-def _varying(blocks: Blocks) -> set[tuple[str, str | None]]:
-    """Arguments of modules whose size differs from copy to copy, by the module and the argument's name."""
-    sizes: dict[tuple[str, str | None], set[int]] = {}
-    kinds: dict[tuple[str, str | None], set[bool]] = {}
-    for stage in _modules(blocks.program.stages):
-        for a in stage.arguments:
-            for layer in layers_of(stage):
-                for c in layer.contributions:
-                    if (c.source, c.lag) == (a.source, a.lag) and sizeable(c):
-                        sizes.setdefault((stage.component, a.name), set()).add(size(c))
-                        kinds.setdefault((stage.component, a.name), set()).add(c.product.geometry is None)
-    return {key for key, found in sizes.items() if len(found) > 1 and len(kinds[key]) == 1}
-
-
-def _alike(program: Program) -> dict[str, tuple[str, ...]]:
-    """Components side by side in a module that one class can serve, by the name of each of several."""
-    found: dict[tuple[object, ...], list[str]] = {}
-    for layer in program.layers():
-        module = layer.component.rpartition(".")[0]
-        if module and not layer.component.endswith(".refine") and ".refine." not in layer.component:
-            own = tuple(c.source == layer.name for c in layer.contributions)
-            found.setdefault((module, layer_shape(layer, {}), own), []).append(layer.component)
-    groups = {tuple(dict.fromkeys(components)) for components in found.values()}
-    return {component: group for group in sorted(groups) if len(group) > 1 for component in group}
-
-
-def _modules(stages: Sequence[Stage]) -> list[Module]:
-    found: list[Module] = []
-    for stage in stages:
-        match stage:
-            case Module():
-                found += [stage, *_modules(stage.stages)]
-            case Refine():
-                found += [inner for level in stage.levels for inner in _modules(level.module.stages)]
-            case Map() | Scan():
-                pass
-            case _:
-                found += _modules(stage.stages)
-    return found
-
-
-def _sizes_passed(lines: list[str], blocks: Blocks, stage: Module, sizes: Mapping[str, int]) -> list[str]:
-    """The lines with the names of sizes in place of the numbers, where layers inside are told them."""
-    if not sizes:
-        return lines
-    given = {(a.source, a.lag): a.name for a in stage.arguments}
-    for layer in layers_of(stage):
-        code = blocks.codes.get(layer.name)
-        if code is None or not code.arguments:
-            continue
-        told = [given.get((c.source, c.lag)) for c in layer.contributions if sizeable(c) and given.get((c.source, c.lag)) in sizes]
-        word = local(layer.name)
-        numbers = f"{code.definition.name}({code.arguments})"
-        named_ = f"{code.definition.name}({', '.join(str(name) for name in told)})"
-        lines = [line.replace(numbers, named_) if line.startswith(f"self.{word} = ") else line for line in lines]
-    return lines

@@ -24,7 +24,7 @@ def split_arguments(text: str) -> list[str]:
 _SIGNS = ((" | ",), (" & ",), (" < ", " <= ", " > ", " >= ", " == "), (" + ", " - "), (" * ", " / "))
 
 
-_STATEMENT = re.compile(r"( *)(return |[\w, ]+ = |)(.*)")
+_STATEMENT = re.compile(r"( *)(return |[\w., ]+ = |)(.*)")
 
 
 def _fitted(line: str) -> list[str]:
@@ -76,7 +76,7 @@ def _operands(text: str, signs: tuple[str, ...]) -> list[str]:
 
 def _last_bracket(text: str) -> int | None:
     """Where the bracket opens that the text ends with."""
-    if text[-1:] not in (")", "]"):
+    if text[-1:] not in (")", "]", "}"):
         return None
     depth = 0
     for k in range(len(text) - 1, -1, -1):

@@ -33,12 +33,12 @@ def refine_doc(stage: Refine, timed: bool) -> str:
     direct = [c for c in base if not (c.lag and layer.normalised == "inputs")]
     shared = ["b"] if layer.normalised == "no" and stage.levels[0].copy.bias is True else []
     total = " + ".join([_sum(direct, len(base) > 1, timed, layer.last), *shared])
-    energy = f"{total} + R_1(X̃_1) + ... + R_{len(stage.levels)}(X̃_{len(stage.levels)})"
+    energy = f"{total} + sum_k R_k(X̃_k)"
     if layer.normalised != "no":
         late = [c for c in base if c not in direct]
         after = [*(["b"] if layer.bias is True else []), *([_sum(late, True, timed, layer.last)] if late else [])]
         energy = " + ".join([f"{_normaliser(layer)}({energy})", *after])
-    return f"P({own} | {given}, refined) = prod_i P({own}_i | e_i),  e = {energy}  (eq. 2, 8; section 4.1)"
+    return f"P({own} | {given}) = prod_i P({own}_i | e_i),  e = {energy}  (section 4.1)"
 
 
 def network_doc(program: Program, factorisation: str) -> str:

@@ -7,21 +7,16 @@ import math
 from cgc.graph.geometry import Geometry
 from cgc.program.ir import Product
 from cgc.targets.torch.scalar import number_text
+from cgc.targets.torch.told import told
 
 
-def made_on_grid(p: Product, inputs: str) -> tuple[str | None, tuple[str, ...]]:
-    """The expression that makes the module of a product (None where a function will do), and the passages that it needs.
+def made_on_grid(p: Product, inputs: str, edge: str) -> tuple[str, tuple[str, ...]]:
+    """The expression that makes the module of a product, and the passages that it needs.
 
-    ``inputs`` is the number of the parent's maps as an expression.
+    ``inputs`` is the number of the parent's maps as an expression, ``edge`` the name of the edge.
     """
     g = p.geometry
     assert g is not None
-    if p.kind == "average":
-        if averages_whole(p) is not None:
-            return None, ("mean_over",)
-        kernel, stride, padding = (_each(n) for n in ([w.kernel for w in g.windows], [w.stride for w in g.windows], _paddings(g) or []))
-        axes = len(g.windows)
-        return f"AvgPool{axes}d({_extents(p)}, {kernel}, {stride}{'' if padding == '0' else f', {padding}'})", (f"avg_pool{axes}d",)
     if p.kind == "grouped":
         made, parts = f"Grouped({g.groups}, {p.inputs}, {p.outputs})", ["grouped"]
     elif p.kind == "local":
@@ -29,13 +24,25 @@ def made_on_grid(p: Product, inputs: str) -> tuple[str | None, tuple[str, ...]]:
         groups = f", groups={g.groups}" if g.groups > 1 else ""
         made, parts = f"Local({_extents(p)}, {inputs}, {g.child_maps}, {sizes}{groups})", ["local"]
     else:
-        sizes = ", ".join([_extents(p), inputs, str(g.child_maps), _each([w.kernel for w in g.windows]), *_settings(g)])
+        extents, maps = told(f"extents|{edge}_extents", _extents(p)), told("maps", g.child_maps)
+        sizes = ", ".join([extents, inputs, maps, _each([w.kernel for w in g.windows]), *_settings(g)])
         made, parts = f"Conv{len(g.windows)}d({sizes})", [f"conv{len(g.windows)}d"]
     if around(p) is not None:
         parts.append("padded")
     if p.fixed is not None:
         return f"fixed({made}, {number_text(p.fixed)})", (*parts, "fixed")
     return made, tuple(parts)
+
+
+def averaged(p: Product, value: str) -> tuple[str, str]:
+    """The means over the windows of a pooling as an expression, and the passage that it needs."""
+    g, places = p.geometry, averages_whole(p)
+    assert g is not None
+    if places is not None:
+        return f"mean_over({value}, {places})", "mean_over"
+    kernel, stride, padding = (_each(n) for n in ([w.kernel for w in g.windows], [w.stride for w in g.windows], _paddings(g) or []))
+    name = f"avg_pool{len(g.windows)}d"
+    return f"{name}({value}, {_extents(p)}, {kernel}, {stride}{'' if padding == '0' else f', {padding}'})", name
 
 
 def around(p: Product) -> str | None:

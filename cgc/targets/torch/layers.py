@@ -12,59 +12,39 @@ from cgc.graph.predicate import Truth, names, tensor_expression, tensor_text
 from cgc.program.ir import Contribution, Layer, Product
 from cgc.program.loops import before, in_steps, inside, normalised_in_steps, outside, reads_itself_alone
 from cgc.spec.model import DropoutGate, Init
-from cgc.targets.torch.code import Class, Function, wrapped
+from cgc.targets.torch.code import Function
 from cgc.targets.torch.grids import made_on_grid
 from cgc.targets.torch.names import distinct
 from cgc.targets.torch.reads import local, reads
 from cgc.targets.torch.scalar import number_text
 from cgc.targets.torch.terms import MomentTerms, Terms, Values, module
+from cgc.targets.torch.told import told
 
 
 @dataclass(frozen=True)
-class LayerCode:
-    """A layer's class, the arguments that build this layer from it, and the fixed passages (template parts) it needs.
+class Block:
+    """What a class of a layer or module consists of: the lines of ``__init__``, in which numbers may be told, and the other methods.
 
-    ``key`` is equal for layers that one class can serve: they differ in ``arguments`` only.
+    ``parts`` are the fixed passages (template parts) that it needs.
     """
 
-    definition: Class
-    arguments: str
+    init: tuple[str, ...]
+    methods: tuple[Function, ...]
     parts: tuple[str, ...]
 
-    @property
-    def key(self) -> Class:
-        """What makes two layers the same block."""
-        return self.definition
 
-
-def layer_class(
-    name: str,
-    layer: Layer,
-    law: str,
-    drawn: bool,
-    group: tuple[str, ...],
-    timed: bool,
-    doc: str,
-    sized: Sequence[str],
-    moments: bool = False,
-    lines: str = "",
-) -> LayerCode:
+def layer_block(layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, moments: bool = False, lines: str = "") -> Block:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
-    ``sized`` names the contributions whose input size is an argument; ``law`` is an expression for the node law; ``drawn`` tells whether
-    its nodes can be drawn at all; ``moments`` whether values may also be means and variances. ``lines``
-    is an expression that makes the module of its lines, if it has any.
+    ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all; ``moments`` whether values may
+    also be means and variances. ``lines`` is an expression that makes the module of its lines, if it has any.
     """
     if layer.last:
         layer = _shared_at_once(layer)
     terms = MomentTerms(layer) if moments else Terms(layer)
     parts = terms.parts
-    init = ["super().__init__()", *modules(layer.contributions, sized, parts)]
-    init += bias(layer, sized)
-    init += normalisation(layer, parts)
+    init = [*modules(layer.contributions, parts), *bias(layer), *normalisation(layer, parts)]
     init += [f"self.lines = {lines}"] if lines else []
-    arguments = ", ".join(str(size(c)) for c in layer.contributions if c.name in sized)
-    signature = ", ".join(["self", *(f"{c.name}: int" for c in layer.contributions if c.name in sized)])
     masked = timed and layer.over_batch and not layer.last
     if not group:
         methods = [_map(terms, masked, law, drawn)]
@@ -72,25 +52,25 @@ def layer_class(
         methods = [_loop(terms, group, masked, law, drawn)]
     else:
         methods = [*([_drive(terms, group, masked)] if before(layer, group) else []), _step(terms, group, masked, law, drawn)]
-    methods = [method.fitted() for method in methods] if moments else methods
-    if len(init) > 1:
-        methods = [Function(f"__init__({signature}) -> None", tuple(init)), *methods]
-    definition = Class(name, "nn.Module", wrapped(doc), (), tuple(methods))
-    return LayerCode(definition, arguments, tuple(sorted(parts)))
+    return Block(tuple(init), tuple(methods), tuple(sorted(parts)))
 
 
 def normalisation(layer: Layer, parts: set[str]) -> list[str]:
     """The module ``normalize``: torch's layer normalisation where each energy has a scale of its own."""
     if layer.normalised == "no":
         return []
-    each = "" if layer.shared is None else f", {layer.shared.block}"
     if layer.over_batch:
         parts.add("batch_norm" if layer.shared is None else "batch_norm_maps")
-        return [f"self.normalize = BatchNorm({layer.biases}{each})"]
+        return [f"self.normalize = BatchNorm({_biases(layer)})"]
     if layer.groups == 1 and layer.shared is None:
-        return [f"self.normalize = nn.LayerNorm({layer.energies}, bias=False)  # the shift is self.bias"]
+        return [f"self.normalize = nn.LayerNorm({_biases(layer)}, bias=False)  # the shift is self.bias"]
     parts.add("group_norm")
-    return [f"self.normalize = GroupNorm({layer.groups}, {layer.biases}{each})"]
+    return [f"self.normalize = GroupNorm({layer.groups}, {_biases(layer)})"]
+
+
+def _biases(layer: Layer) -> str:
+    """How many biases, and scales, there are."""
+    return told("nodes" if layer.shared is None else "maps", layer.biases)
 
 
 def _shared_at_once(layer: Layer) -> Layer:
@@ -99,42 +79,42 @@ def _shared_at_once(layer: Layer) -> Layer:
     return replace(layer, contributions=tuple(replace(c, gate=gate) for c, gate in zip(layer.contributions, gates, strict=True)))
 
 
-def sizeable(c: Contribution) -> bool:
-    """Whether the size of what is read can be an argument of the class."""
-    return c.product.kind in ("dense", "embedding", "convolution") and c.product.fixed is None and not c.lag and c.block is None
-
-
-def size(c: Contribution) -> int:
+def _inputs(c: Contribution) -> str:
     """The size of what is read as the module takes it: features, or maps."""
     geometry = c.product.geometry
-    return c.product.inputs if geometry is None else geometry.parent_maps
+    return told(c.name, c.product.inputs if geometry is None else geometry.parent_maps)
 
 
-def modules(contributions: Sequence[Contribution], sized: Sequence[str], parts: set[str]) -> list[str]:
+def modules(contributions: Sequence[Contribution], parts: set[str]) -> list[str]:
     """Lines that make the modules of edges."""
     lines: list[str] = []
     for c in contributions:
         if c.block is not None and f"self.{c.block[0]} = nn.ModuleDict()" not in lines:
             lines.append(f"self.{c.block[0]} = nn.ModuleDict()")
-        lines += _modules(c, c.name in sized, parts)
+        lines += _modules(c, parts)
+        if (
+            c.block is not None
+            and len([other for other in contributions if other.block == c.block]) == 1
+            and lines[-2:-1] == [f"self.{c.block[0]} = nn.ModuleDict()"]
+        ):
+            lines[-2:] = [f'self.{c.block[0]} = nn.ModuleDict({{"{c.name}": {lines[-1].partition(" = ")[2]}}})']
     # blocks without modules need no place for them
     return [
         line for line in lines if not line.endswith(" = nn.ModuleDict()") or any(f"{line.split(' = ')[0]}[" in other for other in lines)
     ]
 
 
-def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
+def _modules(c: Contribution, parts: set[str]) -> list[str]:
     lines = []
     p = c.product
-    inputs = c.name if sized else str(size(c))
+    inputs, nodes = _inputs(c), told("nodes", c.product.outputs)
     match p.kind:
-        case "identity":
+        case "identity" | "average":
             pass
-        case "grouped" | "convolution" | "local" | "average":
-            made, needed = made_on_grid(p, inputs)
+        case "grouped" | "convolution" | "local":
+            made, needed = made_on_grid(p, inputs, c.name)
             parts.update(needed)
-            if made is not None:
-                lines.append(f"{module(c)} = {made}")
+            lines.append(f"{module(c)} = {made}")
         case "tied":
             parts.add("tied")
             assert p.key is not None
@@ -145,12 +125,12 @@ def _modules(c: Contribution, sized: bool, parts: set[str]) -> list[str]:
             parts.add("masked")
             lines += _masked(c)
         case "dense":
-            lines.append(f"{module(c)} = nn.Linear({inputs}, {p.outputs}, bias=False)")
+            lines.append(f"{module(c)} = nn.Linear({inputs}, {nodes}, bias=False)")
         case "embedding":
-            lines.append(f"{module(c)} = nn.Embedding({inputs}, {p.outputs})")
+            lines.append(f"{module(c)} = nn.Embedding({inputs}, {nodes})")
         case "elementwise":
             parts.add("elementwise")
-            lines.append(f"{module(c)} = Elementwise({p.outputs})")
+            lines.append(f"{module(c)} = Elementwise({nodes})")
     if p.init is not None and p.weight_shape is not None:
         lines.append(f"nn.init.{_init(p.init)}".replace("(", f"({module(c)}.weight, ", 1))
     if p.weight_norm:
@@ -203,7 +183,8 @@ def _init(init: Init) -> str:
             return f"constant_({number_text(init.low)})"
 
 
-def bias(layer: Layer, sized: Sequence[str]) -> list[str]:
+def bias(layer: Layer) -> list[str]:
+    """Lines that make the biases, and tell which nodes share one."""
     if layer.bias is not True:
         return []
     lines = []
@@ -212,7 +193,7 @@ def bias(layer: Layer, sized: Sequence[str]) -> list[str]:
         lines = [f"{name} = torch.arange({layer.size}){place}" for name, place in _flat(own, names(layer.shared.key))]
         lines.append(f"same = torch.unique({tensor_expression(layer.shared.key)}, return_inverse=True)[1]")
         lines.append('self.register_buffer("same", same, persistent=False)  # which nodes share a bias')
-    return [*lines, *_start(layer, sized)]
+    return [*lines, *_start(layer)]
 
 
 def _flat(axes: Axes, used: Sequence[str]) -> list[tuple[str, str]]:
@@ -226,19 +207,21 @@ def _flat(axes: Axes, used: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _start(layer: Layer, sized: Sequence[str]) -> list[str]:
+def _start(layer: Layer) -> list[str]:
     """Biases as they start."""
     if layer.normalised != "no":
-        return [f"self.bias = nn.Parameter(torch.zeros({layer.biases}))"]
+        return [f"self.bias = nn.Parameter(torch.zeros({_biases(layer)}))"]
     # the start values of nn.Linear's bias, for the first product without lag
     first = next((c for c in layer.contributions if not c.lag and c.product.weight_shape is not None), None)
     if first is None or first.product.kind == "elementwise":
-        return [f"self.bias = nn.Parameter(torch.zeros({layer.biases}))"]
-    fan_in = str(first.product.fan_in)
-    if first.name in sized:
-        cells = math.prod(first.product.geometry.kernel) if first.product.geometry else 1
-        fan_in = first.name if cells == 1 else f"({cells} * {first.name})"
-    return [f"self.bias = nn.Parameter(torch.empty({layer.biases}).uniform_(-({fan_in}**-0.5), {fan_in}**-0.5))"]
+        return [f"self.bias = nn.Parameter(torch.zeros({_biases(layer)}))"]
+    fan_in, geometry = str(first.product.fan_in), first.product.geometry
+    if first.product.kind in ("dense", "embedding") and first.block is None:
+        fan_in = _inputs(first)
+    elif first.product.kind == "convolution" and geometry is not None and geometry.groups == 1 and first.block is None:
+        cells = math.prod(geometry.kernel)
+        fan_in = _inputs(first) if cells == 1 else f"({cells} * {_inputs(first)})"
+    return [f"self.bias = nn.Parameter(torch.empty({_biases(layer)}).uniform_(-({fan_in}**-0.5), {fan_in}**-0.5))"]
 
 
 def finish(terms: Terms, energy: str, law: str, drawn: bool, how: str = "how") -> tuple[str, ...]:
@@ -260,7 +243,7 @@ def finish(terms: Terms, energy: str, law: str, drawn: bool, how: str = "how") -
     comment = value[value.index("  #") :] if "  #" in value else ""
     value = value.removesuffix(comment)
     flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
-    inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value)
+    inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value) if law else value
     return (*lines, f"return {inferred}{flat}{comment}")
 
 
@@ -312,10 +295,16 @@ def drive_needs_inference(known: Sequence[Contribution], moments: bool) -> bool:
 
 
 def _map(terms: Terms, masked: bool, law: str, drawn: bool) -> Function:
-    contributions = terms.layer.contributions
+    layer = terms.layer
+    contributions = layer.contributions
     extra = (*_how(terms, drawn), *(("valid: Tensor | None = None",) if masked else ()))
+    signature = _signature("forward", contributions, extra)
+    if layer.normalised != "no" and any(c.block is not None for c in contributions) and not any(c.lag for c in contributions):
+        # nodes with parents of their own make a long sum
+        total = f"e = {terms.sum(contributions, named(contributions), bias=False)}"
+        return Function(signature, (total, *finish(terms, terms.normalised("e", masked), law, drawn)))
     energy = terms.energy(contributions, named(contributions), masked)
-    return Function(_signature("forward", contributions, extra), finish(terms, energy, law, drawn))
+    return Function(signature, finish(terms, energy, law, drawn))
 
 
 def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
@@ -387,8 +376,9 @@ def step_energy(terms: Terms, group: tuple[str, ...], known: Sequence[str], valu
     layer = terms.layer
     arguments = in_steps(layer, group)
     if not normalised_in_steps(layer, group):
-        summed = [*known, *([terms.sum(arguments, values, bias=False)] if arguments else [])]
-        return " + ".join(summed) if known else terms.shifted(summed)
+        if not known:
+            return terms.sum(arguments, values, bias=True)
+        return " + ".join([*known, *([terms.sum(arguments, values, bias=False)] if arguments else [])])
     covered = [c for c in arguments if layer.normalised == "energy" or not c.lag]
     total = " + ".join([*known, *([terms.sum(covered, values, bias=False)] if covered else [])])
     rest = [c for c in arguments if c not in covered]

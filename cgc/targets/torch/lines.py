@@ -36,7 +36,7 @@ def lines_module(name: str, layer: Layer, law: str) -> LinesCode:
         writer = _Chain(layer, lines)
         if lines.labels is not None and lines.written.time and not writer.axes:
             return LinesCode(None, f"Chain({made})", ("chain",))
-        return LinesCode(writer.definition(name), f"{name}({made})", ("chain",))
+        return LinesCode(writer.definition(name), f"{name}({made})", ("chain_tables",))
     listed = lines.method == "listed"
     definition = _Listed(layer, lines).definition(name) if listed else _MeanField(layer, lines).mean_field(name, law)
     return LinesCode(definition, f"{name}()", ())

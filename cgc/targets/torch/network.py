@@ -11,6 +11,7 @@ from cgc.targets.torch.code import Class, Function, Module, wrapped
 from cgc.targets.torch.describe import network_doc
 from cgc.targets.torch.passes import passes
 from cgc.targets.torch.scalar import number_text
+from cgc.targets.torch.told import plain
 
 
 def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Module:
@@ -33,14 +34,18 @@ def _approximate(program: Program) -> tuple[str, ...]:
 
 
 def _init(blocks: Blocks) -> Function:
-    body = ["super().__init__()", *made(blocks, blocks.scopes.found[""], blocks.program.stages), *_same_weights(blocks)]
+    body = [
+        "super().__init__()",
+        *(plain(line) for line in made(blocks, blocks.scopes.found[""], blocks.program.stages)),
+        *_same_weights(blocks),
+    ]
     quiet = "gates=False" if blocks.gated() else ""
     body.append(f"self.how = [Inference({quiet}), Inference()]  # in evaluation, in training")
     train, evaluation = _chosen(blocks.program.train, training=True), _chosen(blocks.program.eval, training=False)
     for arguments, mode in ((train, "True"), (evaluation, "False")):
         if arguments != '"feed_forward"':
             body.append(f"self.inference({arguments}, training={mode})")
-    return Function("__init__(self) -> None", tuple(body))
+    return Function("__init__(self) -> None", tuple(body)).fitted()
 
 
 def _same_weights(blocks: Blocks) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cgc.families.forms import FiniteExponential, Indicators
 from cgc.program.ir import Input
 from cgc.targets.torch.blocks import Blocks
-from cgc.targets.torch.body import Body
+from cgc.targets.torch.body import Body, with_kept
 from cgc.targets.torch.code import Function
 from cgc.targets.torch.scalar import number_text
 from cgc.targets.torch.scopes import Scope
@@ -33,13 +33,14 @@ class _Pass:
         for item in inputs:
             lines += self._given(item)
         if self.scope.stateful:
-            lines += [f"past = self.past({first}) if past is None else past", "kept = {}"]
+            lines.append(f"past = self.past({first}) if past is None else past")
         if self.scope.valid:
             lines.append(f"steps = torch.arange({first}.shape[2], device={first}.device)")
             lines.append(f"valid = None if lengths is None else (steps < lengths[:, None]).expand({first}.shape[:3])")
         for item in inputs:
             lines += body.keep(item.name)
         lines += body.lines(self.blocks.program.stages)
+        lines, kept = with_kept(lines) if self.scope.stateful else (lines, "{}")
         order = self.blocks.program.outputs
         several = len(body.results) > 1
         results = sorted(body.results, key=lambda r: order.index(r.removeprefix("e_").rstrip("_"))) if several else body.results
@@ -52,25 +53,14 @@ class _Pass:
                 f"energies(self, {self.blocks.inputs()}, how: Inference | None = None) -> {kind}", (*lines, f"return {value}"), (doc,)
             )
         signature = f"energies(self, {self.blocks.inputs()}, how: Inference | None = None, lengths=None, past: State | None = None)"
-        end = f"return {value}, {'kept' if self.scope.stateful else '{}'}"
-        return Function(signature, (*lines, end), (doc[:-1] + ", and the last steps.",))
+        return Function(signature, (*lines, f"return {value}, {kept}"), (doc[:-1] + ", and the last steps.",))
 
     def _past(self) -> Function:
         # the argument has a name of its own: an input may be called `sizes`
         like = self.blocks.like.replace(self.blocks.program.inputs[0].name + ".new_zeros", "x.new_zeros")
         doc = ("What came before the first step: nothing, and that contributes 0.",)
-        body: tuple[str, ...] = (f"sizes = {_sizes(self.scope)}", f"like = {like}")
-        if not self.scope.inner:
-            body += ("return {name: like.new_zeros(*x.shape[:2], *size) for name, size in sizes.items()}",)
-            return Function("past(self, x: Tensor) -> State", body, doc)
-        body += (
-            "",
-            "def nothing(sizes):",
-            "    return {k: nothing(n) if isinstance(n, dict) else like.new_zeros(*x.shape[:2], *n) for k, n in sizes.items()}",
-            "",
-            "return nothing(sizes)",
-        )
-        return Function("past(self, x: Tensor) -> State", body, doc)
+        zero = f"zero = {like}.new_zeros(*x.shape[:2], 1, 1)"
+        return Function("past(self, x: Tensor) -> State", (zero, f"return {_nothing(self.scope)}"), doc).fitted()
 
     def _given(self, item: Input) -> list[str]:
         """Lines that check an input and bring it to (draws, batch, ..., features)."""
@@ -106,10 +96,14 @@ class _Pass:
         return lines
 
 
-def _sizes(scope: Scope) -> str:
-    """What a scope keeps, as a dict of (steps, features), and of dicts for the scopes inside; stacks as one entry."""
-    entries = {name: str(size) for name, size in scope.state.items()}
-    entries |= {name: _sizes(inner) for name, inner in scope.inner.items()}
+def _nothing(scope: Scope) -> str:
+    """What a scope keeps, as a dict of zeros, and of dicts for the scopes inside; stacks as one entry."""
+    entries = {name: f"zero.expand(-1, -1, {steps}, {features})" for name, (steps, features) in scope.state.items()}
+    return _entries(entries | {name: _nothing(inner) for name, inner in scope.inner.items()})
+
+
+def _entries(entries: dict[str, str]) -> str:
+    """A dict as text, with one entry for all copies that are alike."""
     shown: list[str] = []
     names = list(entries)
     while names:
@@ -117,7 +111,10 @@ def _sizes(scope: Scope) -> str:
         shown.append(run[1])
         names = names[run[0] :]
     plain = [text for text in shown if not text.startswith("**")]
-    return f"{{{', '.join([*plain, *(text for text in shown if text.startswith('**'))])}}}"
+    several = [text for text in shown if text.startswith("**")]
+    if not plain and len(several) == 1:
+        return several[0].removeprefix("**")
+    return f"{{{', '.join([*plain, *several])}}}"
 
 
 def _run(names: Sequence[str], entries: dict[str, str]) -> tuple[int, str]:

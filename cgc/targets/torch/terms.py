@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from cgc.program.ir import Contribution, Layer, Opening
 from cgc.spec.model import DropoutGate
-from cgc.targets.torch.grids import around, averages_whole
+from cgc.targets.torch.grids import around, averaged
 from cgc.targets.torch.scalar import number_text
 
 Values = Mapping[tuple[str, int], str]
@@ -72,11 +72,11 @@ class Terms:
 
     def product(self, c: Contribution, value: str) -> str:
         """Features times the weights of an edge."""
-        places = averages_whole(c.product)
-        if places is None:
+        if c.product.kind != "average":
             return f"{module(c)}({value})"
-        self.parts.add("mean_over")
-        return f"mean_over({value}, {places})"
+        text, part = averaged(c.product, value)
+        self.parts.add(part)
+        return text
 
     def linear(self, c: Contribution, value: str) -> str:
         """The same for a dense edge or a convolution, and the bias."""
@@ -229,12 +229,10 @@ class MomentTerms(Terms):
         weight = f"{module(c)}.weight"
         match c.product.kind:
             case "average":
-                self.parts.add("averaged")
-                places = averages_whole(c.product)
-                self.parts.update([] if places is None else ["mean_over"])
+                text, part = averaged(c.product, "x")
+                self.parts.update(("averaged", part))
                 assert c.product.geometry is not None
-                mean = module(c) if places is None else f"lambda x: mean_over(x, {places})"
-                return f"how.averaged({mean}, {value}, {math.prod(c.product.geometry.kernel)})"
+                return f"how.averaged(lambda x: {text}, {value}, {math.prod(c.product.geometry.kernel)})"
             case "convolution" | "local" | "grouped" | "tied":
                 self.parts.add("through")
                 return f"how.through({module(c)}, {value})"
