@@ -1,7 +1,7 @@
 """Accuracy on real data: compiles specs, trains them over seeds, prints a table and writes ``benchmarks/results/accuracy_<set>.json``.
 
     python benchmarks/accuracy.py digits                          a few minutes on two cores
-    python benchmarks/accuracy.py library [--only SPEC ...]       about an hour; beside hand-written peers, see library.py
+    python benchmarks/accuracy.py library [--only SPEC ...]       a quarter of an hour; beside peers, see library.py
     python benchmarks/accuracy.py mnist --data-dir data/mnist     about half an hour; needs the four IDX files
 
 Digits: test accuracy at the checkpoint that is best on validation. MNIST: test error at the last of 10 epochs. Nothing is chosen on

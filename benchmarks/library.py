@@ -1,6 +1,6 @@
 """The library of specs beside hand-written peers (``tests/emitted/peers.py``): same data, optimizer, epochs, batch size and seeds.
 
-    python benchmarks/accuracy.py library                   all of them, about an hour of one core
+    python benchmarks/accuracy.py library                   all of them, about a quarter of an hour of one core
     python benchmarks/accuracy.py library --only conv gru   some, beside the figures that are there
 
 A spec is trained by its own ``train.py``; its peer here, by one loop for all peers, on what ``load_data`` of that script gives. Both are
@@ -68,16 +68,16 @@ CASES = {
         Case("digits_dense", "two dense components", lambda: peers.Dense(64, 128)),
         Case("conv", "two convolutions", peers.Conv),
         Case("inception", "two inception modules", lambda: peers.Inception(32)),
-        Case("resnet", "20 convolutions, refined", lambda: peers.ResNet20(1, 8), weight_decay=1e-4),
+        Case("resnet", "residual network of 20 layers", lambda: peers.ResNet20(1, 8), weight_decay=1e-4),
         Case("srn", "two recurrent components", lambda: peers.SRN(128, 2)),
-        Case("indrnn", "with one statement more", lambda: peers.IndRNN(128, 2)),
-        Case("indrnn_deep", "six of them", lambda: peers.IndRNN(128, 6)),
+        Case("indrnn", "srn with one statement more", lambda: peers.IndRNN(128, 2)),
+        Case("indrnn_deep", "six such components", lambda: peers.IndRNN(128, 6)),
         Case("indrnn_residual", "four refinements over time", lambda: peers.ResidualIndRNN(64, 4)),
         Case("lstm", "two LSTM modules", lambda: peers.Gates("LSTM", (8, 64), 2)),
         Case("gru", "two GRU modules", lambda: peers.Gates("GRU", (8, 64), 2)),
         Case("causal", "each pixel given those before", lambda: peers.MADE(64), "nats per pixel", pixels=64),
-        Case("tagger_crf", "a chain over time", lambda: peers.Tagger(50, 6, 64), "accuracy per token"),
-        Case("denoise_crf", "a grid, by mean field", peers.Denoiser, "accuracy per pixel"),
+        Case("tagger_crf", "a chain of lines over time", lambda: peers.Tagger(50, 6, 64), "accuracy per token"),
+        Case("denoise_crf", "a grid of lines, by mean field", peers.Denoiser, "accuracy per pixel"),
         Case("transfer", "odd or even, on digits_dense", peers.OddOrEven, reuse="digits_dense"),
     )
 }
