@@ -1,6 +1,7 @@
 """Accuracy on real data: compiles specs, trains them over seeds, prints a table and writes ``benchmarks/results/accuracy_<set>.json``.
 
     python benchmarks/accuracy.py digits                          a few minutes on two cores
+    python benchmarks/accuracy.py library [--only SPEC ...]       a quarter of an hour; beside peers, see library.py
     python benchmarks/accuracy.py mnist --data-dir data/mnist     about half an hour; needs the four IDX files
 
 Digits: test accuracy at the checkpoint that is best on validation. MNIST: test error at the last of 10 epochs. Nothing is chosen on
@@ -16,6 +17,8 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+import library
 
 from cgc import compiler
 
@@ -65,11 +68,14 @@ def errors(case: Case, data: str, seeds: int, options: list[str]) -> list[float]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", choices=list(CASES))
+    parser.add_argument("data", choices=[*CASES, "library"])
     parser.add_argument("--data-dir", help="folder of the MNIST files")
     parser.add_argument("--seeds", type=int, help="how many")
     parser.add_argument("--output", type=Path, help="where the figures are written")
+    parser.add_argument("--only", nargs="+", choices=list(library.CASES), default=[], help="of the library, these specs")
     arguments = parser.parse_args()
+    if arguments.data == "library":
+        return int(not library.measure(arguments.only, arguments.seeds or library.SEEDS, arguments.output or library.RESULTS))
     seeds = arguments.seeds or SEEDS[arguments.data]
     options = ["--data-dir", arguments.data_dir] if arguments.data_dir else []
     rows = []

@@ -1,4 +1,5 @@
-"""adding: The sum of two marked numbers in a long sequence. SRN with --set independence=[].
+"""adding: The sum of two marked numbers in a long sequence. SRN with --set independence=[] --set
+components.h.parents.h.init=null: its dense recurrence overflows from start values in [0, 1].
 
 Made by cgc 0.1.0 from adding.yaml; do not edit, compile again. cgc claims no rights in it.
 """

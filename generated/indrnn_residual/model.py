@@ -116,6 +116,7 @@ class Z(nn.Module):
         super().__init__()
         self.previous = nn.Linear(64, 64, bias=False)
         self.z = Elementwise(64)
+        nn.init.uniform_(self.z.weight, 0, 1)
         self.bias = nn.Parameter(torch.zeros(64))
         self.normalize = BatchNorm(64)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 from packages import SPECS, emit
+from peers import (
+    MADE,
+    SRN,
+    Conv,
+    Denoiser,
+    Dense,
+    Gates,
+    Inception,
+    IndRNN,
+    OddOrEven,
+    Recurrent,
+    ResidualIndRNN,
+    ResNet20,
+    Tagger,
+)
 from torch import Tensor, nn
 
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5}
@@ -17,27 +32,45 @@ DTYPES = list(TOLERANCES)
 
 
 def agree(
-    ours: Any, peer: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]], x: Tensor, y: Tensor, loose: float = 1.0, loss: Any = None
+    ours: Any,
+    peer: Any,
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    *example: Tensor,
+    loose: float = 1.0,
+    answers: bool = True,
+    modes: tuple[bool, ...] = (False, True),
 ) -> None:
-    """Copies every first tensor of ``pairs`` (ours) to the second, and compares logits and gradients, in evaluation and in training."""
+    """Copies every first tensor of ``pairs`` (ours) to the second, and compares energies (unless they differ by what they mean), losses
+    and gradients, in evaluation and in training; in evaluation also what is right.
+    """
     pairs = list(pairs)
     bound = TOLERANCES[next(ours.parameters()).dtype] * loose
     named = {id(parameter) for parameter in ours.parameters()}
-    assert {id(a) for a, _ in pairs if a.requires_grad} == named, "some parameters have no counterpart"
+    assert {id(a) for a, _ in pairs if isinstance(a, nn.Parameter)} == named, "some parameters have no counterpart"
     with torch.no_grad():
         for a, b in pairs:
             b.copy_(a.reshape(b.shape))
-    for training in (False, True):
+    for training in modes:
         for model in (ours.train(training), peer.train(training)):
             model.zero_grad()
-        mine, other = ours(x), peer(x)
+        if answers:
+            close(ours(example[0]), peer(example[0]), bound)
+        mine, other = ours.loss(*example), peer.loss(*example)
         close(mine, other, bound)
-        F.cross_entropy(mine, y).backward()
-        F.cross_entropy(other, y).backward()
+        mine.backward()
+        other.backward()
         for a, b in pairs:
             if a.requires_grad:
                 assert a.grad is not None and b.grad is not None
                 close(a.grad.reshape(b.shape), b.grad, bound)
+        if not training:
+            assert torch.equal(hits(ours, *example), peer.hits(*example))
+
+
+def hits(ours: Any, x: Tensor, y: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+    """Where the most probable state is right, over valid steps."""
+    right = ours.decode(x, *([] if lengths is None else [lengths])) == (x if y is None else y)
+    return right if lengths is None else right[torch.arange(x.shape[1]) < lengths[:, None]]
 
 
 def close(a: Tensor, b: Tensor, bound: float) -> None:
@@ -48,18 +81,6 @@ def close(a: Tensor, b: Tensor, bound: float) -> None:
 def examples(shape: tuple[int, ...], dtype: torch.dtype, labels: int = 10, seed: int = 3) -> tuple[Tensor, Tensor]:
     torch.manual_seed(seed)
     return torch.rand(shape, dtype=dtype), torch.randint(labels, (shape[0],))
-
-
-class Recurrent(nn.Module):
-    """One of torch's recurrent networks, and a linear layer on the last step."""
-
-    def __init__(self, kind: Callable[..., nn.Module], hidden: int, **settings: Any) -> None:
-        super().__init__()
-        self.rnn = kind(8, hidden, batch_first=True, **settings)
-        self.y = nn.Linear(hidden, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.y(self.rnn(x)[0][:, -1])
 
 
 RNN = """
@@ -90,19 +111,6 @@ def test_rnn(tmp_path: Path, nonlinearity: str, family: str, dtype: torch.dtype)
         pairs += [(layer.x.weight, getattr(peer.rnn, f"weight_ih_l{k}")), (layer.h.weight, getattr(peer.rnn, f"weight_hh_l{k}"))]
         pairs.append((layer.bias, getattr(peer.rnn, f"bias_ih_l{k}")))
     agree(ours, peer, pairs, *examples((5, 9, 8), dtype))
-
-
-class Gates(nn.Module):
-    """torch's LSTM or GRU with a parameter for every gate in place of one for all, so that gradients can be compared one by one."""
-
-    def __init__(self, kind: str, sizes: tuple[int, int], layers: int) -> None:
-        super().__init__()
-        self.kind, self.hidden = kind, sizes[1]
-        self.rnn = getattr(nn, kind)(*sizes, num_layers=layers, batch_first=True)
-        self.y = nn.Linear(sizes[1], 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.y(self.rnn(x)[0][:, -1])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -153,34 +161,14 @@ def compare_gates(ours: Any, peer: Gates, gates: list[list[str]], data: tuple[Te
         close(a.grad, b.grad[rows], bound)
 
 
-class IndRNN(nn.Module):
-    """Independently recurrent layers (Li et al. 2018), with batch normalisation of what comes from below, step after step in a loop."""
-
-    def __init__(self, hidden: int, layers: int) -> None:
-        super().__init__()
-        self.inputs = nn.ModuleList(nn.Linear(8 if k == 0 else hidden, hidden, bias=False) for k in range(layers))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(hidden) for _ in range(layers))
-        self.recurrent = nn.ParameterList(nn.Parameter(torch.zeros(hidden)) for _ in range(layers))
-        self.y = nn.Linear(hidden, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for inputs, norm, u in zip(self.inputs, self.norms, self.recurrent, strict=True):
-            drive = norm(inputs(x).transpose(1, 2)).transpose(1, 2)
-            h, states = torch.zeros_like(drive[:, 0]), []
-            for t in range(x.shape[1]):
-                h = torch.relu(drive[:, t] + u * h)
-                states.append(h)
-            x = torch.stack(states, 1)
-        return self.y(x[:, -1])
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_indrnn_deep(tmp_path: Path, dtype: torch.dtype) -> None:
-    ours = emit(tmp_path, SPECS / "indrnn_deep.yaml", {"hidden": 9}).model(dtype=dtype)
-    peer = IndRNN(9, 6).to(dtype)
+@pytest.mark.parametrize(("spec", "kind", "layers"), [("srn", SRN, 2), ("indrnn", IndRNN, 2), ("indrnn_deep", IndRNN, 6)])
+def test_recurrent(tmp_path: Path, spec: str, kind: type[IndRNN], layers: int, dtype: torch.dtype) -> None:
+    ours = emit(tmp_path, SPECS / f"{spec}.yaml", {"hidden": 9}).model(dtype=dtype)
+    peer = kind(9, layers).to(dtype)
     pairs = [(ours.y.h.weight, peer.y.weight), (ours.y.bias, peer.y.bias)]
-    for layer, inputs, norm, u in zip(ours.h, peer.inputs, peer.norms, peer.recurrent, strict=True):
-        pairs += [(layer.x.weight, inputs.weight), (layer.h.weight, u), *normed(layer, norm)]
+    for layer, inputs, norm, recurrent in zip(ours.h, peer.inputs, peer.norms, peer.recurrent, strict=True):
+        pairs += [(layer.x.weight, inputs.weight), (layer.h.weight, recurrent.weight), *normed(layer, norm)]
     agree(ours, peer, pairs, *examples((6, 8, 8), dtype), loose=10)
 
 
@@ -190,76 +178,16 @@ def normed(layer: Any, norm: Any) -> list[tuple[Tensor, Tensor]]:
     return [*pairs, (layer.normalize.running_mean, norm.running_mean), (layer.normalize.running_var, norm.running_var)]
 
 
-class ResidualIndRNN(nn.Module):
-    """Residual blocks with the recurrence on the path: e <- e + W2 indrnn(W1 relu(BN(e)))."""
-
-    def __init__(self, hidden: int, blocks: int) -> None:
-        super().__init__()
-        self.first = nn.Linear(8, hidden, bias=False)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(hidden) for _ in range(2 * blocks + 1))
-        self.inner = nn.ModuleList(nn.Linear(hidden, hidden, bias=False) for _ in range(2 * blocks))
-        self.recurrent = nn.ParameterList(nn.Parameter(torch.zeros(hidden)) for _ in range(blocks))
-        self.y = nn.Linear(hidden, 10)
-
-    def norm(self, k: int, e: Tensor) -> Tensor:
-        return self.norms[k](e.flatten(0, 1)).view_as(e)
-
-    def forward(self, x: Tensor) -> Tensor:
-        e = self.first(x)
-        for k, u in enumerate(self.recurrent):
-            drive = self.norm(2 * k + 1, self.inner[2 * k](torch.relu(self.norm(2 * k, e))))
-            z, states = torch.zeros_like(drive[:, 0]), []
-            for t in range(x.shape[1]):
-                z = torch.relu(drive[:, t] + u * z)
-                states.append(z)
-            e = e + self.inner[2 * k + 1](torch.stack(states, 1))
-        return self.y(torch.relu(self.norm(len(self.norms) - 1, e))[:, -1])
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_residual_indrnn(tmp_path: Path, dtype: torch.dtype) -> None:
     ours = emit(tmp_path, SPECS / "indrnn_residual.yaml", {"hidden": 6, "blocks": 3}).model(dtype=dtype)
     peer = ResidualIndRNN(6, 3).to(dtype)
     pairs = [(ours.h.x.weight, peer.first.weight), (ours.y.h.weight, peer.y.weight), (ours.y.bias, peer.y.bias)]
     for k, level in enumerate(ours.h.refine):
-        pairs += [*normed(level, peer.norms[2 * k]), *normed(level.z, peer.norms[2 * k + 1]), (level.z.z.weight, peer.recurrent[k])]
+        pairs += [*normed(level, peer.norms[2 * k]), *normed(level.z, peer.norms[2 * k + 1]), (level.z.z.weight, peer.recurrent[k].weight)]
         pairs += [(level.z.previous.weight, peer.inner[2 * k].weight), (level.back.weight, peer.inner[2 * k + 1].weight)]
     pairs += normed(ours.h, peer.norms[-1])
     agree(ours, peer, pairs, *examples((6, 8, 8), dtype), loose=10)
-
-
-class Mix(nn.Module):
-    """An inception block with batch normalisation after the concatenation."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.thin3, self.norm3 = nn.Conv2d(width, 8, 1, bias=False), nn.BatchNorm2d(8)
-        self.thin5, self.norm5 = nn.Conv2d(width, 4, 1, bias=False), nn.BatchNorm2d(4)
-        self.one = nn.Conv2d(width, width // 4, 1, bias=False)
-        self.three = nn.Conv2d(8, width // 4, 3, padding=1, bias=False)
-        self.five = nn.Conv2d(4, width // 4, 5, padding=2, bias=False)
-        self.pool = nn.AvgPool2d(3, stride=1, padding=1)
-        self.pooled = nn.Conv2d(width, width // 4, 1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-
-    def forward(self, h: Tensor) -> Tensor:
-        thin3, thin5 = torch.relu(self.norm3(self.thin3(h))), torch.relu(self.norm5(self.thin5(h)))
-        parts = [self.one(h), self.three(thin3), self.five(thin5), self.pooled(self.pool(h))]
-        return torch.relu(self.norm(torch.cat(parts, 1)))
-
-
-class Inception(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.stem, self.norm = nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
-        self.mix = nn.ModuleList([Mix(width), Mix(width)])
-        self.y = nn.Linear(width, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = torch.relu(self.norm(self.stem(x)))
-        for mix in self.mix:
-            h = mix(h)
-        return self.y(h.mean((2, 3)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -282,51 +210,6 @@ def test_inception(tmp_path: Path, dtype: torch.dtype) -> None:
         ]
         pairs += [(out.pooled["pool"].weight, b.pooled.weight), *normed(out, b.norm)]
     agree(ours, peer, pairs, *examples((5, 1, 8, 8), dtype), loose=10)
-
-
-class PreActivation(nn.Module):
-    """A pre-activation block without its own shortcut (He et al. 2016)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(width), nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2, self.conv2 = nn.BatchNorm2d(width), nn.Conv2d(width, width, 3, padding=1, bias=False)
-
-    def forward(self, e: Tensor) -> Tensor:
-        return e + self.conv2(torch.relu(self.norm2(self.conv1(torch.relu(self.norm1(e))))))
-
-
-class Strided(nn.Module):
-    """The first block of a stage, with convolutions on both paths from the rectified maps."""
-
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
-        self.norm0 = nn.BatchNorm2d(inputs)
-        self.conv1, self.norm1 = nn.Conv2d(inputs, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.skip = nn.Conv2d(inputs, width, 1, stride=2, bias=False)
-
-    def forward(self, e: Tensor) -> Tensor:
-        h = torch.relu(self.norm0(e))
-        return self.conv2(torch.relu(self.norm1(self.conv1(h)))) + self.skip(h)
-
-
-class ResNet20(nn.Module):
-    """Pre-activation ResNet-20 for CIFAR-10: three stages of three blocks, batch normalisation before every rectifier."""
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        w = width
-        self.stem = nn.Conv2d(channels, w, 3, padding=1, bias=False)
-        self.stage1 = nn.Sequential(*(PreActivation(w) for _ in range(3)))
-        self.stage2 = nn.Sequential(Strided(w, 2 * w), PreActivation(2 * w), PreActivation(2 * w))
-        self.stage3 = nn.Sequential(Strided(2 * w, 4 * w), PreActivation(4 * w), PreActivation(4 * w))
-        self.norm = nn.BatchNorm2d(4 * w)
-        self.y = nn.Linear(4 * w, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        e = self.stage3(self.stage2(self.stage1(self.stem(x))))
-        return self.y(torch.relu(self.norm(e)).mean((2, 3)))
 
 
 def resnet_pairs(ours: Any, peer: ResNet20) -> list[tuple[Tensor, Tensor]]:
@@ -359,3 +242,69 @@ def test_resnet20(tmp_path: Path, dtype: torch.dtype) -> None:
     ours = emit(tmp_path, SPECS / "resnet20_cifar10.yaml", {"width": 4, "size": 16}, overrides).model(dtype=dtype)
     peer = ResNet20(3, 4).to(dtype)
     agree(ours, peer, resnet_pairs(ours, peer), *examples((6, 3, 16, 16), dtype), loose=10)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_digits_dense(tmp_path: Path, dtype: torch.dtype) -> None:
+    ours = emit(tmp_path, SPECS / "digits_dense.yaml", {"hidden": 9}).model(dtype=dtype)
+    peer = Dense(64, 9).to(dtype)
+    pairs = [*trunk(ours, peer), (ours.y.h.weight, peer.y.weight), (ours.y.bias, peer.y.bias)]
+    agree(ours, peer, pairs, *examples((30, 64), dtype), loose=10)
+
+
+def trunk(ours: Any, peer: Any) -> list[tuple[Tensor, Tensor]]:
+    """The two hidden components."""
+    pairs = []
+    for layer, (linear, norm, _) in zip(ours.h, peer.h, strict=True):
+        pairs += [(layer.x.weight, linear.weight), *normed(layer, norm)]
+    return pairs
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_transfer(tmp_path: Path, dtype: torch.dtype) -> None:
+    ours = emit(tmp_path, SPECS / "transfer.yaml", {"hidden": 9}).model(dtype=dtype)
+    ours.h.requires_grad_(False)
+    peer = OddOrEven(Dense(64, 9)).to(dtype)
+    assert not peer.train().h.training and peer.y.training
+    pairs = [*trunk(ours, peer), (ours.y.h.weight, peer.y.weight), (ours.y.bias, peer.y.bias)]
+    x, y = examples((30, 64), dtype, labels=2)
+    agree(ours, peer, pairs, x, y[:, None].to(dtype), modes=(False,))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_conv(tmp_path: Path, dtype: torch.dtype) -> None:
+    ours = emit(tmp_path, SPECS / "conv.yaml").model(dtype=dtype)
+    peer = Conv().to(dtype)
+    pairs = [(ours.h1.x.weight, peer.conv1.weight), *normed(ours.h1, peer.norm1), (ours.h2.h1.weight, peer.conv2.weight)]
+    pairs += [*normed(ours.h2, peer.norm2), (ours.y.p.weight, peer.y.weight), (ours.y.bias, peer.y.bias)]
+    agree(ours, peer, pairs, *examples((30, 1, 8, 8), dtype), loose=10)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_causal(tmp_path: Path, dtype: torch.dtype) -> None:
+    ours = emit(tmp_path, SPECS / "causal.yaml", {"pixels": 11}, (("train", "null"),)).model(dtype=dtype)
+    peer = MADE(11).to(dtype)
+    pairs = [(ours.h.x.weight, peer.h.weight), (ours.h.bias, peer.h.bias), (ours.y.h.weight, peer.y.weight), (ours.y.bias, peer.y.bias)]
+    agree(ours, peer, pairs, examples((6, 11), dtype)[0].round())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tagger(tmp_path: Path, dtype: torch.dtype) -> None:
+    ours = emit(tmp_path, SPECS / "tagger_crf.yaml", {"hidden": 7, "tokens": 12, "tags": 4}).model(dtype=dtype)
+    peer = Tagger(12, 4, 7).to(dtype)
+    lines = ours.y.lines
+    pairs = [(ours.embed.x.weight, peer.embed.weight), (ours.h.embed.weight, peer.h.weight), (ours.h.bias, peer.h.bias)]
+    pairs += [(ours.h.h.weight, peer.recurrent.weight), (ours.y.h.weight, peer.y.weight), (ours.y.bias, peer.y.bias)]
+    pairs += [(lines.weight, peer.moves), (lines.start, peer.start), (lines.end, peer.end)]
+    torch.manual_seed(4)
+    x, y, lengths = torch.randint(12, (6, 9)), torch.randint(4, (6, 9)), torch.tensor([9, 1, 2, 5, 9, 4])
+    agree(ours, peer, pairs, x, y, lengths, loose=10)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_denoiser(tmp_path: Path, dtype: torch.dtype) -> None:
+    ours = emit(tmp_path, SPECS / "denoise_crf.yaml").model(dtype=dtype)
+    peer = Denoiser().to(dtype)
+    pairs = [(ours.y.x.weight, peer.x.weight), (ours.y.bias, peer.x.bias), (ours.y.lines.weight, peer.coupling)]
+    x, y = (2 * examples((5, 1, 8, 8), dtype, seed=seed)[0].round() - 1 for seed in (1, 2))
+    agree(ours, peer, pairs, x, y, loose=10, answers=False)

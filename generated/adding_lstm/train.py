@@ -1,0 +1,393 @@
+"""Trains the model of model.py on the adding problem.
+
+    python train.py                              one process
+    torchrun --nproc-per-node 4 train.py         several; they share out every batch
+
+Writes best.pt (the checkpoint with the lowest validation loss), last.pt, metrics.jsonl (one line per epoch), test.json
+and arguments.json into runs/adding_lstm/<n>/.
+An epoch depends on the checkpoint before it, the seed and its number, and on nothing else. So `--resume` repeats a
+broken epoch bit by bit, given the same machine and the same number of threads and processes.
+The last epoch is cut short where --updates says so.
+
+Made by cgc from adding_lstm.yaml; do not edit.
+"""
+
+import argparse
+import gc
+import hashlib
+import json
+import math
+import os
+import pickle
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.elastic.multiprocessing.errors import record
+
+if __package__:
+    from .model import Model
+else:
+    from model import Model
+
+NAME = "adding_lstm"
+RANK = int(os.environ.get("RANK", 0))  # these three are set by torchrun
+LOCAL_RANK = int(os.environ.get("LOCAL_RANK", 0))
+WORLD = int(os.environ.get("WORLD_SIZE", 1))
+
+Examples = tuple[Tensor, Tensor]  # inputs and targets
+
+
+def stop(message: str, status: int = 2) -> NoReturn:
+    """Ends the program with a message for its user, once per machine."""
+    if LOCAL_RANK == 0:
+        print(f"train.py: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; what it leaves open is as in the run that it resumes, or else as in the spec."""
+
+    def path(text: str) -> str:
+        return str(Path(text).resolve())
+
+    parser = argparse.ArgumentParser("train.py", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add("--updates", type=int, default=3000, help="steps of the optimizer, at most")
+    add("--batch-size", type=int, default=50, help="examples per update, over all processes, at most")
+    add("--learning-rate", type=float, default=0.001, help="at the start")
+    add("--seed", type=int, default=0, help="of start values, order and samples")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="such as cpu, cuda, cuda:1")
+    add("--threads", type=int, default=torch.get_num_threads(), help="on the CPU, per process")
+    add("--runs-dir", type=path, default="runs", help="where <name>/<n> is made")
+    add("--resume", nargs="?", const=True, metavar="DIR", help="go on with this run; without DIR, the newest")
+    add("--quiet", action="store_true", help="say nothing but the result")
+    add("--gap", type=path, metavar="CHECKPOINT", help="train nothing: how far is feed-forward from the model itself?")
+    add("--gap-part", choices=("validation", "test"), default="validation", help="with --gap, on which examples")
+    add("--gap-draws", type=int, default=200, help="with --gap, of every node; more of them narrow the intervals")
+    args = parser.parse_args(argv)
+    if args.resume is not None:
+        runs = Path(args.runs_dir, NAME)
+        run = runs / str(newest(runs) or "") if args.resume is True else Path(args.resume).resolve()
+        if not (run / "last.pt").is_file():
+            stop(f"there is no run to resume in {run}")
+        saved = json.loads((run / "arguments.json").read_text())
+        parser.set_defaults(**saved)
+        args = parser.parse_args(argv)
+        args.resume = run
+        for name in ("batch_size", "learning_rate", "seed"):
+            if getattr(args, name) != saved[name]:
+                parser.error(f"--{name.replace('_', '-')} is {saved[name]} in {run}, and a resumed run keeps it")
+    if min(args.updates, args.threads) < 1 or not args.learning_rate > 0 or not 0 <= args.seed < 2**63:
+        parser.error("--updates and --threads must be at least 1, --learning-rate above 0, --seed at least 0")
+    if args.gap and (args.gap_draws < 20 or args.gap_draws % 10 or WORLD > 1):
+        parser.error("--gap runs in one process, with --gap-draws 20, 30, 40, ...")
+    least = 1 if WORLD == 1 else 4 * WORLD  # so that each process has two examples of every batch
+    if args.batch_size < least:
+        parser.error(f"--batch-size must be at least {least}")
+    return args
+
+
+def newest(runs: Path) -> int:
+    """The highest number of a run, 0 if there is none."""
+    return max((int(run.name) for run in runs.glob("*") if run.name.isdecimal()), default=0)
+
+
+def new_run(runs: Path) -> Path:
+    """Makes the folder with the next number."""
+    run = runs / str(newest(runs) + 1)
+    try:
+        run.mkdir(parents=True)
+    except FileExistsError:  # taken in this moment by a run that starts beside this one
+        return new_run(runs)
+    except OSError as error:
+        stop(f"cannot make {run}: {error.strerror}")
+    return run
+
+
+def write(path: Path, content: str | dict[str, Any]) -> None:
+    """Writes a text or a checkpoint whole or, if something happens in between, not at all; the first process does."""
+    if RANK == 0:
+        part = path.with_name(path.name + ".part")
+        part.write_text(content) if isinstance(content, str) else torch.save(content, part)
+        os.replace(part, path)
+
+
+def load_data() -> dict[str, Examples]:
+    """The adding problem: at each step a number from [0, 1) and a mark; the target is the sum of the marked numbers.
+
+    One mark is in either half. S. Hochreiter and J. Schmidhuber, 1997, doi:10.1162/neco.1997.9.8.1735, section 5.4.
+    """
+    draw = random.Random(0).random  # its numbers are the same everywhere
+
+    def sequences(count: int) -> Examples:
+        numbers = torch.tensor([[draw() for _ in range(100)] for _ in range(count)])
+        marked = torch.tensor([[int(draw() * 50), 50 + int(draw() * 50)] for _ in range(count)])
+        x = torch.stack([numbers, torch.zeros_like(numbers).scatter(1, marked, 1)], 2)
+        return x, numbers.gather(1, marked).sum(1, keepdim=True)
+
+    counts = {"training": 10000, "validation": 2500, "test": 2500}
+    return {part: sequences(count) for part, count in counts.items()}
+
+
+def shared(value: Any) -> Any:
+    """The first process's value, on every process."""
+    box = [value]
+    if WORLD > 1:
+        dist.broadcast_object_list(box)
+    return box[0]
+
+
+def average(sums: Tensor, count: int) -> list[float]:
+    """Sums over the examples of each process → means over the ``count`` examples of all."""
+    if WORLD > 1:
+        dist.all_reduce(sums)
+    return (sums.cpu().double() / count).tolist()
+
+
+def mix(*key: int) -> int:
+    """A seed of its own for every ``key``."""
+    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8])
+
+
+class Objective(nn.Module):
+    """The loss as a forward pass, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.model.loss(x, y)
+
+
+def train_epoch(
+    args: argparse.Namespace,
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: Examples,
+    epoch: int,
+    most: int,
+) -> tuple[float, int]:
+    """One pass over the training examples, of `most` updates; returns their mean loss and the number of updates."""
+    x, y = data
+    objective.train()
+    total = torch.zeros(1, device=x.device)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(mix(args.seed, epoch))).to(x.device)
+    # equal parts rather than full batches and a rest, as a rest of one example has no batch statistics
+    batches = order.tensor_split(math.ceil(len(x) / args.batch_size))[:most]
+    bar = RANK == 0 and not args.quiet and sys.stdout.isatty()
+    for step, batch in enumerate(batches):
+        rows = batch.tensor_split(WORLD)[RANK]
+        loss = objective(x[rows], y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
+        optimizer.step()
+        total += loss.detach() * len(rows)
+        if bar and step % (len(batches) // 40 + 1) == 0:
+            print(f"\r[{'#' * (40 * step // len(batches)):40}]", end="\r", flush=True)
+    return average(total, sum(map(len, batches)))[0], len(batches)
+
+
+@torch.no_grad()
+def evaluate(model: Model, data: Examples, size: int) -> dict[str, float]:
+    """Mean loss and mean squared error, inferred as the spec says for evaluation."""
+    x, y = data
+    model.eval()
+    if WORLD > 1:
+        for buffer in model.buffers():  # running statistics are those of the first process, as in its checkpoint
+            dist.broadcast(buffer, 0)
+    sums = torch.zeros(2, device=x.device)
+    for rows in torch.arange(len(x), device=x.device).tensor_split(WORLD)[RANK].split(size):
+        sums[0] += model.loss(x[rows], y[rows]) * len(rows)
+        sums[1] += (model.expectation(x[rows]) - y[rows]).square().sum()
+    return dict(zip(("loss", "mean_squared_error"), average(sums, len(x)), strict=True))
+
+
+def best_epoch(history: list[dict[str, Any]]) -> int:
+    """The first epoch with the lowest validation loss; 0 if there is none."""
+    return min(history, key=lambda row: row["validation_loss"])["epoch"] if history else 0
+
+
+def train(args: argparse.Namespace, device: torch.device) -> None:
+    """Trains, keeps checkpoints, and tests the best and the last of them."""
+    data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data().items()}
+    torch.manual_seed(args.seed)
+    model = Model().to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=args.learning_rate)
+    parts = {"model": model, "optimizer": optimizer}
+    history: list[dict[str, Any]] = []  # the lines of metrics.jsonl
+
+    def load(path: Path) -> dict[str, Any]:
+        return shared(torch.load(path, map_location="cpu", weights_only=True) if RANK == 0 else None)
+
+    def save(*names: str) -> None:
+        checkpoint = {name: part.state_dict() for name, part in parts.items()} | {"history": history}
+        for name in names:
+            write(run / name, checkpoint)
+        write(run / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+
+    if args.resume:
+        run = args.resume
+        saved = load(run / "last.pt")
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(saved[name])
+        except (KeyError, RuntimeError, ValueError) as error:
+            stop(f"{run / 'last.pt'} belongs to another model: {error}")
+        history += saved["history"]
+    else:
+        run = shared(new_run(Path(args.runs_dir, NAME)) if RANK == 0 else None)
+    passing = ("resume", "quiet", "gap", "gap_part", "gap_draws")
+    settings = {name: value for name, value in vars(args).items() if name not in passing}
+    write(run / "arguments.json", json.dumps(settings, indent=2) + "\n")
+    save("last.pt")
+
+    say: Callable[..., object] = (lambda *_, **__: None) if args.quiet or RANK > 0 else print
+    say(", ".join(f"{len(x):,} {part}" for part, (x, _) in data.items()), f"examples; {device}; {run}", flush=True)
+    objective = Objective(model)
+    if WORLD > 1:
+        objective = nn.parallel.DistributedDataParallel(objective)
+    while (updates := history[-1]["updates"] if history else 0) < args.updates:
+        epoch = len(history) + 1
+        began = time.perf_counter()
+        torch.manual_seed(mix(args.seed, epoch, RANK))
+        row = {"epoch": epoch, "learning_rate": optimizer.param_groups[0]["lr"]}
+        most = args.updates - updates
+        row["train_loss"], done = train_epoch(args, objective, optimizer, data["training"], epoch, most)
+        row["updates"] = updates + done
+        validation = evaluate(model, data["validation"], args.batch_size)
+        row |= {f"validation_{name}": value for name, value in validation.items()}
+        row["seconds"] = round(time.perf_counter() - began, 3)
+        if not math.isfinite(row["train_loss"] + row["validation_loss"]):
+            stop(f"the loss is not finite in epoch {epoch}; try a lower --learning-rate", status=1)
+        history.append(row)
+        save(*(["best.pt"] if best_epoch(history) == epoch else []), "last.pt")
+        say("  ".join(f"{name.replace('_', ' ')} {value:<6.4g}" for name, value in row.items()), flush=True)
+
+    tests = {}
+    for name, words in (("best", "the best on validation"), ("last", "the last")):
+        saved = load(run / f"{name}.pt")
+        model.load_state_dict(saved["model"])
+        epoch = len(saved["history"])
+        torch.manual_seed(mix(args.seed, epoch, RANK))
+        tests[name] = {"epoch": epoch, **evaluate(model, data["test"], args.batch_size)}
+        if RANK == 0:
+            print(f"test mean squared error {tests[name]['mean_squared_error']:.4f} at epoch {epoch}, {words}")
+    write(run / "test.json", json.dumps(tests, indent=2) + "\n")
+    if RANK == 0:
+        print(f"wrote best.pt, last.pt, metrics.jsonl, test.json and arguments.json in {run}")
+
+
+@torch.no_grad()
+def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[str, tuple[float, float, float]]:
+    """How far feed-forward (section 2.2) is from the model itself: the root mean square of q - E[X | x] over the nodes
+    of a layer, its time steps and the examples, with its 95 % interval. It vanishes with the weights.
+
+    q is the expectation by feed-forward, d_k is q less the expectation given the k-th draw of all nodes below (dropout
+    nodes and inputs that are given as expectations among them). The mean of d_k d_l over k != l is an unbiased estimate
+    of (q - E[X | x])^2. Ten groups of draws give ten estimates of the mean square, and Student's t the interval around
+    their mean; the examples are taken as they are. Nodes that are functions of their energies are not listed.
+    """
+    active: list[str] = []  # the layer that is being computed
+    found: dict[str, list[Tensor]] = {}
+
+    class Recorded(type(model.how[False])):
+        def __call__(self, law, e: Tensor) -> Tensor:
+            found.setdefault(active[-1], []).append(law.expectation(e))
+            return super().__call__(law, e)
+
+    def recorded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            active.append(name)
+            result = call(*args, **kwargs)
+            active.pop()
+            return result
+
+        return run
+
+    def expectations(given: Sequence[Tensor], how: Any) -> dict[str, Tensor]:
+        found.clear()
+        model.how[False] = how
+        output = model.expectation(*given)
+        hidden = {name: torch.stack([part[0] for part in parts], 1) for name, parts in found.items()}
+        return {name: value.double() for name, value in (hidden | {"y": output}).items()}
+
+    for name, module in model.eval().named_modules():
+        for method in ("forward", "step"):
+            if hasattr(module, method):
+                setattr(module, method, recorded(name, getattr(module, method)))
+    feed_forward = Recorded(*model.inference("feed_forward", training=False).how[False])
+    drawn = Recorded(rate=1.0, sampled=True)
+    draws //= 10
+    squares: dict[str, Tensor] = {}
+    count: dict[str, int] = {}
+    for rows in torch.arange(len(given[0]), device=given[0].device).split(max(1, size // draws)):
+        q = expectations([x[rows] for x in given], feed_forward)
+        for group in range(10):
+            for name, value in expectations([x[rows.repeat(draws)] for x in given], drawn).items():
+                d = q[name] - value.unflatten(0, (draws, -1))
+                total = squares.setdefault(name, d.new_zeros(10))
+                total[group] += (d.sum(0).square() - d.square().sum(0)).sum()
+        for name, value in q.items():
+            count[name] = count.get(name, 0) + value.numel()
+    result = {}
+    for name, total in squares.items():
+        each = total / (count[name] * draws * (draws - 1))
+        mean, half = each.mean(), 2.262 * each.std() / 10**0.5  # the quantile of Student's t with 9 degrees of freedom
+        result[name] = tuple(value.clamp(min=0).sqrt().item() for value in (mean, mean - half, mean + half))
+    return result
+
+
+def report_gap(args: argparse.Namespace, device: torch.device) -> None:
+    """Prints the gap of a checkpoint, layer by layer."""
+    x, _ = load_data()[args.gap_part]
+    given = [x.to(device)]
+    model = Model().to(device)
+    try:
+        model.load_state_dict(torch.load(args.gap, map_location=device, weights_only=True)["model"])
+    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        stop(f"{args.gap} is no checkpoint of this model: {error}")
+    torch.manual_seed(args.seed)
+    say = f"{len(given[0]):,} {args.gap_part} examples, {args.gap_draws} draws"
+    print(f"root mean square of feed-forward less the model's expectation, layer by layer: {say}")
+    for name, (estimate, low, high) in gap(model, given, args.batch_size, args.gap_draws).items():
+        print(f"{name:<12} {estimate:<10.4g} [{low:.4g}, {high:.4g}]")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains with the command line ``argv``, by default that of this process."""
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    if WORLD > 1:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    args = shared(arguments(argv) if RANK == 0 else None)
+    torch.set_num_threads(args.threads)
+    try:
+        device = torch.empty(0, device=args.device).device
+        if args.device == "cuda" and WORLD > 1:
+            device = torch.device("cuda", LOCAL_RANK)
+            torch.cuda.set_device(device)
+    except (AssertionError, RuntimeError) as error:
+        stop(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}")
+    try:
+        report_gap(args, device) if args.gap else train(args, device)
+    except KeyboardInterrupt:
+        stop("interrupted; --resume goes on from the last whole epoch", status=130)
+    if WORLD > 1:
+        gc.collect()  # DistributedDataParallel is part of cycles, and its threads must end before Python does
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background jobs ignore it
+    record(main)()
