@@ -151,7 +151,12 @@ independence:
   y: {role: output, nodes: 1, family: labels, parents: {b: dense}}
 refine:
   a: {times: 2, through: {z: {nodes: 2, family: spin, parents: {previous: dense, x: dense}}}, back: dense}
-  b: {times: 3, through: {z: {nodes: 2, family: rect, parents: {previous: dense}}, v: {nodes: 5, family: bit, parents: {previous: dense}}}, back: dense}
+  b:
+    times: 3
+    through:
+      z: {nodes: 2, family: rect, parents: {previous: dense}}
+      v: {nodes: 5, family: bit, parents: {previous: dense}}
+    back: dense
 """,
 }
 SPECS = TIMED | STILL
