@@ -20,6 +20,7 @@ from cgc.graph.parts import Structure as Structure
 from cgc.graph.predicate import Index
 from cgc.graph.report import StatementVerdict as StatementVerdict
 from cgc.graph.report import failure
+from cgc.graph.same import narrowed
 from cgc.graph.sample import TooManyNodes
 from cgc.graph.separation import Property
 from cgc.graph.sharing import read_sharing, share
@@ -114,6 +115,8 @@ def analyze(spec: Spec) -> Graph:
     if findings:
         raise SpecError(*findings)
     parts = tuple(with_hidden_gates(share(left, shared, names, timed)).values())
+    if findings := [*findings, *narrowed({part.name: part for part in parts})]:
+        raise SpecError(*findings)
     findings += _large_matrices(parts)
     try:
         everything = whole_graph(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from cgc.families.forms import Indicators
 from cgc.graph.copies import part_name
 from cgc.graph.parts import Part, PartEdge
 from cgc.source.diagnostics import Diagnostic
@@ -14,6 +15,7 @@ from cgc.spec.model import Component, SameAs, Spec
 def same_weights(spec: Spec, parts: Mapping[str, Part]) -> tuple[dict[str, Part], list[Diagnostic]]:
     """The parts with every shared weight called after its owner, and what is wrong (CG406)."""
     owners = {edge.weight: edge for part in parts.values() for edge in part.edges}
+    home = {edge.weight: part.component for part in parts.values() for edge in part.edges}
     findings: dict[Diagnostic, None] = {}
     named: dict[str, str] = {}
     for part in parts.values():
@@ -37,6 +39,11 @@ def same_weights(spec: Spec, parts: Mapping[str, Part]) -> tuple[dict[str, Part]
         else:
             named[weight] = seen[-1]
             findings |= dict.fromkeys(_misfit(owners[weight], owners[seen[-1]], seen[-1]))
+            ends = [[_labels(spec, name) for name in (home[w], parts[owners[w].source].component)] for w in (weight, seen[-1])]
+            if ends[0] != ends[1]:
+                why = f"`{seen[-1]}` joins nodes with other labels"
+                message = "edges that share a weight join nodes of the same shapes in the same way"
+                findings[Diagnostic("CG406", message, owners[weight].edge.span, why=why)] = None
     changed = {
         name: replace(part, edges=tuple(replace(e, weight=named.get(e.weight, e.weight)) for e in part.edges)) if named else part
         for name, part in parts.items()
@@ -74,3 +81,25 @@ def _misfit(edge: PartEdge, owner: PartEdge, name: str) -> Iterator[Diagnostic]:
         shapes = [" x ".join(str(n) for _, n in (*s.child_index, *s.parent_index)) for s in (b, a)]
         why = f"`{name}` is {b.kind} over {shapes[0]} nodes, and this edge is {a.kind} over {shapes[1]}"
         yield Diagnostic("CG406", "edges that share a weight join nodes of the same shapes in the same way", edge.edge.span, why=why)
+
+
+def _labels(spec: Spec, component: str) -> int | None:
+    law = spec.family(spec.component(component).family).law
+    return law.labels if isinstance(law, Indicators) else None
+
+
+def narrowed(parts: Mapping[str, Part]) -> Iterator[Diagnostic]:
+    """Edges of which statements have left something else than of the edge whose weight they have (CG406)."""
+    owners = {edge.weight: edge for part in parts.values() for edge in part.edges if edge.edge.same_as is None and edge.gates is None}
+    told: dict[int, None] = {}
+    for part in parts.values():
+        for edge in part.edges:
+            owner = owners.get(edge.weight)
+            if edge.edge.same_as is None or edge.gates is not None or owner is None or id(edge.edge) in told:
+                continue
+            a, b = edge.structure, owner.structure
+            if (a.kind, a.pairs, a.predicate, a.keys, a.geometry) != (b.kind, b.pairs, b.predicate, b.keys, b.geometry):
+                told[id(edge.edge)] = None
+                why = f"statements leave {b.kind} of `{edge.weight}`, and {a.kind} of this edge"
+                help = "make the same statements about both edges"
+                yield Diagnostic("CG406", "edges that share a weight join the same pairs of nodes", edge.edge.span, why=why, help=help)

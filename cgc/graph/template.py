@@ -176,6 +176,12 @@ def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
                     labels = tuple(Label(c.nodes_span or c.span, f"`{c.name}` has {_shape(c.nodes)} nodes") for c in (gate, parent))
                     help = f"give it {_shape(parent.nodes)} nodes, or 1 in place of any of these numbers"
                     yield Diagnostic("CG401", message, edge.span, others=labels, help=help)
+            late = spec.component(edge.gate.component) if isinstance(edge.gate, ComponentGate) else None
+            if late is not None and late.at == "last" and part.at == "all" and (id(edge), "at") not in seen:
+                seen[id(edge), "at"] = None
+                message = f"the gate `{late.name}` exists at the last step only, and `{child.name}` at every step"
+                others = (Label(late.span, f"`{late.name}` is `at: last`"),)
+                yield Diagnostic("CG403", message, edge.span, others=others, help=f"give `{child.name}` `at: last` too")
             if source.at == "last" and part.at == "all":
                 yield Diagnostic(
                     "CG403",

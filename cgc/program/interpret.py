@@ -137,7 +137,7 @@ class _Run:
         for layer in layers:
             self.features[layer.name] = np.zeros((self.batch, self.steps, layer.features))
             self.energies[layer.name] = np.zeros((self.batch, self.steps, layer.energies))
-            if not any(c.source in group for c in _normalised(layer)):
+            if not any(source in group for c in _normalised(layer) for source, _ in c.sources):
                 before[layer.name] = self.normalised(layer, list(range(self.steps)))
         for t in range(self.steps):
             for layer in layers:

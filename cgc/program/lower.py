@@ -198,12 +198,12 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
     if refinement is not None:
         base, levels = part.base or part.name, dict(part.copies)
         level = levels.get(f"{component.name}.refine", refinement.times)
-        if component.normalize is None:
+        if component.normalised == "no":
             biased, bias = base, bias if level == 0 else False
         if level > 0:
             # the energy of the level before, and what its path adds to it; what is never normalised with it is added again
             onto = part_name(f"{component.name}.refine", {**levels, f"{component.name}.refine": level - 1})
-            again = component.normalize is not None and component.normalize.over == "inputs"
+            again = component.normalised == "inputs"
             edges = [edge for edge in edges if edge.weight == f"{onto}.back" or (again and edge.lag)]
     contributions = []
     for edge in edges:

@@ -10,11 +10,12 @@ from cgc.program.ir import Program
 
 @dataclass(frozen=True)
 class Parameter:
-    """One entry of the state dict. ``learned`` is False for buffers."""
+    """One entry of the state dict. ``learned`` is False for buffers, and where it is the parameter ``same_as`` once more."""
 
     key: str
     shape: tuple[int, ...]
     learned: bool = True
+    same_as: str | None = None
 
     @property
     def size(self) -> int:
@@ -38,6 +39,10 @@ def parameters(program: Program) -> tuple[Parameter, ...]:
                     found.setdefault(key, Parameter(key, size))
             elif shape is not None and contribution.own:
                 found.setdefault(f"{name}.weight", Parameter(f"{name}.weight", shape))
+            elif shape is not None:
+                block = f".{contribution.block[0]}" if contribution.block else ""
+                key = f"{layer.biased}{block}.{contribution.name}.weight"
+                found.setdefault(key, Parameter(key, shape, False, f"{name}.weight"))
         if layer.normalised != "no":
             found[f"{layer.name}.normalize.weight"] = Parameter(f"{layer.name}.normalize.weight", (layer.biases,))
         for statistic in ("running_mean", "running_var") if layer.over_batch else ():

@@ -140,7 +140,10 @@ def _layer_shape(layer: Layer, names: Mapping[str, str]) -> tuple[object, ...]:
         )
         for c in layer.contributions
     )
-    return (edges, layer.nodes, layer.law, layer.bias, layer.shared, layer.normalised, layer.groups, layer.last)
+    # what is read twice is one argument
+    order = list(dict.fromkeys(layer.sources))
+    same = tuple(order.index(source) for source in layer.sources)
+    return (edges, same, layer.nodes, layer.law, layer.bias, layer.shared, layer.normalised, layer.groups, layer.last)
 
 
 def _windows(product: Product) -> Geometry | None:

@@ -269,6 +269,12 @@ def step_lines(law: Derivation, latex: bool = False) -> list[str]:
     return lines
 
 
+def _kind_of(parameter: Parameter) -> str:
+    if parameter.same_as is not None:
+        return f" (that of {parameter.same_as})"
+    return "" if parameter.learned else " (buffer)"
+
+
 def _owned(model: Model) -> dict[str, list[Parameter]]:
     """The parameters and buffers of each layer."""
     names = {layer.name for layer in model.program.layers()}
@@ -279,7 +285,7 @@ def _owned(model: Model) -> dict[str, list[Parameter]]:
 
 
 def _weights(own: Sequence[Parameter]) -> list[str]:
-    return [row("state dict" if k == 0 else "", f"{p.key} {list(p.shape)}{'' if p.learned else ' (buffer)'}") for k, p in enumerate(own)]
+    return [row("state dict" if k == 0 else "", f"{p.key} {list(p.shape)}{_kind_of(p)}") for k, p in enumerate(own)]
 
 
 def _owner(parameter: Parameter, names: Container[str]) -> str | None:

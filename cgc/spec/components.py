@@ -235,6 +235,11 @@ def check_components(reader: Reader, drafts: Mapping[str, Draft], timed: bool, p
         if draft.module and draft.body is not None and draft.body.role != "hidden":
             why = "inputs and outputs are those of the whole spec"
             reader.error("CG331", f"a component inside a module is no {draft.body.role}", draft.at("role"), why=why, help="remove `role`")
+        if draft.module and draft.body is not None and draft.body.at == "last" and not draft.module.endswith(".refine"):
+            why = "a module is there at every step"
+            reader.error(
+                "CG362", "a component inside a module is not `at: last`", draft.at("at"), why=why, help="say it of what reads the module"
+            )
     if all(body is not None for body in bodies):
         for role, word in (("input", "an input"), ("output", "an output")):
             if not any(body is not None and body.role == role for body in bodies):

@@ -196,7 +196,13 @@ def _read_refinement(
         if inner.node.get("components") is not None:
             reader.error("CG363", "a refining path leads through components, not through modules", inner.key, help="write its components")
             continue
+        if local in (PREVIOUS, "back"):
+            why = f"`{PREVIOUS}` is the component before, and `back` the edge that the path ends with"
+            reader.error("CG363", f"`{local}` cannot be the name of a component on a path", inner.key, why=why, help="choose another name")
         written.drafts[f"{name}.{local}"] = read_component(reader, f"{name}.{local}", inner, families, declared, name)
+        if inner.node.get("stack") is not None:
+            place, help = inner.node.find(("stack",))[0], "write its layers one after the other"
+            reader.error("CG363", "a component on a refining path is no stack", place, why="the path is one of a stack already", help=help)
         scope.inner.append(f"{name}.{local}")
         if PREVIOUS not in [edge.parent for edge in written.drafts[f"{name}.{local}"].edges]:
             why = f"`{PREVIOUS}` is the component before it on the path, at first the copy of `{base}`"
@@ -214,6 +220,9 @@ def _read_refinement(
         for key in ("name", "lag"):
             if key in (node.entries or {}):
                 reader.error("CG363", f"the way back has no `{key}`", node.find((key,))[0], help="remove it")
+        if isinstance(body.back.gate, surface.ComponentGate):
+            help = "open the edge to the last component of the path"
+            reader.error("CG363", "the way back has no hidden gate", node.find(("gate",))[0], help=help)
 
 
 def _resolve(reader: Reader, written: Written, draft: Draft, item: EdgeDraft) -> None:
@@ -257,7 +266,18 @@ def _source(reader: Reader, written: Written, draft: Draft, item: EdgeDraft) -> 
     if found is None:
         known = [name for name in written.visible(draft.module) if name != draft.name.rpartition(".")[2]] or written.visible(draft.module)
         reader.error("CG307", f"unknown component `{item.parent}`", item.place, help=suggestion(item.parent, known, "components"))
-    return found or ""
+        return ""
+    return found if _in_reach(reader, found, draft, item) else ""
+
+
+def _in_reach(reader: Reader, found: str, draft: Draft, item: EdgeDraft) -> bool:
+    """Whether a component is not hidden on another's refining path; adds a Diagnostic if it is."""
+    path = found.rpartition(".")[0]
+    if not path.endswith(".refine") or draft.module == path:
+        return True
+    help = f"read `{path.removesuffix('.refine')}`"
+    reader.error("CG363", f"`{found}` lies on a refining path, and is read there alone", item.place, help=help)
+    return False
 
 
 def _check_gate(reader: Reader, written: Written, item: EdgeDraft, gate: surface.ComponentGate) -> None:

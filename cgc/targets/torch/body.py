@@ -96,7 +96,7 @@ class Body:
         terms = MomentTerms(layer) if self.blocks.moments else Terms(layer)
         energy = step_energy(terms, group, (), values, False) if group else terms.energy(layer.contributions, values, False)
         how = self._how(layer)
-        self.blocks.needed.update(terms.parts)
+        self.blocks.needed.update(terms.parts, (f"{c.dropout.kind}_gate" for c in layer.contributions if c.dropout))
         if self.blocks.copies_energy(layer):
             return energy
         (line,) = finish(terms, energy, self.blocks.law_call(layer), self.blocks.drawn(layer), how[0] if how else "how")

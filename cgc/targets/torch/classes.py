@@ -195,7 +195,7 @@ class _Classes:
             return layer_doc(layer, blocks.timed, alike)
 
         def summed() -> Summed | None:
-            if group or layer.output:
+            if group or layer.output or blocks.rated():
                 return None
             return layer_summed(layer, blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments)
 
@@ -244,9 +244,11 @@ class _Classes:
             taken = {"copy", *names.values(), *_RESERVED}
             body = _Inside(blocks, scope, {copy.name: "copy"} | {s: n for (s, lag), n in names.items() if not lag}, names, "e", taken)
             energy = self.own_energy(terms, copy, late, "copied" if scope.how and stage.independent else "e")
-            *lines, value = finish(terms, energy, blocks.law_call(copy), blocks.drawn(copy))
+            *lines, value = finish(terms, energy, blocks.law_call(copy), blocks.drawn(copy), self.how(copy))
+            total = "e" if copy.labels is None else "total"
+            lines = [*lines] if copy.labels is None else ["total = e", *lines]
             lines = [*lines, f"copy = {value.removeprefix('return ')}", *body.keep(copy.name), *body.lines(level.module.stages)]
-            added = f"return e + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
+            added = f"return {total} + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
             if scope.stateful:
                 lines, kept = with_kept(lines)
                 added = f"{added}, {kept}"
@@ -311,7 +313,7 @@ class _Classes:
                 lines += ["kept = {}", "for k, level in enumerate(self.refine):", call]
             else:
                 lines += ["for level in self.refine:", f"    e = level({', '.join(passed)})"]
-            *rest, value = finish(again, self.own_energy(again, layer, late), blocks.law_call(layer), blocks.drawn(layer))
+            *rest, value = finish(again, self.own_energy(again, layer, late), blocks.law_call(layer), blocks.drawn(layer), self.how(layer))
             lines += [*rest, f"{value}, kept" if scope.stateful else value]
             parts: set[str] = set()
             init = [*modules(base, parts), *bias(owner), *normalisation(layer, parts)]
@@ -325,7 +327,7 @@ class _Classes:
 
         def summed() -> Summed | None:
             others = any(a.source != first.name for a in level.module.arguments)
-            if stage.independent or scope.stateful or others or _late(stage) or inner.valid or unnormalised:
+            if blocks.rated() or stage.independent or scope.stateful or others or _late(stage) or inner.valid or unnormalised:
                 return None
             levels = told_list([blocks.codes[one.module.name] for one in stage.levels])
             how = inner.how
@@ -339,6 +341,13 @@ class _Classes:
 
     def terms(self, layer: Layer) -> Terms:
         return MomentTerms(layer) if self.blocks.moments else Terms(layer)
+
+    def how(self, layer: Layer) -> str:
+        """How the nodes of a layer are inferred: perhaps with a rate of its own."""
+        if not self.blocks.rated():
+            return "how"
+        self.blocks.needed.add("at")
+        return f'how.at("{layer.component}")'
 
     def own_energy(self, terms: Terms, layer: Layer, late: Sequence[Contribution], energy: str = "e") -> str:
         """A copy's own view of the common energy: normalised in its way."""

@@ -312,11 +312,13 @@ def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
     """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
     layer = terms.layer
     known, waits = outside(layer, group), inside(layer, group)
-    beside = [read for read in reads(waits) if read.source != layer.name]  # gates of what waits, step by step
+    read_here = [read for read in reads(layer.contributions) if read.source != layer.name]
+    waiting = {(read.source, read.lag) for read in reads(waits)}
+    beside = [read for read in read_here if (read.source, read.lag) in waiting]  # gates of what waits, step by step
     taken = {c.name for c in layer.contributions}
-    own = distinct(local(layer.component), {read.name for read in (*reads(known), *beside)}, "_")
+    own = distinct(local(layer.component), {read.name for read in read_here}, "_")
     extra = (*_how(terms, drawn), "past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
-    given = {(read.source, read.lag): read.name for read in (*reads(known), *beside)}
+    given = {(read.source, read.lag): read.name for read in read_here}
     body = []
     stepwise = {read.name: distinct(f"{read.name}_t", taken, "_") for read in beside}
     loops = []

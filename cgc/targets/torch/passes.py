@@ -70,9 +70,9 @@ class _Pass:
         lines = [f"{name} = {name}{flat}.expand(how.draws, *{name}{flat}.shape)"] if not flat else [
             f"{name} = {name}{flat}", f"{name} = {name}.expand(how.draws, *{name}.shape)"]  # fmt: skip
         if isinstance(law, Indicators):
-            embedded = all(
-                c.product.kind == "embedding" for la in self.blocks.program.layers() for c in la.contributions if c.source == name
-            )
+            readers = [c for la in self.blocks.program.layers() for c in la.contributions]
+            gates = any(c.opening and c.opening.source == name for c in readers)
+            embedded = not gates and all(c.product.kind == "embedding" for c in readers if c.source == name)
             self.blocks.needed.add("labels")
             lines.append(f"how.check_labels({name}, {law.labels})")
             if not embedded:

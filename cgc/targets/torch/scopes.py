@@ -85,7 +85,8 @@ class Scopes:
         own = Scope(stage.layer.name)
         needs, masked = stage.layer.name in self.needs_inference, self.masks(stage.layer)
         for level in stage.levels:
-            child = self._scope(level.module.name, level.module.stages, (level.copy,))
+            # the way back, with its dropout nodes, is one of the next copy's contributions
+            child = self._scope(level.module.name, level.module.stages, (level.copy, _following(stage, level)))
             needs, masked = needs or child.how, masked or child.valid
             if child.stateful:
                 inner[own.relative(level.module.name)] = child
@@ -111,9 +112,12 @@ def base_of(stage: Refine) -> tuple[Contribution, ...]:
 
 
 def back_of(stage: Refine, level: Level) -> Contribution:
-    """What a level adds to the energy: the first contribution of the copy after it."""
-    following = [*(other.copy for other in stage.levels), stage.layer][stage.levels.index(level) + 1]
-    return following.contributions[0]
+    """What a level adds to the energy: a contribution of the copy after it."""
+    return next(c for c in _following(stage, level).contributions if c.weight == f"{level.module.name}.back")
+
+
+def _following(stage: Refine, level: Level) -> Layer:
+    return [*(other.copy for other in stage.levels), stage.layer][stage.levels.index(level) + 1]
 
 
 def loops_alone(stage: Scan) -> bool:
