@@ -61,10 +61,11 @@ class Graph:
 
     def part(self, name: str) -> Part:
         """The part called ``name``. Raises KeyError."""
-        for part in self.parts:
-            if part.name == name:
-                return part
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Part]:
+        return {part.name: part for part in self.parts}
 
     def factorisation(self, latex: bool = False) -> str:
         """The joint distribution as a product: ``P(h, y | x) = prod_t P(h[t] | x[t], h[t-1]) · P(y[T] | h[T])``."""

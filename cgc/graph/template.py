@@ -153,8 +153,7 @@ def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
                     message = f"the refining path does not return to the nodes of `{child.name}`"
                     why = "the copy must have the shape and the family of what it refines (section 4.1)"
                     reason = misfit.reason if isinstance(misfit, Misfit) else "the nodes have different shapes"
-                    help = misfit.help if isinstance(misfit, Misfit) else "use a dense edge, or give both the same nodes"
-                    yield Diagnostic("CG405", message, edge.span, reason, labels, why=why, help=help)
+                    yield Diagnostic("CG405", message, edge.span, reason, labels, why=why, help=_way_back(edge, child))
             elif isinstance(misfit, Misfit):
                 seen[id(edge), parent.name] = None
                 message = f"`{edge.kind}` does not fit between `{parent.name}` and `{child.name}`: {misfit.reason}"
@@ -185,6 +184,15 @@ def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
                     others=(Label(parent.span, f"`{parent.name}` is `at: last`"),),
                     help=f"give `{child.name}` `at: last` too",
                 )
+
+
+def _way_back(edge: Edge, child: Component) -> str:
+    """What may lead a refining path back to the nodes of ``child``."""
+    filter = edge.filter
+    if filter is not None and filter.kernel is not None and set(filter.stride) == {1} and all(k % 2 for k in filter.kernel):
+        paddings = [d * (k - 1) // 2 for k, d in zip(filter.kernel, filter.dilation, strict=True)]
+        return f"use `padding: {paddings[0] if len(set(paddings)) == 1 else paddings}` where the path keeps its places"
+    return f"let the path end with {_shape(child.nodes)} nodes"
 
 
 def _shape(extents: tuple[int, ...]) -> str:

@@ -132,7 +132,7 @@ class _Arranger:
             last = part_name(refinement.through[-1], chosen)
             stages = tuple(self.flat(path))
             levels.append(Level(self.layers[name], Module(name, owner, k, self.arguments(path), stages, (last,))))
-        return Refine(final, tuple(levels))
+        return Refine(final, tuple(levels), refinement.independent)
 
 
 def _places(spec: Spec, layers: Mapping[str, Layer]) -> dict[str, int]:

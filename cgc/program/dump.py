@@ -32,7 +32,7 @@ def _stage(stage: Stage, indent: str) -> list[str]:
             head = f"{indent}module {stage.name}({given}) -> {', '.join(stage.outputs)}"
             return [head, *(line for inner in stage.stages for line in _stage(inner, indent + "  "))]
         case Refine():
-            lines = [f"{indent}refine {stage.layer.name} {len(stage.levels)}x"]
+            lines = [f"{indent}refine {stage.layer.name} {len(stage.levels)}x" + ", copies drawn independently" * stage.independent]
             for level in stage.levels:
                 lines += [*_layer(level.copy, indent + "  copy "), *_stage(level.module, indent + "  ")]
             return [*lines, *_layer(stage.layer, indent + "  map ")]

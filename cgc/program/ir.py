@@ -280,10 +280,14 @@ class Level:
 
 @dataclass(frozen=True)
 class Refine:
-    """A layer whose energy every one of ``levels`` adds to, before its own law applies (paper, section 4.1)."""
+    """A layer whose energy every one of ``levels`` adds to, before its own law applies (paper, section 4.1).
+
+    ``independent``: where nodes are drawn, a copy and what its level adds to have energies that were drawn on their own.
+    """
 
     layer: Layer
     levels: tuple[Level, ...]
+    independent: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cgc.graph.stated import stands_for
 from cgc.program.ir import Layer
 from cgc.program.lines import LineFactors
 from cgc.program.parameters import learned_size, parameters
-from cgc.report.factors import factors
+from cgc.report.factors import factors, within
 from cgc.report.priors import prior_lines
 from cgc.source.render import as_data as diagnostics_data
 from cgc.spec.model import Train
@@ -20,7 +20,7 @@ from cgc.spec.model import Train
 def as_data(known: Reading, component: str | None = None) -> dict[str, Any]:
     """Mappings, lists, text and numbers only; what needs a program is left out where there is none."""
     graph = known.graph
-    laws = {part.component: known.spec.component(part.component) for part in graph.parts if component in (None, part.component)}
+    laws = {part.component: known.spec.component(part.component) for part in graph.parts if within(component, part.component)}
     data: dict[str, Any] = {
         "name": known.spec.name,
         "params": dict(known.spec.params),
@@ -37,7 +37,7 @@ def as_data(known: Reading, component: str | None = None) -> dict[str, Any]:
 
 
 def _compiled(model: Model, component: str | None) -> dict[str, Any]:
-    layers = [layer for layer in model.program.layers() if component in (None, layer.component)]
+    layers = [layer for layer in model.program.layers() if within(component, layer.component)]
     return {
         "learned_parameters": learned_size(model.program),
         "layers": [_layer(layer, list(stands_for(model.graph, layer.name)), model.spec.train) for layer in layers],

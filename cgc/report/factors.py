@@ -45,23 +45,27 @@ def factors(spec: Spec, graph: Graph, component: str | None = None) -> tuple[Fac
     """One for every part that is not given, or for those of one component; layers of a stack that are alike have one together."""
     everything = with_gates(graph.parts)
     found: list[Factor] = []
-    above: Part | None = None
+    above: dict[str, tuple[Part, int]] = {}
     for part in graph.parts:
-        if part.role == "input" or component not in (None, part.component):
+        if part.role == "input" or not within(component, part.component):
             continue
-        # the first layer has another parent than the rest
-        if part.base is not None and part.copies[-1][1] > 1:
-            last = found[-1]
-            found[-1] = Factor(last.part, last.formulas, last.moral, (*last.alike, part.name))
-            continue
-        if above is not None and part.layer and part.layer > 1 and above.component == part.component and _shape(above) == _shape(part):
-            last = found[-1]
-            found[-1] = Factor(last.part, last.formulas, last.moral, (*last.alike, part.name))
+        before, place = above.get(part.generic, (None, 0))
+        # the first copy has another parent than the rest; every refinement adds one
+        number = part.copies[-1][1] if part.copies else 0
+        if before is not None and number > 1 and (part.base is not None or _shape(before) == _shape(part)):
+            one = found[place]
+            found[place] = Factor(one.part, one.formulas, one.moral, (*one.alike, part.name))
         else:
+            place = len(found)
             writer = _Writer(spec, part, everything, graph.timed)
             found.append(Factor(part.name, tuple(writer.formulas()), writer.moral()))
-        above = part
+        above[part.generic] = (part, place)
     return tuple(found)
+
+
+def within(component: str | None, name: str) -> bool:
+    """Whether ``name`` is what is asked for: all, a component with what refines it, or what is in a module."""
+    return component is None or name == component or name.startswith(f"{component}.")
 
 
 def _shape(part: Part) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from cgc.compiler import Model, Reading
 from cgc.derive.derivation import Derivation
@@ -11,9 +11,10 @@ from cgc.families.forms import Indicators
 from cgc.graph.parts import Part, PartEdge, PartLines
 from cgc.graph.predicate import text as predicate_text
 from cgc.graph.stated import stands_for
+from cgc.program.energies import update_text
 from cgc.program.ir import Contribution, Input, Layer, Product
 from cgc.program.parameters import Parameter, learned_size, parameters
-from cgc.report.factors import factors
+from cgc.report.factors import factors, within
 from cgc.report.lines import inference_rows
 from cgc.report.normalised import normalisation_lines
 from cgc.report.priors import prior_lines
@@ -31,18 +32,20 @@ def report(known: Reading, component: str | None = None, steps: bool = False, la
     if component is None:
         blocks.append(_head(known, model, latex))
     else:
-        known.spec.component(component)
+        if not any(within(component, c.name) for c in known.spec.components):
+            raise KeyError(component)
     blocks += [block] if (block := _factors(known, component, latex)) else []
     shown: dict[str, str] = {}
     if model is None:
-        blocks += [_part(known, part, steps, shown, latex) for part in known.graph.parts if component in (None, part.component)]
+        blocks += [_part(known, part, steps, shown, latex) for part in known.graph.parts if within(component, part.component)]
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+    owned = _owned(model)
     for item in model.program.inputs:
-        if component in (None, item.name):
+        if within(component, item.name):
             blocks.append(_input(model, item))
     for layer in model.program.layers():
-        if component in (None, layer.component):
-            blocks.append(_layer(model, layer))
+        if within(component, layer.component):
+            blocks.append(_layer(model, layer, owned.get(layer.name, [])))
             if steps:
                 blocks[-1] += _steps(model.program.law(layer.law), shown.get(layer.law), latex)
             shown.setdefault(layer.law, layer.name)
@@ -92,7 +95,8 @@ def _factors(known: Reading, component: str | None, latex: bool) -> list[str]:
         lines += [row(found.part if k == 0 else "", text) for k, text in enumerate(texts)]
         lines += [row("", f"the moral graph {found.moral}")] if found.moral else []
         if found.alike:
-            lines.append(row("", f"{', '.join(found.alike)}: as {found.part}, each with the layer below it"))
+            alike = found.alike if len(found.alike) < 7 else (*found.alike[:3], "...", found.alike[-1])
+            lines.append(row("", f"{', '.join(alike)}: as {found.part}, each with the layer below it"))
     return ["factors", *lines] if lines else []
 
 
@@ -153,11 +157,12 @@ def _shape(nodes: tuple[int, ...]) -> str:
     return f"{count} node{'s' * (nodes != (1,))}"
 
 
-def _layer(model: Model, layer: Layer) -> list[str]:
+def _layer(model: Model, layer: Layer, own: Sequence[Parameter]) -> list[str]:
     law = model.program.law(layer.law)
     role = "output" if layer.output else "component"
     lines = [f"{layer.name}  {role}, {_shape(layer.nodes)}, family {layer.law}"]
     lines += [row("density", law.density)]
+    lines += [row("energy", f"that of {layer.onto}, and what its path adds")] if layer.onto is not None else []
     lines += [row("parent" if k == 0 else "", _contribution(c, model.graph.part(layer.name))) for k, c in enumerate(layer.contributions)]
     lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(stands_for(model.graph, layer.name))]
     normalisation = normalisation_lines(model.spec.component(layer.component), layer)
@@ -167,13 +172,15 @@ def _layer(model: Model, layer: Layer) -> list[str]:
     if part.lines is not None:
         lines.append(row("lines", lines_text(part.lines)))
     lines += expectation_lines(law)
+    if "." in layer.component or any(c.opening for c in layer.contributions):
+        lines.append(row("update", update_text(layer, law, model.spec.steps is not None)))
     if layer.lines is not None:
         lines += [row("", WITHOUT_LINES), *(row(name, value) for name, value in inference_rows(layer, layer.lines))]
     else:
         lines += list(_inference(model, layer, law))
     if layer.output and law.log_likelihood_text and layer.lines is None:
         lines.append(row("likelihood", f"log p(x | e) = {law.log_likelihood_text}"))
-    lines += _weights(model, layer)
+    lines += _weights(own)
     return lines
 
 
@@ -262,10 +269,21 @@ def step_lines(law: Derivation, latex: bool = False) -> list[str]:
     return lines
 
 
-def _weights(model: Model, layer: Layer) -> list[str]:
-    own = [p for p in parameters(model.program) if _belongs(p, layer)]
+def _owned(model: Model) -> dict[str, list[Parameter]]:
+    """The parameters and buffers of each layer."""
+    names = {layer.name for layer in model.program.layers()}
+    found: dict[str, list[Parameter]] = {}
+    for parameter in parameters(model.program):
+        found.setdefault(_owner(parameter, names) or "", []).append(parameter)
+    return found
+
+
+def _weights(own: Sequence[Parameter]) -> list[str]:
     return [row("state dict" if k == 0 else "", f"{p.key} {list(p.shape)}{'' if p.learned else ' (buffer)'}") for k, p in enumerate(own)]
 
 
-def _belongs(parameter: Parameter, layer: Layer) -> bool:
-    return parameter.key.startswith(layer.name + ".")
+def _owner(parameter: Parameter, names: Container[str]) -> str | None:
+    """The layer with the longest name that the key starts with: a path belongs to the copy that it starts at."""
+    words = parameter.key.split(".")
+    beginnings = (".".join(words[:end]) for end in range(len(words), 0, -1))
+    return next((name for name in beginnings if name in names), None)

@@ -230,7 +230,8 @@ class Component:
 class Refinement:
     """``base`` refined ``times`` times (section 4.1): a copy of it, the components ``through`` in order, and the edge ``back``.
 
-    The copies are called ``<base>.refine``, and the components of the path ``<base>.refine.<name>``.
+    The copies are called ``<base>.refine``, and the components of the path ``<base>.refine.<name>``. ``independent``: where nodes are
+    drawn, every copy is drawn anew for whatever reads it.
     """
 
     base: str
@@ -238,6 +239,7 @@ class Refinement:
     through: tuple[str, ...]
     back: Edge
     span: Span
+    independent: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from cgc.spec.validate import Reader, suggestion, whole
 
 PREVIOUS = "previous"
 MAX_DEPTH = 16
+MOST_COPIES = 4
+"""So many levels may have copies that are independent."""
 _NO_MODULE = ("role", "nodes", "family", "parents", "bias", "clamp", "at", "normalize", "independent", "lines", "blocks", "target")
 
 
@@ -42,6 +44,7 @@ class Scope:
     inner: list[str] = field(default_factory=list)
     back: EdgeDraft | None = None
     base: str = ""
+    independent: bool = False
 
 
 @dataclass
@@ -201,7 +204,11 @@ def _read_refinement(
                 "CG363", f"`{local}` does not go on from `{PREVIOUS}`", inner.key, why=why, help=f"add `{PREVIOUS}: …` to its parents"
             )
     if body is not None:
-        scope.times = body.times
+        scope.times, scope.independent = body.times, body.sample == "independent_copies"
+        if scope.independent and body.times > MOST_COPIES:
+            why = "copies of copies double with every level"
+            help = f"refine at most {MOST_COPIES} times, or write `sample: shared`"
+            reader.error("CG363", "independent copies are too many", entry.node.find(("times",))[1].span, why=why, help=help)
         place, node = entry.node.find(("back",))
         scope.back = EdgeDraft(base, place, node, body.back, "back", source=scope.inner[-1] if scope.inner else "")
         for key in ("name", "lag"):
@@ -339,6 +346,10 @@ def check_refinements(reader: Reader, written: Written) -> None:
                 reader.error("CG363", f"`{scope.base}` is refined, and reads its own past", item.place, others=others, why=why, help=help)
             if item.name == "refine":
                 reader.error("CG363", "an edge of a refined component cannot be called `refine`", item.place, help="add `name: …`")
+        recurrent = [e for name in scope.inner for e in written.drafts[name].edges if e.edge is not None and e.edge.lag > 0]
+        if scope.independent and recurrent:
+            why = "every copy would have a past of its own"
+            reader.error("CG363", "independent copies have no past", recurrent[0].place, why=why, help="write `sample: shared`")
         if draft.lines is not None:
             reader.error("CG363", f"`{scope.base}` is refined, and has lines", scope.place, help="remove one of the two")
         if isinstance(draft.body, surface.BlockedBody):

@@ -185,7 +185,7 @@ def _read_components(reader: Reader, document: Node, families: dict[str, Family 
 
 def _refinement(scope: Scope) -> Refinement:
     assert scope.back is not None and scope.times is not None
-    return Refinement(scope.base, scope.times, tuple(scope.inner), build_edge(scope.back), scope.place)
+    return Refinement(scope.base, scope.times, tuple(scope.inner), build_edge(scope.back), scope.place, scope.independent)
 
 
 def _read_statements(reader: Reader, entry: Entry | None) -> tuple[StatementText, ...]:

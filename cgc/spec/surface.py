@@ -458,9 +458,13 @@ class ModuleBody(Surface):
 
 
 class RefinementBody(Surface):
-    """What refines a component, ``times`` in a row (section 4.1); the components of ``through`` are read on their own."""
+    """What refines a component, ``times`` in a row (section 4.1); the components of ``through`` are read on their own.
+
+    Where nodes are drawn, all that reads a copy sees the same draw, or with ``independent_copies`` each a draw of its own.
+    """
 
     times: Annotated[Integer, between(1, 10_000)]
+    sample: Literal["shared", "independent_copies"] = "shared"
     through: Any = None
     back: EdgeField
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cgc.program.energies import local
 from cgc.program.ir import Layer, Map, Module, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.loops import before, in_steps, normalised_in_steps
 from cgc.targets.torch.blocks import Blocks
 from cgc.targets.torch.layers import drive_needs_inference, finish, needs_inference, step_energy
 from cgc.targets.torch.names import distinct
-from cgc.targets.torch.reads import local, reads
+from cgc.targets.torch.reads import reads
 from cgc.targets.torch.scopes import Scope, loops_alone, refine_reads
 from cgc.targets.torch.terms import MomentTerms, Terms
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cgc.program.energies import local
 from cgc.program.ir import Contribution, Layer, Level, Map, Module, Refine, Scan, Stage, layers_of
 from cgc.program.loops import before
 from cgc.targets.torch.blocks import Blocks
@@ -13,7 +14,6 @@ from cgc.targets.torch.code import Class, Function, wrapped
 from cgc.targets.torch.describe import layer_doc, module_doc, refine_doc
 from cgc.targets.torch.layers import Block, bias, finish, layer_block, modules, named, normalisation
 from cgc.targets.torch.names import class_name, distinct
-from cgc.targets.torch.reads import local
 from cgc.targets.torch.scopes import Scope, back_of, base_of, refine_reads
 from cgc.targets.torch.summed import Summed, layer_summed
 from cgc.targets.torch.terms import MomentTerms, Terms, Values
@@ -243,7 +243,8 @@ class _Classes:
             names = {(a.source, a.lag): a.name for a in outside}
             taken = {"copy", *names.values(), *_RESERVED}
             body = _Inside(blocks, scope, {copy.name: "copy"} | {s: n for (s, lag), n in names.items() if not lag}, names, "e", taken)
-            *lines, value = finish(terms, self.own_energy(terms, copy, late), blocks.law_call(copy), blocks.drawn(copy))
+            energy = self.own_energy(terms, copy, late, "copied" if scope.how and stage.independent else "e")
+            *lines, value = finish(terms, energy, blocks.law_call(copy), blocks.drawn(copy))
             lines = [*lines, f"copy = {value.removeprefix('return ')}", *body.keep(copy.name), *body.lines(level.module.stages)]
             added = f"return e + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
             if scope.stateful:
@@ -253,7 +254,12 @@ class _Classes:
             parts: set[str] = set()
             init = (bias(copy) if copy.biased == copy.name else []) + normalisation(copy, parts)
             init += [*made(blocks, scope, level.module.stages), *modules([back], parts)]
-            given = ["e: Tensor", *(["late: Tensor"] if late else []), *(f"{a.name}: Tensor" for a in outside)]
+            given = [
+                "e: Tensor",
+                *(["copied: Tensor"] if scope.how and stage.independent else []),
+                *(["late: Tensor"] if late else []),
+                *(f"{a.name}: Tensor" for a in outside),
+            ]
             signature = f"forward({', '.join(['self', *given, *_beside(scope)])})" + ("" if scope.stateful else " -> Tensor")
             return Block(tuple(init), (Function(signature, tuple(lines)),), tuple(sorted(parts | terms.parts)))
 
@@ -279,10 +285,28 @@ class _Classes:
             direct = [c for c in base if c not in late]
             lines = [f"e = {terms.sum(direct, names, bias=unnormalised)}"]
             lines += [f"late = {terms.sum(late, names, bias=False)}"] if late else []
-            passed = ["e", *(["late"] if late else []), *(names[a.source, a.lag] for a in others), *(["how"] if inner.how else [])]
+            passed = [
+                "e",
+                *(["copied"] if inner.how and stage.independent else []),
+                *(["late"] if late else []),
+                *(names[a.source, a.lag] for a in others),
+                *(["how"] if inner.how else []),
+            ]
             passed += ['past[f"refine.{k}"]'] if inner.stateful else []
             passed += (["valid"] if inner.valid else []) + (["lengths"] if inner.stateful else [])
-            if inner.stateful:
+            if stage.independent and inner.how:
+                lines += [
+                    "",
+                    "def refined(times: int, e: Tensor = e) -> Tensor:",
+                    "    if times == 0:",
+                    "        return e",
+                    "    added = refined(times - 1)",
+                    "    copied = added if how.rate == 0 else refined(times - 1)  # what is drawn is drawn anew",
+                    f"    return self.refine[times - 1]({', '.join(['added', *passed[1:]])})",
+                    "",
+                    "e = refined(len(self.refine))",
+                ]
+            elif inner.stateful:
                 call = f'    e, kept[f"refine.{{k}}"] = level({", ".join(passed)})'
                 lines += ["kept = {}", "for k, level in enumerate(self.refine):", call]
             else:
@@ -301,7 +325,7 @@ class _Classes:
 
         def summed() -> Summed | None:
             others = any(a.source != first.name for a in level.module.arguments)
-            if scope.stateful or others or _late(stage) or inner.valid or unnormalised:
+            if stage.independent or scope.stateful or others or _late(stage) or inner.valid or unnormalised:
                 return None
             levels = told_list([blocks.codes[one.module.name] for one in stage.levels])
             how = inner.how
@@ -316,11 +340,11 @@ class _Classes:
     def terms(self, layer: Layer) -> Terms:
         return MomentTerms(layer) if self.blocks.moments else Terms(layer)
 
-    def own_energy(self, terms: Terms, layer: Layer, late: Sequence[Contribution]) -> str:
-        """A copy's own view of the common energy ``e``: normalised in its way."""
+    def own_energy(self, terms: Terms, layer: Layer, late: Sequence[Contribution], energy: str = "e") -> str:
+        """A copy's own view of the common energy: normalised in its way."""
         if layer.normalised == "no":
-            return "e"
-        text = terms.normalised("e", self.blocks.scopes.masks(layer))
+            return energy
+        text = terms.normalised(energy, self.blocks.scopes.masks(layer))
         return f"{text} + late" if late else text
 
 
@@ -337,7 +361,7 @@ class _Inside(Body):
         self.given = given
 
     def value(self, source: str, lag: int, last: bool = False) -> str:
-        return self.given[source, lag] if (source, lag) in self.given else super().value(source, lag, last)
+        return self.given[source, lag] if lag and (source, lag) in self.given else super().value(source, lag, last)
 
 
 def _late(stage: Refine) -> tuple[Contribution, ...]:

@@ -24,7 +24,7 @@ def split_arguments(text: str) -> list[str]:
 _SIGNS = ((" | ",), (" & ",), (" < ", " <= ", " > ", " >= ", " == "), (" + ", " - "), (" * ", " / "))
 
 
-_STATEMENT = re.compile(r"( *)(return |[\w., ]+ = |)(.*)")
+_STATEMENT = re.compile(r"( *)(return |[\w., \[\]\"'()]+? = |)(.*)")
 
 
 def _fitted(line: str) -> list[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cgc.program.ir import Contribution, Layer, Map, Module, Opening, Program, Refine, Repeat, Scan, layers_of
-from cgc.targets.torch.reads import local
-from cgc.targets.torch.scalar import number_text
+from cgc.program.energies import energy_text, local, normaliser, sum_text
+from cgc.program.ir import Layer, Map, Module, Program, Refine, Repeat, Scan, layers_of
 from cgc.targets.torch.scopes import Scope, base_of, one_by_one, refine_reads
 
 MOST = 12
@@ -21,7 +20,7 @@ def layer_doc(layer: Layer, timed: bool, alike: Sequence[str]) -> str:
     given = ", ".join(dict.fromkeys(_read(c.name, c.lag, time) for c in layer.contributions))
     opened = any(c.opening for c in layer.contributions)
     sources = "eq. 2, 8" + (", 12" if opened else ", 13" if any(c.gate for c in layer.contributions) else "")
-    return f"{start}P({own} | {given}) = prod_i P({own}_i | e_i),  e = {_energy(layer, layer.contributions, timed)}  ({sources})"
+    return f"{start}P({own} | {given}) = prod_i P({own}_i | e_i),  e = {energy_text(layer, layer.contributions, timed)}  ({sources})"
 
 
 def refine_doc(stage: Refine, timed: bool) -> str:
@@ -32,12 +31,12 @@ def refine_doc(stage: Refine, timed: bool) -> str:
     given = ", ".join(dict.fromkeys(_read(c.name, c.lag, time) for c in base))
     direct = [c for c in base if not (c.lag and layer.normalised == "inputs")]
     shared = ["b"] if layer.normalised == "no" and stage.levels[0].copy.bias is True else []
-    total = " + ".join([_sum(direct, len(base) > 1, timed, layer.last), *shared])
+    total = " + ".join([sum_text(direct, len(base) > 1, timed, layer.last), *shared])
     energy = f"{total} + sum_k R_k(X̃_k)"
     if layer.normalised != "no":
         late = [c for c in base if c not in direct]
-        after = [*(["b"] if layer.bias is True else []), *([_sum(late, True, timed, layer.last)] if late else [])]
-        energy = " + ".join([f"{_normaliser(layer)}({energy})", *after])
+        after = [*(["b"] if layer.bias is True else []), *([sum_text(late, True, timed, layer.last)] if late else [])]
+        energy = " + ".join([f"{normaliser(layer)}({energy})", *after])
     return f"P({own} | {given}) = prod_i P({own}_i | e_i),  e = {energy}  (section 4.1)"
 
 
@@ -76,7 +75,7 @@ def _some(texts: list[str]) -> list[str]:
 def module_doc(stage: Module, program: Program, scope: Scope) -> str:
     """The factors of a module's layers, of every time step where there is time."""
     timed = program.steps is not None
-    names = {a.source: a.name for a in stage.arguments}
+    names = {a.source: a.name.removesuffix(f"_{a.lag}") if a.lag else a.name for a in stage.arguments}
     factors = []
     for layer in layers_of(stage):
         read = dict.fromkeys((source, lag) for source, lag in layer.sources)
@@ -87,58 +86,3 @@ def module_doc(stage: Module, program: Program, scope: Scope) -> str:
 
 def _read(name: str, lag: int, time: bool) -> str:
     return f"{name}{(f'[t-{lag}]' if lag else '[t]') if time else ''}"
-
-
-def _normaliser(layer: Layer) -> str:
-    return "BN" if layer.groups is None else "LN" if layer.groups == 1 else "GN"
-
-
-def _energy(layer: Layer, contributions: Sequence[Contribution], timed: bool) -> str:
-    several = len(contributions) > 1
-    bias = ["b"] if layer.bias is True else [number_text(float(layer.bias))] if layer.bias else []
-    match layer.normalised:
-        case "no":
-            return " + ".join([_sum(contributions, several, timed, layer.last), *bias])
-        case "energy":
-            return " + ".join([f"{_normaliser(layer)}({_sum(contributions, several, timed, layer.last)})", *bias])
-        case _:
-            direct = [c for c in contributions if not c.lag]
-            late = [c for c in contributions if c.lag]
-            text = f"{_normaliser(layer)}({_sum(direct, several, timed, layer.last)})"
-            return " + ".join([text, *bias, *([_sum(late, several, timed, layer.last)] if late else [])])
-
-
-def _sum(contributions: Sequence[Contribution], several: bool, timed: bool, last: bool) -> str:
-    plain = [_term(c, several, timed, last) for c in contributions if c.block is None]
-    blocks: dict[str, list[str]] = {}
-    for c in contributions:
-        if c.block is not None:
-            blocks.setdefault(c.block[0], []).append(_term(c, several, timed, last))
-    parts = [f"[{', '.join(' + '.join(terms) for terms in blocks.values())}]"] if blocks else []
-    return " + ".join([*plain, *parts])
-
-
-def _term(c: Contribution, several: bool, timed: bool, last: bool) -> str:
-    letter = "T" if last else "t"
-    when = (f"[{letter}-{c.lag}]" if c.lag else f"[{letter}]") if timed else ""
-    name = c.name if c.block is None else f"{c.block[0]}_{c.name}"
-    weight = f"W_{name}" if several else "W"
-    value = f"{'D_' + c.name + ' * ' if c.dropout else ''}{c.name}{when}"
-    if isinstance(c.gate, Opening):
-        value = f"P({local(c.gate.source)}{f'[{letter}]' if timed else ''} = {_state(c.gate)}) {value}"
-    match c.product.kind:
-        case "elementwise":
-            return f"{c.name}.weight * {value}"
-        case "identity":
-            return value if c.product.fixed in (None, 1) else f"{c.product.fixed:g} {value}"
-        case "convolution":
-            return f"{weight} ⋆ {value}"
-        case "average":
-            return f"mean({value})"
-        case _:
-            return f"{weight} {value}"
-
-
-def _state(gate: Opening) -> str:
-    """The state that opens: where the probability is 1."""
-    return str(gate.label) if gate.label is not None else f"{(1 - gate.shift) / gate.scale:g}"

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from cgc.graph.geometry import Axes
 from cgc.graph.parts import child_axes
 from cgc.graph.predicate import Truth, names, tensor_expression, tensor_text
+from cgc.program.energies import local
 from cgc.program.ir import Contribution, Layer, Product
 from cgc.program.loops import before, in_steps, inside, normalised_in_steps, outside, reads_itself_alone
 from cgc.spec.model import DropoutGate, Init
 from cgc.targets.torch.code import Function
 from cgc.targets.torch.grids import made_on_grid
 from cgc.targets.torch.names import distinct
-from cgc.targets.torch.reads import local, reads
+from cgc.targets.torch.reads import reads
 from cgc.targets.torch.scalar import number_text
 from cgc.targets.torch.terms import MomentTerms, Terms, Values, module
 from cgc.targets.torch.told import told

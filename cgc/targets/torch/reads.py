@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cgc.program.energies import local
 from cgc.program.ir import Contribution, Opening
 
 Block = tuple[str, int, int]
@@ -17,11 +18,6 @@ class Read:
     name: str
     source: str
     lag: int
-
-
-def local(name: str) -> str:
-    """The last word of a whole name that is no number: ``cell.0.i`` is ``i`` inside."""
-    return next(word for word in reversed(name.split(".")) if not word.isdecimal())
 
 
 def reads(contributions: Sequence[Contribution]) -> tuple[Read, ...]:

@@ -9,7 +9,6 @@ from cgc.targets.torch.code import Function
 from cgc.targets.torch.layers import Block, bias, finish, modules, needs_inference, normalisation
 from cgc.targets.torch.terms import Terms
 
-
 # what such a class calls its own
 _TAKEN = ("self", "names", "levels", "edges", "parents", "refine", "terms", "maps", "nodes")
 
