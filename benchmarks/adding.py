@@ -71,15 +71,15 @@ def figure(curves: list[dict[str, Any]], path: Path) -> None:
     settings = {"svg.hashsalt": "cgc", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     titles = {series.name: series.title for series in SERIES}
     with matplotlib.rc_context(settings):
-        drawing, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+        drawing, axes = pyplot.subplots(figsize=(8.4, 3.4), layout="constrained")
         axes.axhline(BASELINE, color="#999999", linestyle=":", label="the mean, always: 0.167")
         for k, curve in enumerate(curves):
-            title = titles[curve["name"]] + ("" if curve["finished"] else f" (overflows before update {200 * len(curve['error']) + 200})")
+            title = titles[curve["name"]] + ("" if curve["finished"] else f"\n(overflows before update {200 * len(curve['error']) + 200})")
             axes.plot(curve["updates"], curve["error"], color=f"C{k}", marker=".", linewidth=1.2, label=title)
         axes.set_yscale("log")
         axes.set_xlabel("updates")
         axes.set_ylabel("mean squared error, validation")
-        axes.legend(frameon=False, fontsize=7, loc="lower left")
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
         drawing.savefig(path, metadata={"Date": None})
         pyplot.close(drawing)
 
