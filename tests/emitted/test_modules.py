@@ -94,7 +94,77 @@ components:
   y: {role: output, nodes: 1, family: labels, parents: {h: dense}}
 """,
 }
+TIMED |= {
+    "gates of a layer below, in a loop": """time: {steps: 4}
+components:
+  x: {role: input, nodes: 3, family: spin}
+  h:
+    nodes: 3
+    family: spin
+    stack: 3
+    parents: {x: {kind: dense, gate: {component: x, open: 1}}, h: {kind: dense, lag: 1, gate: {component: x, open: -1}}}
+  y: {role: output, nodes: 1, family: labels, parents: {h: dense}}
+""",
+    "a gate in a normalised loop": """time: {steps: 4}
+components:
+  x: {role: input, nodes: 2, family: linear}
+  a: {nodes: 2, family: bit, parents: {b: {kind: dense, lag: 1}}}
+  b: {nodes: 2, family: linear, normalize: layer, parents: {x: {kind: dense, gate: {component: a, open: 1}}}}
+  y: {role: output, at: last, nodes: 1, family: labels, parents: {b: dense}}
+""",
+    "refined, with a past from outside": """time: {steps: 4}
+components:
+  x: {role: input, nodes: 2, family: linear}
+  w: {role: input, nodes: 3, family: spin}
+  h: {nodes: 4, family: bit, normalize: batch, parents: {w: {kind: dense, lag: 1}, x: dense}}
+  y: {role: output, at: last, nodes: 1, family: labels, parents: {h: dense}}
+refine:
+  h: {times: 3, through: {z: {nodes: 2, family: spin, parents: {previous: {kind: dense, lag: 1}, z: {kind: dense, lag: 2}}}}, back: dense}
+""",
+    "a long name": """time: {steps: 4}
+components:
+  x: {role: input, nodes: 2, family: linear}
+  outer:
+    output: z
+    components:
+      recurrent_inner_module_of_it:
+        output: h
+        components:
+          a: {nodes: 2, family: bit, normalize: batch, parents: {x: dense, h: {kind: dense, lag: 1}}}
+          h: {nodes: 2, family: linear, parents: {a: dense}}
+      z: {nodes: 2, family: linear, parents: {recurrent_inner_module_of_it: dense}}
+  y: {role: output, at: last, nodes: 1, family: labels, parents: {outer: dense}}
+""",
+}
 STILL = {
+    "a stack inside a module": """components:
+  x: {role: input, nodes: 3, family: linear}
+  h:
+    output: d
+    components:
+      b: {nodes: 3, stack: 3, family: spin, parents: {x: dense}}
+      d: {nodes: 2, family: rect, parents: {b: dense}}
+  y: {role: output, nodes: 1, family: labels, parents: {h: dense}}
+""",
+    "refined, with normalised weights": """components:
+  x: {role: input, nodes: 3, family: linear}
+  h: {nodes: 4, family: spin, normalize: weight, parents: {x: dense}}
+  y: {role: output, nodes: 1, family: labels, parents: {h: dense}}
+refine:
+  h: {times: 2, through: {z: {nodes: 2, family: spin, normalize: weight, parents: {previous: dense}}}, back: dense}
+""",
+    "refined labels": """components:
+  x: {role: input, nodes: 3, family: linear}
+  h: {nodes: 2, family: labels, parents: {x: dense}}
+  y: {role: output, nodes: 1, family: labels, parents: {h: dense}}
+refine:
+  h: {times: 2, through: {z: {nodes: 2, family: linear, parents: {previous: dense}}}, back: dense}
+""",
+    "dropout without weights": """components:
+  x: {role: input, nodes: 3, family: linear}
+  h: {nodes: 3, family: linear, bias: false, parents: {x: {kind: identity, gate: {kind: bernoulli, keep_prob: 0.5}}}}
+  y: {role: output, nodes: 1, family: labels, parents: {h: {kind: dense, gate: {kind: gaussian, std: 0.5}}}}
+""",
     "blocks": """components:
   x: {role: input, nodes: [2, 4, 4], family: linear}
   v: {role: input, nodes: 3, family: spin}
@@ -183,6 +253,8 @@ def energies(model: Any, package: Package, given: dict[str, Any], **rest: Any) -
 def test_agrees_with_the_interpreter(tmp_path: Path, name: str, training: bool) -> None:
     package = emit(tmp_path, HEAD + SPECS[name])
     model = package.model(5).train(training)
+    if training and "dropout" in name:
+        model.how[True] = model.how[True]._replace(gates=False)
     assert {p.key for p in parameters(package.compiled.program)} <= set(model.state_dict())
     assert sum(p.numel() for p in model.parameters()) == sum(p.size for p in parameters(package.compiled.program) if p.learned)
     for lengths in [None, [5, 2, 4]] if name in TIMED else [None]:
@@ -270,9 +342,63 @@ def test_shared_weights_stay_equal(tmp_path: Path) -> None:
 
 def test_what_can_be_one_block_is_one(tmp_path: Path) -> None:
     kinds = {name: [type(s) for s in emit(tmp_path / str(k), HEAD + SPECS[name]).compiled.program.stages] for k, name in enumerate(SPECS)}
-    assert kinds["peephole"][0] is Repeat and kinds["modules inside modules"][0] is Module
+    assert kinds["a stack inside a module"][0] is Module and kinds["modules inside modules"][0] is Module
+    lstm = emit(tmp_path / "lstm", Path(__file__).parents[2] / "specs" / "lstm.yaml").compiled.program
+    assert type(lstm.stages[0]) is Repeat
     assert Scan in kinds["a loop across a module"] and Module not in kinds["a loop across a module"]
     assert set(kinds["parts around something else"]) == {Map}
+
+
+def test_a_labelled_input_is_a_gate(tmp_path: Path) -> None:
+    text = """components:
+  x: {role: input, nodes: 1, family: labels}
+  w: {role: input, nodes: 2, family: linear}
+  h: {nodes: 2, family: linear, parents: {w: {kind: dense, gate: {component: x, open: 1}}}}
+  y: {role: output, nodes: 1, family: labels, parents: {h: dense}}
+"""
+    model = emit(tmp_path, HEAD + text).model(1)
+    x, w = torch.tensor([0, 1, 2, 1]), torch.randn(4, 2, dtype=torch.float64)
+    h = ((x == 1)[:, None] * w) @ model.h.w.weight.T + model.h.bias
+    torch.testing.assert_close(model(x, w), h @ model.y.h.weight.T + model.y.bias)
+
+
+def test_rates_of_single_components_where_some_are_refined(tmp_path: Path) -> None:
+    rates = "inference: {train: {method: pcff, sample_rate: {a: 0.3, a.refine.z: 1}}}\n"
+    package = emit(tmp_path, HEAD + rates + SPECS["refined, twice"])
+    model = package.model(5).train()
+    given = [torch.tensor(value) for value in inputs(package, 4, 5).values()]
+    torch.manual_seed(0)
+    assert not torch.equal(model(*given), model(*given)) and torch.equal(model.eval()(*given), model(*given))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "code"),
+    [
+        ("refined, twice", "v: {nodes: 5, family: bit,", "v: {nodes: 5, family: bit, stack: 2,", "CG363"),
+        ("refined, twice", "parents: {b: dense}}", "parents: {b: dense, b.refine.z: dense}}", "CG363"),
+        ("refined, twice", "back: dense}", "back: {kind: dense, gate: {component: x, open: 1}}}", "CG363"),
+        ("refined, twice", "through: {z: {nodes: 2, family: spin", "through: {back: {nodes: 2, family: spin", "CG363"),
+        ("weights of others", "u: {role: input, nodes: 3", "u: {role: input, nodes: 2", "CG406"),
+        ("weights of others", "same_as: a.x", "same_as: b.u", "CG406"),
+        ("weights of others", "same_as: a.x", "same_as: a.q", "CG307"),
+        ("weights of others", "same_as: h.1.a", "same_as: h.a", "CG406"),
+        ("a long name", "z: {nodes: 2, family: linear,", "z: {at: last, nodes: 2, family: linear,", "CG362"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, name: str, old: str, new: str, code: str) -> None:
+    text = HEAD + SPECS[name]
+    assert old in text
+    with pytest.raises(SpecError) as caught:
+        emit(tmp_path, text.replace(old, new, 1))
+    assert code in [finding.code for finding in caught.value.diagnostics], caught.value.diagnostics
+
+
+def test_a_weight_is_shared_by_equal_pairs_alone(tmp_path: Path) -> None:
+    text = HEAD + SPECS["weights of others"] + "independence:\n  - b[i] ⟂ u[j] | parents  where j > i\n"
+    with pytest.raises(SpecError) as caught:
+        emit(tmp_path, text)
+    assert [finding.code for finding in caught.value.diagnostics] == ["CG406"]
+    emit(tmp_path, text + "  - a[i] ⟂ x[j] | parents  where j > i\n")
 
 
 @pytest.mark.parametrize(
