@@ -62,8 +62,13 @@ def pcff(rate: float) -> Overrides:
 
 FEED_FORWARD: Overrides = (("inference.train.method", "feed_forward"), (RATE, "null"))
 
-# between the two convolutions of each residual block, and of the two that halve the image
-_DROPPED = ("refine.h1.back", "refine.h2.back", "refine.h3.back", "components.h2.parents.z2", "components.h3.parents.z3")
+# every edge out of hidden nodes: dropout follows each rectifier, as in the published code of the paper's experiment. There the two edges
+# out of h1 (and out of h2) share their draws; here each has its own, one D for each chain component, as equation 12 says.
+_DROPPED = (
+    *(f"refine.{name}.{edge}" for name in ("h1", "h2", "h3") for edge in ("through.z.parents.previous", "back")),
+    *(f"components.{name}.parents.{parent}" for name, parent in (("z2", "h1"), ("h2", "z2"), ("h2", "h1"))),
+    *(f"components.{name}.parents.{parent}" for name, parent in (("z3", "h2"), ("h3", "z3"), ("h3", "h2"), ("p", "h3"))),
+)
 
 
 def dropout(rate: float, *edges: str) -> Overrides:

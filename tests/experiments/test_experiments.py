@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cgc import compiler
+from cgc.spec.model import DropoutGate
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "templates" / "data"
@@ -125,6 +126,17 @@ def test_definitions_compile(modules: dict[str, ModuleType]) -> None:
         assert not spec.is_file() or len(texts) == len(experiment.cases), "each case is another model, or another training"
         assert len({case.name for case in experiment.cases}) == len(experiment.cases)
         assert set(experiment.smoke_cases) <= {case.place for case in experiment.cases}
+
+
+def test_dropout_follows_every_rectifier(modules: dict[str, ModuleType]) -> None:
+    """The nodes that are sampled under PCFF are those that are dropped under dropout, with the stated probability."""
+    residual = modules["definitions"].EXPERIMENTS["residual"]
+    case = next(case for case in residual.cases if case.name == "0.3-dropout")
+    spec = compiler.inspect(ROOT / "specs" / "resnet20_cifar10.yaml", {}, case.overrides).spec
+    hidden = {c.name for c in spec.components if c.role == "hidden" and c.name != "p"} | {r.base + ".refine" for r in spec.refinements}
+    edges = [edge for edge in (*(e for c in spec.components for e in c.parents), *(r.back for r in spec.refinements)) if edge.parent in hidden]
+    assert len(edges) == 13
+    assert {edge.gate for edge in edges} == {DropoutGate("bernoulli", 0.7)}
 
 
 def test_a_failure_is_said(modules: dict[str, ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
