@@ -134,7 +134,9 @@ def test_dropout_follows_every_rectifier(modules: dict[str, ModuleType]) -> None
     case = next(case for case in residual.cases if case.name == "0.3-dropout")
     spec = compiler.inspect(ROOT / "specs" / "resnet20_cifar10.yaml", {}, case.overrides).spec
     hidden = {c.name for c in spec.components if c.role == "hidden" and c.name != "p"} | {r.base + ".refine" for r in spec.refinements}
-    edges = [edge for edge in (*(e for c in spec.components for e in c.parents), *(r.back for r in spec.refinements)) if edge.parent in hidden]
+    edges = [
+        edge for edge in (*(e for c in spec.components for e in c.parents), *(r.back for r in spec.refinements)) if edge.parent in hidden
+    ]
     assert len(edges) == 13
     assert {edge.gate for edge in edges} == {DropoutGate("bernoulli", 0.7)}
 
