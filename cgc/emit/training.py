@@ -44,7 +44,7 @@ class TrainingContext:
     An example is the tensors ``names``: inputs, targets, and lengths where they differ; ``inputs`` are the names that a model's answers
     need, and ``against`` what an answer is compared with. ``target`` says how labels are passed to ``loss``: as int64 of shape (batch,)
     or as float values of shape (batch, 1). ``metric`` is what is reported on test data, ``compared`` how much of an example it compares,
-    ``several`` whether a step of it has several nodes, ``outputs`` how many there are.
+    ``several`` whether a step of it has several nodes, ``outputs`` how many there are. ``once`` are the components at the last step alone.
     ``states`` are what the input's and the output's pixels become, below and above a threshold. None stands for what the spec leaves out.
     """
 
@@ -63,6 +63,7 @@ class TrainingContext:
     states: tuple[tuple[str, str], tuple[str, str]]
     validation: float
     outputs: tuple[str, ...]
+    once: tuple[str, ...]
     target: Literal["label", "value"]
     metric: Metric
     compared: Literal["once", "nodes", "steps"]
@@ -117,11 +118,6 @@ class TrainingContext:
         return self.reuse is not None and self.reuse.frozen
 
     @property
-    def gap(self) -> bool:
-        """Whether ``--gap`` is there: it asks about one input and one output, over whole sequences."""
-        return self.inputs == ("x",) and len(self.outputs) == 1
-
-    @property
     def augmented(self) -> bool:
         """Whether training images are changed from epoch to epoch."""
         return bool(self.given.shift_pixels or self.given.mirror)
@@ -157,6 +153,7 @@ def training_context(spec: Spec, program: Program | None = None) -> TrainingCont
         states=(_states(spec, inputs(spec)[0]), _states(spec, outputs[0])),
         validation=DEFAULT_VALIDATION if data.validation is None else data.validation,
         outputs=tuple(component.name for component in outputs),
+        once=tuple(component.name for component in spec.components if component.at == "last"),
         target="label" if isinstance(law, Indicators) else "value",
         metric=metric(spec),
         compared=compared(spec, data),

@@ -310,7 +310,8 @@ def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[st
         found.clear()
         model.how[False] = how
         output = model.expectation(*given)
-        hidden = {name: torch.stack([part[0] for part in parts], 1) for name, parts in found.items()}
+        parts = {name: [part[0] for part in parts] for name, parts in found.items()}
+        hidden = {name: part[0] if len(part) == 1 else torch.stack(part, 1) for name, part in parts.items()}
         return {name: value.double() for name, value in (hidden | {"y": output}).items()}
 
     for name, module in model.eval().named_modules():
@@ -327,8 +328,9 @@ def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[st
         for group in range(10):
             for name, value in expectations([x[rows.repeat(draws)] for x in given], drawn).items():
                 d = q[name] - value.unflatten(0, (draws, -1))
+                pairs = d.sum(0).square() - d.square().sum(0)
                 total = squares.setdefault(name, d.new_zeros(10))
-                total[group] += (d.sum(0).square() - d.square().sum(0)).sum()
+                total[group] += pairs.sum()
         for name, value in q.items():
             count[name] = count.get(name, 0) + value.numel()
     result = {}

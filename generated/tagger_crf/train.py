@@ -19,6 +19,7 @@ import itertools
 import json
 import math
 import os
+import pickle
 import random
 import signal
 import sys
@@ -69,6 +70,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--runs-dir", type=path, default="runs", help="where <name>/<n> is made")
     add("--resume", nargs="?", const=True, metavar="DIR", help="go on with this run; without DIR, the newest")
     add("--quiet", action="store_true", help="say nothing but the result")
+    add("--gap", type=path, metavar="CHECKPOINT", help="train nothing: how far is feed-forward from the model itself?")
+    add("--gap-part", choices=("validation", "test"), default="validation", help="with --gap, on which examples")
+    add("--gap-draws", type=int, default=200, help="with --gap, of every node; more of them narrow the intervals")
     args = parser.parse_args(argv)
     if args.resume is not None:
         runs = Path(args.runs_dir, NAME)
@@ -84,6 +88,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                 parser.error(f"--{name.replace('_', '-')} is {saved[name]} in {run}, and a resumed run keeps it")
     if min(args.epochs, args.threads) < 1 or not args.learning_rate > 0 or not 0 <= args.seed < 2**63:
         parser.error("--epochs and --threads must be at least 1, --learning-rate above 0, --seed at least 0")
+    if args.gap and (args.gap_draws < 20 or args.gap_draws % 10 or WORLD > 1):
+        parser.error("--gap runs in one process, with --gap-draws 20, 30, 40, ...")
     least = 1 if WORLD == 1 else 4 * WORLD  # so that each process has two examples of every batch
     if args.batch_size < least:
         parser.error(f"--batch-size must be at least {least}")
@@ -250,7 +256,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         history += saved["history"]
     else:
         run = shared(new_run(Path(args.runs_dir, NAME)) if RANK == 0 else None)
-    passing = ("resume", "quiet")
+    passing = ("resume", "quiet", "gap", "gap_part", "gap_draws")
     settings = {name: value for name, value in vars(args).items() if name not in passing}
     write(run / "arguments.json", json.dumps(settings, indent=2) + "\n")
     save("last.pt")
@@ -288,6 +294,91 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         print(f"wrote best.pt, last.pt, metrics.jsonl, test.json and arguments.json in {run}")
 
 
+@torch.no_grad()
+def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[str, tuple[float, float, float]]:
+    """How far feed-forward (section 2.2) is from the model itself: the root mean square of q - E[X | x] over the nodes
+    of a layer, its time steps and the examples, with its 95 % interval. It vanishes with the weights.
+    Steps behind the end of a sequence do not count.
+
+    q is the expectation by feed-forward, d_k is q less the expectation given the k-th draw of all nodes below (dropout
+    nodes and inputs that are given as expectations among them). The mean of d_k d_l over k != l is an unbiased estimate
+    of (q - E[X | x])^2. Ten groups of draws give ten estimates of the mean square, and Student's t the interval around
+    their mean; the examples are taken as they are. Nodes that are functions of their energies are not listed.
+    """
+    active: list[str] = []  # the layer that is being computed
+    found: dict[str, list[Tensor]] = {}
+
+    class Recorded(type(model.how[False])):
+        def __call__(self, law, e: Tensor) -> Tensor:
+            found.setdefault(active[-1], []).append(law.expectation(e))
+            return super().__call__(law, e)
+
+    def recorded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            active.append(name)
+            result = call(*args, **kwargs)
+            active.pop()
+            return result
+
+        return run
+
+    def expectations(given: Sequence[Tensor], how: Any) -> dict[str, Tensor]:
+        found.clear()
+        model.how[False] = how
+        output = model.expectation(*given)
+        parts = {name: [part[0] for part in parts] for name, parts in found.items()}
+        hidden = {name: part[0] if len(part) == 1 else torch.stack(part, 1) for name, part in parts.items()}
+        return {name: value.double() for name, value in (hidden | {"y": output}).items()}
+
+    def counted(name: str, value: Tensor, lengths: Tensor) -> Tensor:
+        """1 for what lies within its sequence, and 0 behind, shaped as `value`."""
+        steps = torch.arange(given[0].shape[1], device=value.device)
+        within = (steps < lengths[:, None]).to(value)
+        return within.view(*within.shape, *[1] * (value.dim() - 2)).expand_as(value)
+
+    for name, module in model.eval().named_modules():
+        for method in ("forward", "step"):
+            if hasattr(module, method):
+                setattr(module, method, recorded(name, getattr(module, method)))
+    feed_forward = Recorded(*model.inference("feed_forward", training=False).how[False])
+    drawn = Recorded(rate=1.0, sampled=True)
+    draws //= 10
+    squares: dict[str, Tensor] = {}
+    count: dict[str, int] = {}
+    for rows in torch.arange(len(given[0]), device=given[0].device).split(max(1, size // draws)):
+        q = expectations([x[rows] for x in given], feed_forward)
+        for group in range(10):
+            for name, value in expectations([x[rows.repeat(draws)] for x in given], drawn).items():
+                d = q[name] - value.unflatten(0, (draws, -1))
+                pairs = d.sum(0).square() - d.square().sum(0)
+                total = squares.setdefault(name, d.new_zeros(10))
+                total[group] += (pairs * counted(name, pairs, given[-1][rows])).sum()
+        for name, value in q.items():
+            count[name] = count.get(name, 0) + counted(name, value, given[-1][rows]).sum().item()
+    result = {}
+    for name, total in squares.items():
+        each = total / (count[name] * draws * (draws - 1))
+        mean, half = each.mean(), 2.262 * each.std() / 10**0.5  # the quantile of Student's t with 9 degrees of freedom
+        result[name] = tuple(value.clamp(min=0).sqrt().item() for value in (mean, mean - half, mean + half))
+    return result
+
+
+def report_gap(args: argparse.Namespace, device: torch.device) -> None:
+    """Prints the gap of a checkpoint, layer by layer."""
+    x, _, lengths = load_data()[args.gap_part]
+    given = [x.to(device), lengths.to(device)]
+    model = Model().to(device)
+    try:
+        model.load_state_dict(torch.load(args.gap, map_location=device, weights_only=True)["model"])
+    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        stop(f"{args.gap} is no checkpoint of this model: {error}")
+    torch.manual_seed(args.seed)
+    say = f"{len(given[0]):,} {args.gap_part} examples, {args.gap_draws} draws"
+    print(f"root mean square of feed-forward less the model's expectation, layer by layer: {say}")
+    for name, (estimate, low, high) in gap(model, given, args.batch_size, args.gap_draws).items():
+        print(f"{name:<12} {estimate:<10.4g} [{low:.4g}, {high:.4g}]")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains with the command line ``argv``, by default that of this process."""
     if torch.cuda.is_available():
@@ -305,7 +396,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (AssertionError, RuntimeError) as error:
         stop(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}")
     try:
-        train(args, device)
+        report_gap(args, device) if args.gap else train(args, device)
     except KeyboardInterrupt:
         stop("interrupted; --resume goes on from the last whole epoch", status=130)
     if WORLD > 1:

@@ -33,6 +33,20 @@ components:
 train: {data: {name: digits, as: row_sequence}, optimizer: {kind: adam, learning_rate: 0.01}, epochs: 1, batch_size: 256}
 """
 
+LENGTHS = """cgc: 1
+name: lengths
+families: {spin: {kind: binary, values: [-1, 1]}, linear: {kind: gaussian, std: 0}}
+time: {steps: 6}
+components:
+  x: {role: input, nodes: 3, family: linear}
+  w: {role: input, nodes: 1, family: {kind: categorical, labels: 4}}
+  h: {nodes: 3, family: spin, parents: {x: dense, w: dense, h: {kind: dense, lag: 1}}}
+  g: {nodes: 2, family: spin, at: last, parents: {h: dense}}
+  y: {role: output, at: last, nodes: 1, family: {kind: categorical, labels: 3}, parents: {g: dense}}
+  z: {role: output, nodes: 2, family: spin, parents: {h: dense}}
+train: {data: {name: npz}, optimizer: {kind: adam, learning_rate: 0.01}, epochs: 1, batch_size: 256}
+"""
+
 
 def emitted(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, ModuleType]:
     """The modules ``train`` and ``model``."""
@@ -97,6 +111,45 @@ def truth_of_steps(model: Any, x: torch.Tensor) -> dict[str, float]:
         below = states(3)
     p = (share[..., None] * torch.softmax(states(3) @ model.y.h.weight.T + model.y.bias, -1)).sum(1)
     return {"h": rms(torch.stack(differences)), "y": rms(torch.softmax(q @ model.y.h.weight.T + model.y.bias, -1) - p)}
+
+
+def truth_of_lengths(model: Any, x: torch.Tensor, k: torch.Tensor, lengths: torch.Tensor) -> dict[str, float]:
+    """Sequence by sequence, without what lies behind its end."""
+    differences: dict[str, list[torch.Tensor]] = {name: [] for name in "hgyz"}
+    for row, labels, length in zip(x, k, lengths.tolist(), strict=True):
+        below, share, q = torch.zeros(1, 3, dtype=torch.float64), torch.ones(1, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+        for t in range(length):
+            at = row[t] @ model.h.x.weight.T + model.h.w.weight[labels[t]] + model.h.bias
+            e = at + below @ model.h.h.weight.T
+            q = torch.tanh(at + q @ model.h.h.weight.T)
+            differences["h"].append(q - share @ torch.tanh(e))
+            share, below = share @ of_states(e, states(3)), states(3)
+            differences["z"].append(torch.tanh(model.z.h(q) + model.z.bias) - share @ torch.tanh(model.z.h(below) + model.z.bias))
+        e, q = model.g.h(below) + model.g.bias, torch.tanh(model.g.h(q) + model.g.bias)
+        differences["g"].append(q - share @ torch.tanh(e))
+        share = share @ of_states(e, states(2))
+        p = [torch.softmax(model.y.g(g) + model.y.bias, -1) for g in (q, states(2))]
+        differences["y"].append(p[0] - share @ p[1])
+    return {name: rms(torch.stack(values)) for name, values in differences.items()}
+
+
+def test_steps_behind_the_end_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two inputs, two outputs, and a component at the last step alone."""
+    train, module = emitted(tmp_path, LENGTHS, monkeypatch)
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 6, 3, generator=draw, dtype=torch.float64)
+    k, lengths = torch.randint(4, (5, 6), generator=draw), torch.tensor([1, 6, 3, 2, 1])
+    inside = []
+    for seed in range(6):
+        model = random_model(module, seed)
+        with torch.no_grad():
+            wanted = truth_of_lengths(model, x, k, lengths)
+        torch.manual_seed(seed)
+        found = train.gap(model, [x, k, lengths], 64, 400)
+        assert found.keys() == wanted.keys()
+        inside += [low - 1e-9 <= wanted[name] <= high + 1e-9 for name, (_, low, high) in found.items()]
+        assert all(estimate == pytest.approx(wanted[name], rel=0.3, abs=0.01) for name, (estimate, _, _) in found.items())
+    assert sum(inside) >= 0.8 * len(inside)
 
 
 @pytest.mark.parametrize("over_time", [False, True])
@@ -187,9 +240,9 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert sorted(p.name for p in (tmp_path / "runs" / "layers").iterdir()) == ["1"], "nothing is trained"
 
 
-@pytest.mark.parametrize("name", ["adding", "causal", "transfer"])
+@pytest.mark.parametrize("name", ["adding", "causal", "tagger_crf", "transfer"])
 def test_other_data(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Generated sequences, images without labels, images whose network is partly another's: a checkpoint of an untrained model."""
+    """Generated sequences, a chain of lines, images without labels, a network that is partly another's; of models that are untrained."""
     package = emit(tmp_path, SPECS / f"{name}.yaml")
     monkeypatch.syspath_prepend(str(tmp_path))
     train = importlib.import_module(f"{package.folder.name}.train")
