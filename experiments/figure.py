@@ -32,7 +32,8 @@ def figure(title: str, notes: Sequence[str], axis: str, points: Sequence[Point])
 
     def x(point: Point) -> float:
         width = (WIDTH - LEFT - RIGHT) / len(places)
-        inside = (names.index(point.series) + 1) / (len(names) + 1)
+        beside = [other.series for other in points if other.place == point.place]
+        inside = (beside.index(point.series) + 1) / (len(beside) + 1)
         return LEFT + width * (places.index(point.place) + inside)
 
     def y(value: float) -> float:
