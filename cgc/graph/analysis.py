@@ -25,7 +25,7 @@ from cgc.graph.sample import TooManyNodes
 from cgc.graph.separation import Property
 from cgc.graph.sharing import read_sharing, share
 from cgc.graph.statement import Statement, parse
-from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, named_edges, names_one_twice, without
+from cgc.graph.structure import MAX_PAIRS, TooManyPairs, first_named, joined_still, named_edges, names_one_twice, without
 from cgc.graph.template import template, with_gates
 from cgc.graph.unions import joined, rejoined, whole_graph
 from cgc.graph.verdict import InstanceVerdict, Overlap, Question, decide, locally_markov
@@ -156,7 +156,8 @@ def _judge(one: _Applied, parts: Sequence[Part], timed: bool, property: Property
     verdicts: list[InstanceVerdict] = []
     failed: list[Question] = []
     for instance in one.instances:
-        if one.removed is not None and locally_markov(instance, parts) and not rejoined(instance, parts):
+        still = rejoined(instance, parts) is not None or joined_still(parts, instance)
+        if one.removed is not None and locally_markov(instance, parts) and not still:
             verdicts.append(InstanceVerdict(instance.layers, True, "local Markov property"))
             continue
         question = Question(instance, parts, timed, one.values, property)

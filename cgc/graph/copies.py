@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from cgc.spec.model import Component, Copies, Spec
+from cgc.spec.model import Component, Copies, Edge, Spec
 
 Chosen = Mapping[str, int]
 """Which copy, by the owner of the copies."""
@@ -32,13 +32,14 @@ def place(copies: Sequence[Copies], chosen: Chosen) -> dict[str, int]:
     return {c.owner: chosen.get(c.owner, c.times - 1) for c in copies}
 
 
-def parent_of(spec: Spec, child: Component, chosen: Chosen, parent: str) -> tuple[str, Component]:
-    """The part that a copy of ``child`` reads as ``parent``, and its component.
+def parent_of(spec: Spec, child: Component, chosen: Chosen, edge: Edge) -> tuple[str, Component]:
+    """The part that a copy of ``child`` reads by ``edge``, and its component.
 
     In a stack, the output of the copy below takes the place of the stack's input.
     """
+    parent = edge.parent
     for copies in reversed(child.copies):
-        if parent == copies.input and chosen[copies.owner] > 0:
+        if (parent, edge.numbers) == (copies.input, copies.numbers) and chosen[copies.owner] > 0:
             source = spec.component(copies.output)
             below = {**chosen, copies.owner: chosen[copies.owner] - 1}
             return part_name(source.name, place(source.copies, below)), source
@@ -48,4 +49,4 @@ def parent_of(spec: Spec, child: Component, chosen: Chosen, parent: str) -> tupl
             levels = (*base.copies, Copies(parent, refinement.times))
             return part_name(parent, place(levels, chosen)), base
     source = spec.component(parent)
-    return part_name(source.name, place(source.copies, chosen)), source
+    return part_name(source.name, place(source.copies, {**chosen, **dict(edge.numbers)})), source

@@ -32,9 +32,9 @@ def with_hidden_gates(parts: Mapping[str, Part]) -> dict[str, Part]:
         links = []
         for edge in edges:
             if isinstance(edge.edge.gate, ComponentGate):
-                # in the same copy of all that both are in, else in the last
+                # in the copy that is named, or else in the same copy of all that both are in, or else in the last
                 component = edge.edge.gate.component
-                gate = bare[part_name(component, {**dict(last[component].copies), **dict(part.copies)})]
+                gate = bare[part_name(component, {**dict(last[component].copies), **dict(part.copies), **dict(edge.edge.gate.numbers)})]
                 structure = _structure(edge, gate.extents)
                 links.append(replace(edge, source=gate.name, lag=0, structure=structure, weight="", gates=edge.weight))
         found[name] = replace(part, edges=(*edges, *links))

@@ -15,7 +15,7 @@ from cgc.graph.report import SHOWN
 from cgc.graph.sample import Node, TooManyNodes
 from cgc.graph.separation import Property, Verdict
 from cgc.graph.statement import Anchor, Statement, parse, time_text
-from cgc.graph.structure import TooManyPairs, first_named, without
+from cgc.graph.structure import TooManyPairs, first_named, joined_still, without
 from cgc.graph.times import Moments, Run, Times, dated, from_the_start
 from cgc.graph.verdict import Overlap, Question, locally_markov, may_descend
 from cgc.source.diagnostics import Diagnostic, SpecError
@@ -130,7 +130,7 @@ def holds(graph: Graph, text: str) -> bool:
         values = first_named(instances[0])
         if values is None:
             return True
-        if without({part.name: part for part in parts}, instances)[1]:
+        if without({part.name: part for part in parts}, instances)[1] or any(joined_still(parts, instance) for instance in instances):
             return False  # what an edge joins, nothing separates
         return all(_locally_markov(i, parts) or Question(i, parts, graph.timed, values, "lwf").separated() for i in instances)
     except (TooManyPairs, TooManyNodes, Overlap, ZeroDivisionError) as error:
@@ -143,7 +143,9 @@ def _locally_markov(instance: Instance, parts: Sequence[Part]) -> bool:
         return False
     if not locally_markov(instance, parts) and not _from_a_root(instance, parts):
         return False
-    return first_line(instance) is None and without({part.name: part for part in parts}, [instance])[1] == 0
+    if first_line(instance) is not None or joined_still(parts, instance):
+        return False
+    return without({part.name: part for part in parts}, [instance])[1] == 0
 
 
 def _from_a_root(instance: Instance, parts: Sequence[Part]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from cgc.graph.parts import Part
 from cgc.graph.repair import is_large, repair
 from cgc.graph.statement import Statement, terms_text
+from cgc.graph.structure import joined_still
 from cgc.graph.unions import mixing, rejoined
 from cgc.graph.verdict import InstanceVerdict, Question, locally_markov
 from cgc.source.diagnostics import Diagnostic
@@ -126,4 +127,5 @@ def _repair(question: Question) -> str:
 
 def _holds_given_parents(question: Question, parts: Sequence[Part]) -> bool:
     instance = replace(question.instance, given=("parents",))
-    return locally_markov(instance, parts) or (question.sample.complete and question.about(instance).open() is None)
+    local = locally_markov(instance, parts) and not joined_still(parts, instance)
+    return local or (question.sample.complete and question.about(instance).open() is None)

@@ -7,7 +7,7 @@ is w = 0. What an edge then is (dense, elementwise, masked, absent) is decided o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
@@ -46,17 +46,39 @@ def without(parts: Mapping[str, Part], instances: Sequence[Instance]) -> tuple[d
     return changed, removed
 
 
-def named_edges(parts: Mapping[str, Part], instances: Sequence[Instance]) -> dict[tuple[str, int], list[Predicate]]:
-    """The edges between what the instances name, by the child's name and the place among its edges, with the pairs that are named."""
+def joined_still(parts: Iterable[Part], instance: Instance) -> bool:
+    """Whether edges that statements do not take apart join what the instance names: from gates, and those of copies of refined parts.
+
+    Raises TooManyPairs, ZeroDivisionError.
+    """
+    named = {term.part.name for term in (*instance.left, *instance.right)}
+    involved = {part.name: part for part in parts if part.name in named}
+    places = named_edges(involved, [instance], following=True)
+    for (name, place), pairs in places.items():
+        structure = involved[name].edges[place].structure
+        if structure.kind != "absent" and any(
+            first_pair(conjunction(structure.joined, some), structure.child_index, structure.parent_index) is not None for some in pairs
+        ):
+            return True
+    return False
+
+
+def named_edges(
+    parts: Mapping[str, Part], instances: Sequence[Instance], following: bool = False
+) -> dict[tuple[str, int], list[Predicate]]:
+    """The edges between what the instances name, by the child's name and the place among its edges, with the pairs that are named.
+
+    What opens an edge goes with its pairs, and copies of a refined part have its edges: these are left out, or (``following``) they alone
+    are meant.
+    """
     named: dict[tuple[str, int], list[Predicate]] = {}
     for instance in instances:
         for left, right in product(instance.left, instance.right):
             for child, parent in ((left, right), (right, left)):  # statements are symmetric
                 for place, edge in enumerate(parts[child.part.name].edges if child.part.name in parts else ()):
-                    # what opens an edge goes with its pairs, and copies of a refined part have its edges
                     own = edge.gates is None and child.part.base is None
                     same_time = edge.lag == child.time - parent.time and child.anchor == parent.anchor
-                    if own and same_time and edge.source == parent.part.name:
+                    if own != following and same_time and edge.source == parent.part.name:
                         pairs = in_block(edge, named_pairs(instance, child, parent))
                         named.setdefault((child.part.name, place), []).append(pairs)
     return named

@@ -113,7 +113,7 @@ def _bias(component: Component, edges: Sequence[PartEdge]) -> Classes | None:
 
 
 def _edge(spec: Spec, component: Component, edge: Edge, chosen: Chosen, name: str) -> PartEdge:
-    source, parent = parent_of(spec, component, chosen, edge.parent)
+    source, parent = parent_of(spec, component, chosen, edge)
     block = next((block for block in component.blocks if block.name == edge.block), None)
     weight = f"{name}.{edge.name}" if block is None else f"{name}.{block.name}.{edge.name}"
     if block is None:

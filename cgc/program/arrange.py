@@ -6,6 +6,7 @@ copies become a ``Refine``.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
@@ -69,8 +70,8 @@ class _Arranger:
             members.setdefault(unit[name], []).append(name)
         joined = nx.condensation(graph)
         inside = {c: sorted((n for u in joined.nodes[c]["members"] for n in members[u]), key=self.place.__getitem__) for c in joined}
-        order = nx.lexicographical_topological_sort(joined, key=lambda c: self.place[inside[c][0]])
-        return [inside[c] for c in order]
+        firsts = {c: unit[inside[c][0]] for c in joined}
+        return [inside[c] for c in _stack_after_stack(joined, {c: self.place[inside[c][0]] for c in joined}, firsts)]
 
     def flat(self, names: Sequence[str]) -> list[Stage]:
         """Layers without regard to modules."""
@@ -133,6 +134,29 @@ class _Arranger:
             stages = tuple(self.flat(path))
             levels.append(Level(self.layers[name], Module(name, owner, k, self.arguments(path), stages, (last,))))
         return Refine(final, tuple(levels), refinement.independent)
+
+
+def _stack_after_stack(graph: nx.DiGraph[int], place: Mapping[int, int], names: Mapping[int, str]) -> list[int]:
+    """An order in which each follows what it depends on: the next copy of a stack as soon as that can be, else the first by ``place``."""
+    waiting = {c: graph.in_degree(c) for c in graph}
+    ready = [(place[c], c) for c in graph if not waiting[c]]
+    heapq.heapify(ready)
+    by_name = {names[c]: c for c in graph}
+    found: list[int] = []
+    done: set[int] = set()
+    while ready:
+        _, chosen = heapq.heappop(ready)
+        following: int | None = chosen
+        while following is not None and following not in done and not waiting[following]:
+            found.append(following)
+            done.add(following)
+            for after in graph.successors(following):
+                waiting[after] -= 1
+                if not waiting[after]:
+                    heapq.heappush(ready, (place[after], after))
+            stack, _, number = names[following].rpartition(".")
+            following = by_name.get(f"{stack}.{int(number) + 1}") if number.isdecimal() else None
+    return found
 
 
 def _places(spec: Spec, layers: Mapping[str, Layer]) -> dict[str, int]:

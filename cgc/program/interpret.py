@@ -243,7 +243,7 @@ class _Run:
             case "elementwise":
                 assert learned is not None
                 return np.diag(learned)
-            case "embedding":
+            case "embedding" | "table":
                 assert learned is not None
                 return learned.T
             case "tied":
@@ -262,7 +262,7 @@ class _Run:
             return np.asarray(self.parameters[f"{name}.weight"], np.float64)
         length, v = (np.asarray(self.parameters[f"{name}.parametrizations.weight.original{k}"], np.float64) for k in range(2))
         # of a table of labels, a node's weights are a column
-        axes = 0 if p.kind == "embedding" else tuple(range(1, v.ndim))
+        axes = 0 if p.kind in ("embedding", "table") else tuple(range(1, v.ndim))
         return np.asarray(length * v / np.sqrt((v**2).sum(axes, keepdims=True)), np.float64)
 
     # ---- node laws

@@ -33,8 +33,9 @@ class Index:
 class Product:
     """How a parent's features enter a child's energies.
 
-    ``dense`` and ``masked``: weight (outputs, inputs); ``embedding``: weight (labels, outputs), the features are indicators of one label;
-    ``elementwise``: weight (outputs,); ``identity``: fixed weight 1; ``convolution``: weight (maps, maps of the parent / groups, *kernel);
+    ``dense`` and ``masked``: weight (outputs, inputs); ``embedding``: weight (labels, outputs), of which a row is looked up by the label;
+    ``table``: the same weight, and the features are indicators of the label; ``elementwise``: weight (outputs,);
+    ``identity``: fixed weight 1; ``convolution``: weight (maps, maps of the parent / groups, *kernel);
     ``local``: weight (maps, *places, maps of the parent / groups, *kernel); ``grouped``: weight (groups, outputs / groups,
     inputs / groups); ``average``: the mean over windows; ``tied``: weight (``classes``,), equal where ``key`` is. ``fixed`` is the weight
     where it is not learned. ``geometry`` tells maps, groups and windows; labels of the parent and energies per node count as maps.
@@ -43,7 +44,7 @@ class Product:
     ``prior`` is that of this weight alone.
     """
 
-    kind: Literal["dense", "masked", "embedding", "elementwise", "identity", "convolution", "local", "grouped", "average", "tied"]
+    kind: Literal["dense", "masked", "embedding", "table", "elementwise", "identity", "convolution", "local", "grouped", "average", "tied"]
     inputs: int
     outputs: int
     fixed: float | None = None
@@ -72,7 +73,7 @@ class Product:
         match self.kind:
             case "elementwise":
                 return (self.outputs,)
-            case "embedding":
+            case "embedding" | "table":
                 return (self.inputs, self.outputs)
             case "tied":
                 return (self.classes,)

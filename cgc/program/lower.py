@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cgc.derive.stage import Derivations
@@ -19,8 +20,9 @@ from cgc.program.loops import in_steps, reads_itself_alone
 from cgc.program.names import IN_CALLS, IN_LAYERS, IN_MODELS
 from cgc.program.normalised import not_normalised, takes_weight_norm
 from cgc.program.repeat import repeat_stacks
+from cgc.program.tables import Table, label_tables, labels_of
 from cgc.source.diagnostics import Diagnostic, SpecError
-from cgc.spec.model import Component, ComponentGate, Spec
+from cgc.spec.model import ComponentGate, Spec
 
 
 def lower(spec: Spec, graph: Graph, derivations: Derivations) -> Program:
@@ -32,15 +34,15 @@ def lower(spec: Spec, graph: Graph, derivations: Derivations) -> Program:
     canonical = dict(derivations.canonical)
     inputs = []
     layers = {}
-    embedded = {part.name: _embeds(spec.component(part.component), graph, spec) for part in graph.parts}
+    tables = label_tables(spec, graph)
     for part in graph.parts:
         component = spec.component(part.component)
         law = canonical[component.family]
         if part.role == "input":
-            labels = _labels(spec, component)
+            labels = labels_of(spec, component)
             inputs.append(Input(part.name, component.nodes, law, component.clamp == "soft", labels))
         else:
-            layers[part.name] = _layer(spec, part, parts, law, embedded)
+            layers[part.name] = _layer(spec, part, parts, law, tables)
     order = {component.name: k for k, component in enumerate(spec.components)}
     inputs.sort(key=lambda item: order[item.name])
     outputs = sorted((layer.name for layer in layers.values() if layer.output), key=lambda name: order[name])
@@ -71,7 +73,7 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
         if part.edges and all(edge.structure.kind == "absent" for edge in part.edges):
             message = f"the independence statements leave `{child.name}` without parents"
             findings.append(Diagnostic("CG605", message, child.span, help="take less out of its edges, or remove the component"))
-        if child.blocks and _labels(spec, child) is not None:
+        if child.blocks and labels_of(spec, child) is not None:
             message = f"`{child.name}` has blocks of nodes with labels, which this version of cgc cannot compile"
             findings.append(Diagnostic("CG603", message, child.span, help="make a component of each block"))
         for edge in part.edges:
@@ -83,11 +85,11 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
                 message = f"a gate on `{parent.name}`, whose nodes are labels, is not supported by this version of cgc"
                 findings.append(Diagnostic("CG602", message, edge.edge.span, help="remove the gate"))
             labelled = any(isinstance(spec.family(c.family).law, Indicators) for c in (parent, child)) and edge.gates is None
-            if labelled and not _takes_labels(edge):
+            if labelled and not _takeslabels_of(edge):
                 message = f"nodes with labels take dense edges and convolutions only: `{parent.name}` -> `{child.name}` is {_words(edge)}"
                 findings.append(Diagnostic("CG603", message, edge.edge.span, help="write `dense`"))
         normalised = child.normalised != "no"
-        if part.bias is not None and part.bias.block is None and (normalised or _labels(spec, child) is not None):
+        if part.bias is not None and part.bias.block is None and (normalised or labels_of(spec, child) is not None):
             what = "is normalised" if normalised else "has labels"
             message = f"`{child.name}` {what}, and shares biases between nodes that do not follow each other"
             findings.append(Diagnostic("CG607", message, child.span, help="share them by the first indices of the nodes"))
@@ -95,7 +97,7 @@ def _limits(spec: Spec, graph: Graph) -> list[Diagnostic]:
     return list(dict.fromkeys([*findings, *not_normalised(spec, graph), *_left_over(spec, graph), *_taken_names(spec)]))
 
 
-def _takes_labels(edge: PartEdge) -> bool:
+def _takeslabels_of(edge: PartEdge) -> bool:
     structure = edge.structure
     if structure.kind == "tied":
         return False
@@ -174,23 +176,10 @@ def _shared_gates(spec: Spec, stages: tuple[Stage, ...]) -> list[Diagnostic]:
     return list(dict.fromkeys(findings))
 
 
-def _labels(spec: Spec, component: Component) -> int | None:
-    law = spec.family(component.family).law
-    return law.labels if isinstance(law, Indicators) else None
-
-
-def _embeds(component: Component, graph: Graph, spec: Spec) -> bool:
-    """Whether all that reads this input can look rows up instead of multiplying indicators."""
-    if component.role != "input" or _labels(spec, component) is None or component.size > 1:
-        return False
-    edges = [edge for part in graph.parts for edge in part.edges if edge.source == component.name]
-    return all(e.lag == 0 and e.gates is None and e.structure.kind == "dense" and e.edge.weight is None for e in edges)
-
-
-def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: dict[str, bool]) -> Layer:
+def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, tables: Mapping[tuple[str, str], Table]) -> Layer:
     component = spec.component(part.component)
     form = spec.family(component.family).law
-    labels = _labels(spec, component)
+    labels = labels_of(spec, component)
     edges = [edge for edge in part.edges if edge.structure.kind != "absent" and edge.gates is None]
     bias, biased = component.bias, part.name
     onto = None
@@ -210,7 +199,7 @@ def _layer(spec: Spec, part: Part, parts: dict[str, Part], law: str, embedded: d
         parent = spec.component(parts[edge.source].component)
         inputs = parent.size * features(spec.family(parent.family).law)
         outputs = math.prod(n for _, n in edge.structure.child_index) * free_energies(form)
-        product = _product(edge, inputs, outputs, embedded[edge.source])
+        product = _product(edge, inputs, outputs, tables.get((edge.weight, edge.source)))
         if component.normalize is not None and component.normalize.kind == "weight":
             product = replace(product, weight_norm=takes_weight_norm(product))
         if product.weight_shape is not None:
@@ -259,14 +248,14 @@ def _opening(spec: Spec, part: Part, edge: PartEdge, parts: dict[str, Part]) -> 
     return Opening(link.source, gate.nodes, opened.nodes, 1 / (shown - other), -other / (shown - other))
 
 
-def _product(edge: PartEdge, inputs: int, outputs: int, embedded: bool) -> Product:
+def _product(edge: PartEdge, inputs: int, outputs: int, table: Table | None) -> Product:
     structure, written = edge.structure, edge.edge
     # energies per child node, features per parent node
     times = outputs // math.prod(n for _, n in structure.child_index), inputs // math.prod(n for _, n in structure.parent_index)
     several = times != (1, 1)
     match structure.kind:
-        case "dense" if embedded:
-            return Product("embedding", inputs, outputs, init=written.init)
+        case "dense" if table is not None:
+            return Product(table, inputs, outputs, init=written.init)
         case "dense":
             return Product("dense", inputs, outputs, fixed=written.weight, init=written.init)
         case "elementwise" if written.weight is None and not several:

@@ -13,7 +13,7 @@ from cgc.spec.model import Spec
 
 def takes_weight_norm(product: Product) -> bool:
     """Whether a node has several learned weights here, which weight normalisation takes apart into length and direction."""
-    return product.kind in ("dense", "embedding", "convolution") and product.weight_shape is not None
+    return product.kind in ("dense", "embedding", "table", "convolution") and product.weight_shape is not None
 
 
 def not_normalised(spec: Spec, graph: Graph) -> Iterator[Diagnostic]:

@@ -33,7 +33,7 @@ def parameters(program: Program) -> tuple[Parameter, ...]:
             shape, name = contribution.product.weight_shape, contribution.weight
             if shape is not None and contribution.own and contribution.product.weight_norm:
                 # as torch calls them: the lengths g, one for each node (or map), and the directions v
-                lengths = (1, shape[1]) if contribution.product.kind == "embedding" else (shape[0], *(1 for _ in shape[1:]))
+                lengths = (1, shape[1]) if contribution.product.kind in ("embedding", "table") else (shape[0], *(1 for _ in shape[1:]))
                 for k, size in enumerate((lengths, shape)):
                     key = f"{name}.parametrizations.weight.original{k}"
                     found.setdefault(key, Parameter(key, size))

@@ -1,4 +1,4 @@
-"""Pass: neighbouring layers of a stack, or copies of a module, become one ``Repeat``. Afterwards a stack of any depth is one loop.
+"""Pass: the layers of a stack, or the copies of a module, become one ``Repeat`` if all follow each other. A stack of any depth is one loop.
 
 Holds afterwards: within a ``Repeat`` only the chained edge differs in its source, and no other stage reads an inner layer or module.
 """
@@ -30,7 +30,7 @@ def _rolled(given: tuple[Stage, ...], program: Program) -> tuple[Stage, ...]:
             run.append(waiting[start + len(run)])
         ones = tuple(stage for stage in run if isinstance(stage, (Map, Scan, Module)))
         chained = _chain(ones) if len(run) > 1 and len(ones) == len(run) else None
-        if chained is not None and _closed(ones, program):
+        if chained is not None and _whole(ones, program) and _closed(ones, program):
             stages.append(Repeat(_component(ones[0]), chained, ones))
         else:
             stages += run
@@ -149,6 +149,15 @@ def _layer_shape(layer: Layer, names: Mapping[str, str]) -> tuple[object, ...]:
 def _windows(product: Product) -> Geometry | None:
     """The geometry but for the parent's maps, whose number may differ from layer to layer."""
     return product.geometry and replace(product.geometry, parent_maps=0)
+
+
+def _whole(run: tuple[_One, ...], program: Program) -> bool:
+    """Whether the run has all copies of its stack: what is emitted is a loop over these."""
+    first = _number(run[0])
+    if first is None or first[1] > 0:
+        return False
+    stack = f"{first[0]}."
+    return len(run) == len({layer.name.removeprefix(stack).split(".")[0] for layer in program.layers() if layer.name.startswith(stack)})
 
 
 def _closed(run: tuple[_One, ...], program: Program) -> bool:

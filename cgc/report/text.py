@@ -199,6 +199,7 @@ def _contribution(c: Contribution, part: Part) -> str:
     kinds = {
         "dense": f"dense, {p.inputs} -> {p.outputs}",
         "embedding": f"dense from labels: a table of {p.inputs} rows",
+        "table": f"dense from labels: a table of {p.inputs} rows",
         "elementwise": f"one weight per node, {p.outputs}",
         "identity": "fixed weight " + (f"{p.fixed:g}" if p.fixed is not None else "1"),
         "tied": f"{p.inputs} -> {p.outputs}, {p.classes} weights that are shared",

@@ -27,6 +27,7 @@ from cgc.spec.model import (
     Init,
     Lines,
     Normalisation,
+    Numbers,
     Prior,
     SameAs,
 )
@@ -48,7 +49,7 @@ class EdgeDraft:
     """An edge as written; ``edge`` is None if it has an error of its own.
 
     ``block`` is the group of nodes that it leads to, where a component has several. ``source`` and ``gate`` are the components, by their
-    whole names, that parent and gate stand for (``cgc.spec.modules`` finds them out).
+    whole names, that parent and gate stand for, and the copies of these that are named (``cgc.spec.modules`` finds them out).
     """
 
     parent: str
@@ -58,7 +59,9 @@ class EdgeDraft:
     name: str
     block: str | None = None
     source: str = ""
+    numbers: Numbers = ()
     gate: str = ""
+    gate_numbers: Numbers = ()
     same_as: str = ""
     prior: Prior | None = None
 
@@ -481,13 +484,25 @@ def build_edge(item: EdgeDraft) -> Edge:
     weighted = edge if isinstance(edge, _Weighted) else None
     weight = float(weighted.weight.value) if weighted and weighted.weight and weighted.weight.value is not None else None
     init = _build_init(weighted.init) if weighted and weighted.init else None
-    gate = _build_gate(edge.gate, item.gate)
+    gate = _build_gate(edge.gate, item)
     same_as = None
     if item.same_as:
         assert weighted is not None and weighted.weight is not None
         same_as = SameAs(item.same_as, weighted.weight.same_as or "")
     return Edge(
-        item.source, item.name, edge.kind, item.place, edge.lag, weight, init, gate, _build_filter(edge), item.block, same_as, item.prior
+        item.source,
+        item.name,
+        edge.kind,
+        item.place,
+        edge.lag,
+        weight,
+        init,
+        gate,
+        _build_filter(edge),
+        item.block,
+        same_as,
+        item.prior,
+        item.numbers,
     )
 
 
@@ -523,13 +538,13 @@ def _build_init(init: surface.UniformInit | surface.NormalInit | surface.Constan
             return Init("constant", low=float(init.value))
 
 
-def _build_gate(gate: surface.BernoulliGate | surface.GaussianGate | surface.ComponentGate | None, component: str) -> Gate | None:
+def _build_gate(gate: surface.BernoulliGate | surface.GaussianGate | surface.ComponentGate | None, item: EdgeDraft) -> Gate | None:
     match gate:
         case surface.BernoulliGate() if gate.keep_prob < 1:
             return DropoutGate("bernoulli", keep_prob=float(gate.keep_prob), share=gate.share)
         case surface.GaussianGate() if gate.std > 0:
             return DropoutGate("gaussian", std=float(gate.std), share=gate.share)
         case surface.ComponentGate():
-            return ComponentGate(component, float(gate.open))
+            return ComponentGate(item.gate, float(gate.open), item.gate_numbers)
         case _:
             return None

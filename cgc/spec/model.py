@@ -42,6 +42,10 @@ class Prior:
         return {"gaussian": (self.precision,), "laplace": (self.scale,), "uniform": (self.low, self.high)}[self.kind]
 
 
+Numbers = tuple[tuple[str, int], ...]
+"""Copies that are named outright: the owner of the copies, and the number."""
+
+
 @dataclass(frozen=True)
 class DropoutGate:
     """A noise node D between a parent and its child (paper, eq. 12-13): Bernoulli(keep_prob) or Normal(1, std^2).
@@ -61,6 +65,7 @@ class ComponentGate:
 
     component: str
     open: float
+    numbers: Numbers = ()
 
 
 Gate = DropoutGate | ComponentGate
@@ -78,13 +83,15 @@ class SameAs:
 class Copies:
     """``times`` copies of whatever has a name that starts with ``owner``: a stack, or the levels of a refinement.
 
-    From the second copy on, the component ``output`` of the one below takes the place of the component ``input``.
+    From the second copy on, the component ``output`` of the one below takes the place of the component ``input`` (in its copies
+    ``numbers``).
     """
 
     owner: str
     times: int
     input: str | None = None
     output: str = ""
+    numbers: Numbers = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Edge:
-    """One bundle of pairwise factors from the component ``parent`` (its whole name) ``lag`` steps before.
+    """One bundle of pairwise factors from the component ``parent`` (its whole name; in its copies ``numbers``) ``lag`` steps before.
 
     ``name`` is the edge's part of the state-dict key: the parent's name as written, or the name given. ``block`` names the nodes of the
     child that it leads to (None: all). ``prior`` overrides that of ``train`` for its weights.
@@ -127,6 +134,7 @@ class Edge:
     block: str | None = None
     same_as: SameAs | None = None
     prior: Prior | None = None
+    numbers: Numbers = ()
 
 
 @dataclass(frozen=True)

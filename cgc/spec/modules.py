@@ -15,7 +15,7 @@ from cgc.source.text import Span
 from cgc.source.tree import Entry, Node
 from cgc.spec import surface
 from cgc.spec.components import Draft, EdgeDraft, read_component
-from cgc.spec.model import Copies, Family
+from cgc.spec.model import Copies, Family, Numbers
 from cgc.spec.names import bad_name
 from cgc.spec.validate import Reader, suggestion, whole
 
@@ -41,6 +41,7 @@ class Scope:
     output: str = ""
     times: int | None = None
     input: str | None = None
+    numbers: Numbers = ()
     inner: list[str] = field(default_factory=list)
     back: EdgeDraft | None = None
     base: str = ""
@@ -66,6 +67,32 @@ class Written:
         while name in self.scopes and self.scopes[name].output:
             name = f"{name}.{self.scopes[name].output}"
         return name if name in self.drafts else None
+
+    def numbers(self, word: str, scope: str) -> Numbers | str:
+        """The copies that ``word``, which ``find`` knows, names outright, as in ``cell.0.c``; or what is wrong with them."""
+        first, *rest = word.split(".")
+        while (name := f"{scope}.{first}" if scope else first) not in self.drafts and name not in self.scopes:
+            if not scope:
+                return f"`{first}` is the number of nothing"
+            scope = self.scopes[scope].outer
+        found: dict[str, int] = {}
+        for part in rest:
+            if not part.isdecimal():
+                name = f"{name}.{part}"
+                continue
+            times = self._times(name)
+            if times is None or name in found:
+                return f"`{name}` has no copies" if times is None else f"copies of `{name}` have no copies"
+            if int(part) >= times:
+                return f"the copies of `{name}` are 0 … {times - 1}" if times > 1 else f"the only copy of `{name}` is 0"
+            found[name] = int(part)
+        return tuple(found.items())
+
+    def _times(self, name: str) -> int | None:
+        if name in self.scopes:
+            return None if self.scopes[name].base else self.scopes[name].times
+        body = self.drafts[name].body if name in self.drafts else None
+        return body.stack.times if body is not None and body.stack is not None else None
 
     def visible(self, scope: str) -> list[str]:
         """The words that stand for something inside ``scope``."""
@@ -240,6 +267,7 @@ def _resolve(reader: Reader, written: Written, draft: Draft, item: EdgeDraft) ->
             reader.error("CG307", f"unknown component `{edge.gate.component}`", place, help=help)
         else:
             item.gate = gate
+            item.gate_numbers = _numbers(reader, written, edge.gate.component, draft, place)
             _check_gate(reader, written, item, edge.gate)
     weight = getattr(edge, "weight", None)
     if weight is not None and weight.same_as is not None:
@@ -267,7 +295,17 @@ def _source(reader: Reader, written: Written, draft: Draft, item: EdgeDraft) -> 
         known = [name for name in written.visible(draft.module) if name != draft.name.rpartition(".")[2]] or written.visible(draft.module)
         reader.error("CG307", f"unknown component `{item.parent}`", item.place, help=suggestion(item.parent, known, "components"))
         return ""
+    item.numbers = _numbers(reader, written, item.parent, draft, item.place)
     return found if _in_reach(reader, found, draft, item) else ""
+
+
+def _numbers(reader: Reader, written: Written, word: str, draft: Draft, place: Span) -> Numbers:
+    """The copies that a name speaks of; adds a Diagnostic if there are none such."""
+    found = written.numbers(word, draft.module)
+    if isinstance(found, tuple):
+        return found
+    reader.error("CG307", f"unknown component `{word}`", place, why=found, help="without a number, a name means the last copy")
+    return ()
 
 
 def _in_reach(reader: Reader, found: str, draft: Draft, item: EdgeDraft) -> bool:
@@ -304,21 +342,23 @@ def _check_gate(reader: Reader, written: Written, item: EdgeDraft, gate: surface
 def _resolve_input(reader: Reader, written: Written, scope: Scope) -> None:
     """What the copies of a stacked module read in place of the one below: as said, or the only thing outside that is read without lag."""
     inside = [written.drafts[name] for name in written.drafts if name.startswith(f"{scope.name}.")]
-    free = list(dict.fromkeys(e.source for d in inside for e in d.edges if e.edge is not None and e.edge.lag == 0 and e.source))
-    free = [name for name in free if not name.startswith(f"{scope.name}.")]
+    edges = [e for d in inside for e in d.edges if e.edge is not None and e.edge.lag == 0 and e.source]
+    free = [read for read in dict.fromkeys((e.source, e.numbers) for e in edges) if not read[0].startswith(f"{scope.name}.")]
+    as_written = {(e.source, e.numbers): e.parent for e in reversed(edges)}
+    words = [as_written[read] if read[1] else _word(written, read[0], scope.outer) for read in free]
     place = whole(scope.node.find(("stack",))[1], scope.node.find(("stack",))[0])
     if scope.input is not None:
         place = scope.node.find(("stack", "input"))[1].span
         found = written.find(scope.input, scope.outer) or ""
-        if found not in free:
-            words = [_word(written, name, scope.outer) for name in free]
+        numbers = written.numbers(scope.input, scope.outer) if found else ()
+        if (found, numbers) not in free:
             help = suggestion(scope.input, words, "parents without lag")
             reader.error("CG335", f"`{scope.input}` is not a parent without lag of anything in `{scope.name}`", place, help=help)
-        scope.input = found
+        scope.input, scope.numbers = found, numbers if isinstance(numbers, tuple) else ()
     elif len(free) == 1:
-        scope.input = free[0]
+        scope.input, scope.numbers = free[0]
     elif scope.times != 1:
-        why = "from the second layer on, the layer below takes the place of one parent; here are " + (", ".join(free) or "none")
+        why = "from the second layer on, the layer below takes the place of one parent; here are " + (", ".join(words) or "none")
         help = "say which: `stack: {times: …, input: …}`" if free else "add a parent without lag"
         reader.error("CG335", f"which parent do the layers of `{scope.name}` replace?", place, why=why, help=help)
 
@@ -338,7 +378,7 @@ def _copies(written: Written, draft: Draft) -> list[Copies]:
             own = _own(base)
             copies = [*([own] if own else []), Copies(scope, here.times or 1), *copies]
         elif here.times is not None:
-            copies.insert(0, Copies(scope, here.times, here.input, written.find(scope, here.outer) or ""))
+            copies.insert(0, Copies(scope, here.times, here.input, written.find(scope, here.outer) or "", here.numbers))
         scope = here.outer
     own = _own(draft)
     return [*copies, *([own] if own else [])]
@@ -348,8 +388,9 @@ def _own(draft: Draft) -> Copies | None:
     """The stack that a component is itself."""
     if draft.body is None or draft.body.stack is None:
         return None
-    source = next((edge.source for edge in draft.edges if edge.parent == draft.stack_input), None)
-    return Copies(draft.name, draft.body.stack.times, source, draft.name)
+    below = next((edge for edge in draft.edges if edge.parent == draft.stack_input), None)
+    times = draft.body.stack.times
+    return Copies(draft.name, times, below.source, draft.name, below.numbers) if below else Copies(draft.name, times, None, draft.name)
 
 
 def check_refinements(reader: Reader, written: Written) -> None:

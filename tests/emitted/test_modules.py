@@ -229,6 +229,48 @@ refine:
     back: dense
 """,
 }
+STILL["stacks side by side"] = """components:
+  x: {role: input, nodes: 3, family: linear}
+  s: {nodes: 4, family: spin, stack: 4, parents: {x: dense}}
+  r: {nodes: 3, family: bit, stack: 2, parents: {x: dense}}
+  q: {nodes: 3, family: rect, stack: {times: 3, input: r}, parents: {r: dense, s: dense}}
+  y: {role: output, nodes: 1, family: labels, parents: {s: dense, r: dense, q: dense}}
+"""
+TIMED["a stack partly in a loop"] = """time: {steps: 4}
+components:
+  x: {role: input, nodes: 3, family: linear}
+  s: {nodes: 3, family: spin, stack: 4, parents: {x: dense, s: {kind: elementwise, lag: 1}}}
+  r: {nodes: 2, family: bit, parents: {x: dense, s.0: dense, r: {kind: dense, lag: 1}}}
+  q: {nodes: 3, family: spin, stack: 3, parents: {x: dense}}
+  y: {role: output, nodes: 1, family: labels, parents: {s: dense, r: dense, q: dense, q.1: {kind: dense, lag: 2}}}
+"""
+TIMED["copies that are named"] = """time: {steps: 4}
+components:
+  x: {role: input, nodes: 3, family: linear}
+  h: {nodes: 3, family: bit, stack: 3, parents: {x: dense, h: {kind: dense, lag: 1}}}
+  cell:
+    stack: {times: 3, input: h.1}
+    output: o
+    components:
+      c: {nodes: 3, family: spin, parents: {h.1: dense, h.0: {kind: dense, lag: 1}}}
+      o: {nodes: 3, family: linear, parents: {c: {kind: identity, gate: {component: h.0, open: 0}}, o: {kind: dense, lag: 1}}}
+  g: {nodes: 3, family: rect, stack: 2, parents: {cell.0: dense}}
+  y:
+    role: output
+    nodes: 1
+    family: labels
+    parents: {h: dense, h.0: {kind: dense, gate: {component: h.2, open: 1}}, cell.1.c: dense, cell: dense, g.0: dense, g: dense}
+"""
+TIMED["tables that are shared"] = """time: {steps: 4}
+components:
+  a: {role: input, nodes: 1, family: {kind: categorical, labels: 4}}
+  b: {role: input, nodes: 1, family: {kind: categorical, labels: 4}}
+  k: {nodes: 1, family: {kind: categorical, labels: 4}, parents: {a: dense}}
+  em: {nodes: 5, family: linear, bias: false, parents: {a: dense, b: {kind: dense, weight: {same_as: em.a}}}}
+  z: {nodes: 5, family: spin, normalize: weight, parents: {b: {kind: dense, lag: 1}, z: {kind: dense, lag: 1}}}
+  w: {nodes: 5, family: rect, parents: {k: {kind: dense, weight: {same_as: em.a}}, z: dense}}
+  y: {role: output, nodes: 1, family: labels, parents: {em: dense, w: dense}}
+""".replace("  k:", "  kk:").replace("{k:", "{kk:")
 SPECS = TIMED | STILL
 
 
@@ -239,6 +281,8 @@ def inputs(package: Package, batch: int, steps: int, seed: int = 0) -> dict[str,
         shape = (batch, *([steps] if package.compiled.program.steps else []), *item.nodes)
         states = item.law == "spin"
         found[item.name] = generator.choice([-1.0, 1.0], shape) if states else generator.normal(size=shape)
+        if item.labels is not None:
+            found[item.name] = generator.integers(item.labels, size=shape[:-1])
     return found
 
 
@@ -349,6 +393,44 @@ def test_what_can_be_one_block_is_one(tmp_path: Path) -> None:
     assert set(kinds["parts around something else"]) == {Map}
 
 
+def test_copies_are_read_that_are_named(tmp_path: Path) -> None:
+    """By hand: a gate, a module's inner component and a stack's input, each in a copy that is not the last."""
+    text = """components:
+  x: {role: input, nodes: 3, family: linear}
+  h: {nodes: 3, family: bit, stack: 3, parents: {x: dense}}
+  g: {nodes: 3, family: spin, stack: 2, parents: {h.1: dense}}
+  y: {role: output, nodes: 1, family: labels, parents: {h: dense, g: dense, h.0: {kind: dense, gate: {component: g.0, open: -1}}}}
+"""
+    package = emit(tmp_path, HEAD + text)
+    model = package.model(3)
+    x = torch.randn(4, 3, dtype=torch.float64)
+    h, below = [], x
+    for layer in model.h:
+        below = torch.sigmoid(F.linear(below, layer.x.weight, layer.bias))
+        h.append(below)
+    g, below = [], h[1]
+    for layer in model.g:
+        below = torch.tanh(F.linear(below, layer.h_1.weight, layer.bias))
+        g.append(below)
+    y = model.y
+    e = y.h(h[2]) + y.g(g[1]) + y.h_0(h[0] * (1 - g[0]) / 2) + y.bias
+    torch.testing.assert_close(model(x), e, rtol=1e-12, atol=1e-12)
+
+
+def test_rows_of_a_shared_table_are_those_of_labels(tmp_path: Path) -> None:
+    """However its input is read elsewhere: looked up, with a lag, or of a hidden component."""
+    package = emit(tmp_path, HEAD + SPECS["tables that are shared"])
+    model = package.model(3)
+    a, b = torch.randint(4, (2, 5)), torch.randint(4, (2, 5))
+    table, one_hot = model.em.a.weight, F.one_hot(b, 4).double()
+    torch.testing.assert_close(model.em(a, one_hot), table[a] + table[b])
+    assert tuple(model.z.b.weight.shape) == tuple(table.shape) == (4, 5)
+    # the same layout without the edge that has a lag, so that a checkpoint goes over
+    text = (HEAD + SPECS["tables that are shared"]).replace("{b: {kind: dense, lag: 1}, z:", "{b: dense, z:").replace("made", "other")
+    other = emit(tmp_path / "other", text).model(3)
+    assert {key: value.shape for key, value in model.state_dict().items()} == {k: v.shape for k, v in other.state_dict().items()}
+
+
 def test_a_labelled_input_is_a_gate(tmp_path: Path) -> None:
     text = """components:
   x: {role: input, nodes: 1, family: labels}
@@ -421,3 +503,30 @@ def test_mistakes_in_modules(tmp_path: Path, old: str, new: str, code: str) -> N
     with pytest.raises(SpecError) as caught:
         emit(tmp_path, text.replace(old, new, 1))
     assert code in [finding.code for finding in caught.value.diagnostics], caught.value.diagnostics
+
+
+@pytest.mark.parametrize(
+    ("parent", "why"),
+    [
+        ("h.3", "the copies of `h` are 0 … 2"),
+        ("h.1.0", "copies of `h` have no copies"),
+        ("x.0", "`x` has no copies"),
+        ("m.0", "`m` has no copies"),
+        ("0.h", "`0` is the number of nothing"),
+    ],
+)
+def test_there_are_no_such_copies(tmp_path: Path, parent: str, why: str) -> None:
+    text = """components:
+  x: {role: input, nodes: 3, family: linear}
+  h: {nodes: 3, family: bit, stack: 3, parents: {x: dense}}
+  m: {output: c, components: {c: {nodes: 3, family: bit, parents: {h: dense}}}}
+  y: {role: output, nodes: 1, family: labels, parents: {m: dense, h: dense, PARENT: {kind: dense, name: other}}}
+"""
+    for place in (
+        text.replace("PARENT", parent),
+        text.replace(", PARENT: {", ", x: {gate: {component: PARENT, open: 1}, ").replace("PARENT", parent),
+    ):
+        with pytest.raises(SpecError) as caught:
+            emit(tmp_path, HEAD + place)
+        found = [finding for finding in caught.value.diagnostics if finding.code == "CG307"]
+        assert [finding.why for finding in found] == [why] and f"`{parent}`" in found[0].message

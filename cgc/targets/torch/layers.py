@@ -127,7 +127,7 @@ def _modules(c: Contribution, parts: set[str]) -> list[str]:
             lines += _masked(c)
         case "dense":
             lines.append(f"{module(c)} = nn.Linear({inputs}, {nodes}, bias=False)")
-        case "embedding":
+        case "embedding" | "table":
             lines.append(f"{module(c)} = nn.Embedding({inputs}, {nodes})")
         case "elementwise":
             parts.add("elementwise")
@@ -135,7 +135,7 @@ def _modules(c: Contribution, parts: set[str]) -> list[str]:
     if p.init is not None and p.weight_shape is not None:
         lines.append(f"nn.init.{_init(p.init)}".replace("(", f"({module(c)}.weight, ", 1))
     if p.weight_norm:
-        lines.append(f"weight_norm({module(c)}{', dim=1' if p.kind == 'embedding' else ''})  # {c.name}.weight = g v / |v|")
+        lines.append(f"weight_norm({module(c)}{', dim=1' if p.kind in ('embedding', 'table') else ''})  # {c.name}.weight = g v / |v|")
     if c.dropout is not None:
         parts.add(f"{c.dropout.kind}_gate")
     return lines
@@ -217,7 +217,7 @@ def _start(layer: Layer) -> list[str]:
     if first is None or first.product.kind == "elementwise":
         return [f"self.bias = nn.Parameter(torch.zeros({_biases(layer)}))"]
     fan_in, geometry = str(first.product.fan_in), first.product.geometry
-    if first.product.kind in ("dense", "embedding") and first.block is None:
+    if first.product.kind in ("dense", "embedding", "table") and first.block is None:
         fan_in = _inputs(first)
     elif first.product.kind == "convolution" and geometry is not None and geometry.groups == 1 and first.block is None:
         cells = math.prod(geometry.kernel)

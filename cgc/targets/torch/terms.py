@@ -72,6 +72,8 @@ class Terms:
 
     def product(self, c: Contribution, value: str) -> str:
         """Features times the weights of an edge."""
+        if c.product.kind == "table":
+            return f"{value} @ {module(c)}.weight"
         if c.product.kind != "average":
             return f"{module(c)}({value})"
         text, part = averaged(c.product, value)
@@ -238,6 +240,8 @@ class MomentTerms(Terms):
                 return f"how.through({module(c)}, {value})"
             case "embedding":
                 method = "lookup"
+            case "table":
+                method, weight = "linear", f"{weight}.T"
             case "elementwise":
                 method = "scaled"
             case "dense" if c.product.fixed is None:
