@@ -35,7 +35,7 @@ def command(
     from cgc.source.suggest import nearest
 
     known = read(spec, dict(params), overrides)
-    names = [*(c.name for c in known.spec.components), *(module for module, _ in known.spec.modules)]
+    names = [*(c.name for c in known.spec.components), *(module.name for module in known.spec.modules)]
     if component is not None and component not in names:
         close = nearest(component, names)
         raise click.UsageError(

@@ -90,7 +90,8 @@ def analyze(spec: Spec) -> Graph:
             findings += error.diagnostics
     shared, wrong = read_sharing(spec.sharing)
     findings += wrong
-    names = Names(with_gates(parts), spec.modules)
+    modules = tuple((module.name, module.output) for module in spec.modules)
+    names = Names(with_gates(parts), modules)
     bound: list[tuple[Statement, tuple[Instance, ...]]] = []
     for statement in statements if parts else ():
         try:
@@ -135,7 +136,7 @@ def analyze(spec: Spec) -> Graph:
         findings += [failure(verdict, questions, everything)] if questions else _remarks(verdict)
     if any(finding.severity == "error" for finding in findings):
         raise SpecError(*findings)
-    return Graph(parts, _groups(parts), tuple(verdicts), tuple(findings), timed, found, spec.modules)
+    return Graph(parts, _groups(parts), tuple(verdicts), tuple(findings), timed, found, modules)
 
 
 @dataclass(frozen=True)

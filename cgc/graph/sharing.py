@@ -94,6 +94,10 @@ def share(parts: Mapping[str, Part], statements: Sequence[Sharing], names: Names
             findings.append(Diagnostic("CG417", "a divisor is 0 for some indices", statement.span, help="`max(1, …)` keeps it from 0"))
     if findings:
         raise SpecError(*findings)
+    for name, part in result.items():
+        # the copies of a refined part share biases as it does, unless they are named themselves
+        if part.base is not None and (part.base, None) in first and (name, None) not in first:
+            result[name] = replace(part, bias=result[part.base].bias)
     return result
 
 

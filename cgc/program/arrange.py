@@ -29,7 +29,7 @@ class _Arranger:
     def __init__(self, spec: Spec, layers: Mapping[str, Layer]) -> None:
         self.spec, self.layers = spec, layers
         self.place = _places(spec, layers)
-        self.outputs = dict(spec.modules)
+        self.outputs = {module.name: module.output for module in spec.modules}
         self.bases = {refinement.base: refinement for refinement in spec.refinements}
         self.scopes = {name: self.scopes_of(layer) for name, layer in layers.items()}
         self.readers: dict[str, list[str]] = {}

@@ -145,6 +145,8 @@ def _taken_names(spec: Spec) -> list[Diagnostic]:
     """Names that the emitted code uses itself."""
     taken = {"input": IN_MODELS | IN_LAYERS | IN_CALLS, "hidden": IN_MODELS | IN_LAYERS, "output": IN_MODELS | IN_LAYERS}
     named = [("a component", c.name.rpartition(".")[2], c.span) for c in spec.components if c.name.rpartition(".")[2] in taken[c.role]]
+    modules = [(module.name.rpartition(".")[2], module.span) for module in spec.modules]
+    named += [("a module", name, span) for name, span in modules if name in taken["hidden"]]
     named += [
         ("an edge", edge.name, edge.span)
         for c in spec.components

@@ -290,7 +290,7 @@ def _check_edges(reader: Reader, draft: Draft, drafts: Mapping[str, Draft], time
         if edge is None or not item.source:
             continue
         # a refining path starts at a copy of what it refines
-        parent = drafts[item.source.removesuffix(".refine")]
+        parent = drafts.get(item.source) or drafts[item.source.removesuffix(".refine")]
         place = item.node.find(("name",))[1].span if edge.name is not None else item.place
         # several edges without a name were told when they were read
         key = (item.block, item.name)
@@ -300,9 +300,7 @@ def _check_edges(reader: Reader, draft: Draft, drafts: Mapping[str, Draft], time
             message = f"two edges of `{draft.name}` are called `{item.name}`"
             reader.error("CG336", message, place, others=others, why=why, help="give one another `name`")
         names.setdefault(key, place)
-        _check_time(reader, draft, item, parent, timed)
-        _check_weight(reader, item)
-        _check_filter(reader, item)
+        check_edge(reader, draft, item, parent, timed)
     blocks = draft.body.blocks if isinstance(draft.body, surface.BlockedBody) else {}
     for block in blocks:
         if not any(item.block in (block, None) for item in draft.edges):
@@ -312,6 +310,13 @@ def _check_edges(reader: Reader, draft: Draft, drafts: Mapping[str, Draft], time
         if block in {item.name for item in draft.edges if item.block is None}:
             why = "both are parts of names of weights"
             reader.error("CG336", f"a block and an edge are called `{block}`", draft.node.find(("blocks", block))[0], why=why)
+
+
+def check_edge(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, timed: bool) -> None:
+    """What an edge must not have, whatever it joins; fills in its prior."""
+    _check_time(reader, draft, item, parent, timed)
+    _check_weight(reader, item)
+    _check_filter(reader, item)
 
 
 def _check_time(reader: Reader, draft: Draft, item: EdgeDraft, parent: Draft, timed: bool) -> None:

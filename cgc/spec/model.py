@@ -251,6 +251,15 @@ class Refinement:
 
 
 @dataclass(frozen=True)
+class ModuleName:
+    """The whole name of a module, and that of the component it stands for outside."""
+
+    name: str
+    output: str
+    span: Span
+
+
+@dataclass(frozen=True)
 class StatementText:
     """One independence or sharing statement as written, not yet parsed (``cgc.graph`` does that)."""
 
@@ -375,7 +384,7 @@ class Spec:
     span: Span
     sharing: tuple[StatementText, ...] = ()
     refinements: tuple[Refinement, ...] = ()
-    modules: tuple[tuple[str, str], ...] = ()
+    modules: tuple[ModuleName, ...] = ()
 
     @cached_property
     def _components(self) -> dict[str, Component]:

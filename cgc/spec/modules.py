@@ -14,7 +14,7 @@ from cgc.source.diagnostics import Label
 from cgc.source.text import Span
 from cgc.source.tree import Entry, Node
 from cgc.spec import surface
-from cgc.spec.components import Draft, EdgeDraft, read_component
+from cgc.spec.components import Draft, EdgeDraft, check_edge, read_component
 from cgc.spec.model import Copies, Family, Numbers
 from cgc.spec.names import bad_name
 from cgc.spec.validate import Reader, suggestion, whole
@@ -250,6 +250,9 @@ def _read_refinement(
         if isinstance(body.back.gate, surface.ComponentGate):
             help = "open the edge to the last component of the path"
             reader.error("CG363", "the way back has no hidden gate", node.find(("gate",))[0], help=help)
+        if (weight := getattr(body.back, "weight", None)) is not None and weight.same_as is not None:
+            why = "every level has one of its own"
+            reader.error("CG363", "the way back has no weight of another edge", node.find(("weight",))[0], why=why, help="remove it")
 
 
 def _resolve(reader: Reader, written: Written, draft: Draft, item: EdgeDraft) -> None:
@@ -393,12 +396,14 @@ def _own(draft: Draft) -> Copies | None:
     return Copies(draft.name, times, below.source, draft.name, below.numbers) if below else Copies(draft.name, times, None, draft.name)
 
 
-def check_refinements(reader: Reader, written: Written) -> None:
-    """What only a refined component must not have."""
+def check_refinements(reader: Reader, written: Written, timed: bool) -> None:
+    """What only a refined component must not have, and the way back, which is an edge as others are."""
     for scope in written.scopes.values():
         draft = written.drafts.get(scope.base)
         if draft is None:
             continue
+        if scope.back is not None and scope.back.source:
+            check_edge(reader, draft, scope.back, written.drafts[scope.back.source], timed)
         for item in draft.edges:
             if item.source == scope.base and item.edge is not None:
                 others = (Label(scope.place, "refined here"),)

@@ -34,6 +34,9 @@ def bad_name(name: str, what: str, span: Span) -> Diagnostic | None:
     if what == "a param" and name in PARAM_RESERVED:
         why = "reserved in expressions: " + ", ".join(PARAM_RESERVED)
         return Diagnostic("CG311", f"`{name}` cannot be the name of {what}", span, why=why, help="choose another name")
+    if what == "a component" and name == "refine":
+        why = "`h.refine` are the copies of a refined component `h`"
+        return Diagnostic("CG311", f"`{name}` cannot be the name of {what}", span, why=why, help=f"choose another name, such as `{name}_`")
     if what in ("a component", "an edge") and name in MODULE_ATTRIBUTES:
         why = "the emitted class has an attribute of this name"
         return Diagnostic("CG311", f"`{name}` cannot be the name of {what}", span, why=why, help=f"choose another name, such as `{name}_`")

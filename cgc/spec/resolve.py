@@ -14,7 +14,7 @@ from cgc.source.write import write
 from cgc.spec import surface
 from cgc.spec.components import build_component, build_edge, check_components
 from cgc.spec.families import read_families
-from cgc.spec.model import Family, Refinement, Spec, StatementText
+from cgc.spec.model import Family, ModuleName, Refinement, Spec, StatementText
 from cgc.spec.modules import Scope, Written, check_refinements, read_all
 from cgc.spec.names import bad_name, bad_spec_name
 from cgc.spec.training import read_inference, read_train
@@ -59,7 +59,9 @@ def resolve(document: Node, files: Sequence[str], sources: Sequence[str]) -> Spe
         independence=statements,
         sharing=sharing,
         refinements=tuple(_refinement(scope) for scope in written.scopes.values() if scope.base),
-        modules=tuple((name, written.find(name, scope.outer) or "") for name, scope in written.scopes.items() if not scope.base),
+        modules=tuple(
+            ModuleName(name, written.find(name, scope.outer) or "", scope.place) for name, scope in written.scopes.items() if not scope.base
+        ),
         train_inference=inferences[0],
         eval_inference=inferences[1],
         train=train,
@@ -179,7 +181,7 @@ def _read_components(reader: Reader, document: Node, families: dict[str, Family 
         place, node = document.find(("components",))
         if written.drafts or node.entries == {}:
             check_components(reader, written.drafts, timed, place)
-            check_refinements(reader, written)
+            check_refinements(reader, written, timed)
     return written
 
 

@@ -11,7 +11,7 @@ from cgc.targets.torch.blocks import Blocks
 from cgc.targets.torch.layers import drive_needs_inference, finish, needs_inference, step_energy
 from cgc.targets.torch.names import distinct
 from cgc.targets.torch.reads import reads
-from cgc.targets.torch.scopes import Scope, loops_alone, refine_reads
+from cgc.targets.torch.scopes import Scope, inner_key, loops_alone, refine_reads
 from cgc.targets.torch.terms import MomentTerms, Terms
 
 
@@ -21,10 +21,10 @@ class Body:
     def __init__(self, blocks: Blocks, scope: Scope, names: Mapping[str, str], steps: str, taken: Sequence[str] = ()) -> None:
         self.blocks, self.scope, self.names, self.steps = blocks, scope, dict(names), steps
         self.taken = {*taken}
-        self.results: list[str] = []
+        self.results: dict[str, str] = {}
 
     def lines(self, stages: Sequence[Stage]) -> list[str]:
-        """The lines of the stages. Energies of outputs are added to ``results``."""
+        """The lines of the stages. Energies of outputs come into ``results``."""
         return [line for stage in stages for line in self._stage(stage)]
 
     def value(self, source: str, lag: int, last: bool = False) -> str:
@@ -85,10 +85,10 @@ class Body:
         if not layer.output:
             return self._assign(layer.name, call)
         if len(self.blocks.outputs) == 1:
-            self.results.append(call)
+            self.results[layer.name] = call
             return []
         variable = self.blocks.variable(f"e_{layer.component}")
-        self.results.append(variable)
+        self.results[layer.name] = variable
         return [f"{variable} = {call}"]
 
     def _inline(self, layer: Layer, group: tuple[str, ...], values: Mapping[tuple[str, int], str]) -> str:
@@ -148,7 +148,7 @@ class Body:
         last = isinstance(stage, Refine) and self.blocks.timed and stage.layer.last
         outputs = stage.outputs if isinstance(stage, Module) else (stage.layer.name,)
         scope = self.blocks.scopes.found[name]
-        key = f'"{self.scope.relative(name)}"'
+        key = f'"{self.scope.relative(inner_key(stage))}"'
         values = [self.value(source, lag, last) for source, lag in given] + self._beside(scope, key)
         for output in outputs:
             self.names[output] = self._output_variable(name if len(outputs) == 1 else output)

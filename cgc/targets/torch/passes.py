@@ -41,9 +41,8 @@ class _Pass:
             lines += body.keep(item.name)
         lines += body.lines(self.blocks.program.stages)
         lines, kept = with_kept(lines) if self.scope.stateful else (lines, "{}")
-        order = self.blocks.program.outputs
-        several = len(body.results) > 1
-        results = sorted(body.results, key=lambda r: order.index(r.removeprefix("e_").rstrip("_"))) if several else body.results
+        results = [body.results[name] for name in self.blocks.program.outputs]
+        several = len(results) > 1
         value, kind = (f"Outputs({', '.join(results)})", "Outputs") if several else (results[0], "Tensor")
         doc = f"Energies of every draw, {'or their mean and variance, ' if self.blocks.moments else ''}" + (
             "(draws, batch, ...)." if several else self.blocks.shape(self.blocks.outputs[0]).replace("(batch", "(draws, batch") + "."

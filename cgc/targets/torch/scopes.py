@@ -72,7 +72,7 @@ class Scopes:
                     child = self._refine(stage)
                     needs, masked = needs or child.how, masked or child.valid
                     if child.stateful:
-                        scope.inner[scope.relative(stage.layer.name)] = child
+                        scope.inner[scope.relative(inner_key(stage))] = child
         for source, lag in read:
             if lag:
                 key = scope.relative(source)
@@ -96,6 +96,11 @@ class Scopes:
     def masks(self, layer: Layer) -> bool:
         """Whether statistics of the layer leave out what lies behind the last valid step."""
         return self.timed and layer.over_batch and not layer.last
+
+
+def inner_key(stage: Module | Refine) -> str:
+    """What the state inside a module or a refined layer is kept as; a refined layer's own last steps have its name."""
+    return stage.name if isinstance(stage, Module) else f"{stage.layer.name}.refine"
 
 
 def refine_reads(stage: Refine) -> tuple[tuple[str, int], ...]:
