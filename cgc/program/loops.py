@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from cgc.program.ir import Contribution, Layer
+from collections.abc import Iterable
+
+from cgc.program.ir import Contribution, Layer, Map, Module, Refine, Repeat, Scan, Stage
 
 
 def inside(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:
@@ -23,6 +25,23 @@ def normalised_in_steps(layer: Layer, group: tuple[str, ...]) -> bool:
     """Whether normalisation must wait for values of the loop, so that its statistics are those of one step."""
     waits = inside(layer, group)
     return (layer.normalised == "energy" and bool(waits)) or (layer.normalised == "inputs" and any(c.lag == 0 for c in waits))
+
+
+def loop_around(name: str, stages: Iterable[Stage]) -> tuple[str, ...]:
+    """The layers that share a loop with the layer ``name``; none if there is no such loop."""
+    for stage in stages:
+        match stage:
+            case Scan() if name in (group := tuple(layer.name for layer in stage.layers)):
+                return group
+            case Module() | Repeat():
+                found = loop_around(name, stage.stages)
+            case Refine():
+                found = loop_around(name, (level.module for level in stage.levels))
+            case Map() | Scan():
+                found = ()
+        if found:
+            return found
+    return ()
 
 
 def in_steps(layer: Layer, group: tuple[str, ...]) -> tuple[Contribution, ...]:

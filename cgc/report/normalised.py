@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from cgc.program.ir import Layer
+from cgc.program.ir import Layer, Stage
+from cgc.program.loops import loop_around, normalised_in_steps
 from cgc.report.formula import Formula, over, plain, subscript, symbol
 from cgc.spec.model import Component, Normalisation
 
@@ -40,8 +41,8 @@ def normaliser(normalize: Normalisation, scales: tuple[str | Formula, ...], node
     return called(normalize) + subscript(nodes) + plain("(u) = ") + scale + space + fraction + where
 
 
-def normalisation_lines(component: Component, layer: Layer) -> Iterator[str]:
-    """What is normalised, and what it means for the graph."""
+def normalisation_lines(component: Component, layer: Layer, stages: Sequence[Stage]) -> Iterator[str]:
+    """What is normalised, and what it means for the graph. ``stages`` are the program's."""
     normalize = component.normalize
     if normalize is None:
         return
@@ -54,6 +55,9 @@ def normalisation_lines(component: Component, layer: Layer) -> Iterator[str]:
     what = "the parents without lag; its shift is the bias" if normalize.over == "inputs" else "the whole energy"
     groups = f", in {normalize.groups} groups of nodes" if normalize.kind == "group" else ""
     yield f"{normalize.kind} normalisation of {what}{groups}"
+    if normalize.kind == "batch" and normalised_in_steps(layer, loop_around(layer.name, stages)):
+        yield "mean and variance are those of one step, over the batch: the next step waits for it"
+        yield "evaluation has their running averages, to which every step adds: late steps count most"
     if normalize.kind != "batch":
         parents = "parents" if normalize.over == "energy" else "parents without lag"
         yield f"every node depends on the {parents} of all nodes{' of its group' if normalize.groups > 1 else ''}"

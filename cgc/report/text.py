@@ -165,7 +165,7 @@ def _layer(model: Model, layer: Layer, own: Sequence[Parameter]) -> list[str]:
     lines += [row("energy", f"that of {layer.onto}, and what its path adds")] if layer.onto is not None else []
     lines += [row("parent" if k == 0 else "", _contribution(c, model.graph.part(layer.name))) for k, c in enumerate(layer.contributions)]
     lines += [row("stands for" if k == 0 else "", text) for k, text in enumerate(stands_for(model.graph, layer.name))]
-    normalisation = normalisation_lines(model.spec.component(layer.component), layer)
+    normalisation = normalisation_lines(model.spec.component(layer.component), layer, model.program.stages)
     lines += [row("energy" if k == 0 else "", text) for k, text in enumerate(normalisation)]
     lines += [row("prior" if k == 0 else "", text) for k, text in enumerate(prior_lines(layer, model.spec.train))]
     part = model.graph.part(layer.name)

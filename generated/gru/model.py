@@ -134,7 +134,7 @@ class U(nn.Module):
 
 
 class N(nn.Module):
-    """P(n[t] | x[t], u[t]) = prod_i P(n[t]_i | e_i),  e = W_x x[t] + P(r[t] = 1) u[t] + b  (eq. 2, 8, 12)"""
+    """P(n[t] | x[t], u[t], r[t]) = prod_i P(n[t]_i | e_i),  e = W_x x[t] + P(r[t] = 1) u[t] + b  (eq. 2, 8, 12)"""
 
     def __init__(self, x: int) -> None:
         super().__init__()

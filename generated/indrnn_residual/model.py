@@ -191,13 +191,13 @@ class IndRNNResidual(nn.Module):
         steps = torch.arange(x.shape[2], device=x.device)
         valid = None if lengths is None else (steps < lengths[:, None]).expand(x.shape[:3])
         kept = {}
-        h, kept["h"] = self.h(x, how, past["h"], valid, lengths)
+        h, kept["h.refine"] = self.h(x, how, past["h.refine"], valid, lengths)
         return self.y(last(h, lengths)), kept
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
         zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
-        return {"h": {f"refine.{k}": {"z": zero.expand(-1, -1, 1, 64)} for k in range(4)}}
+        return {"h.refine": {f"refine.{k}": {"z": zero.expand(-1, -1, 1, 64)} for k in range(4)}}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):
         """Energies of y, (batch, 10): their mean over the draws; `state` continues an earlier call."""

@@ -57,6 +57,22 @@ def test_inspect(tmp_path: Path, normalize: str, lines: list[str]) -> None:
     assert (" ⟂ " in text) == (normalize in ("batch", "weight"))
 
 
+@pytest.mark.parametrize(("over", "in_steps"), [("energy", True), ("inputs", False)])
+def test_batch_statistics_of_one_step_are_told(tmp_path: Path, over: str, in_steps: bool) -> None:
+    place = tmp_path / "spec.yaml"
+    text = """cgc: 1
+name: s
+families: {spin: {kind: binary, values: [-1, 1]}}
+time: {steps: 4}
+components:
+  x: {role: input, nodes: 2, family: spin}
+  h: {nodes: 3, family: spin, normalize: {kind: batch, over: OVER}, parents: {x: dense, h: {kind: dense, lag: 1}}}
+  y: {role: output, nodes: 2, family: spin, parents: {h: dense}}
+"""
+    place.write_text(text.replace("OVER", over), encoding="utf-8")
+    assert ("mean and variance are those of one step, over the batch" in report(inspect(place))) == in_steps
+
+
 def test_labels_are_normalised_with_nodes(tmp_path: Path) -> None:
     text = report(model(tmp_path, "batch", "layer"))
     assert "LN[k](u) = g[k] (u[k] - mean_l u[l]) / sqrt(var_l u[l] + eps)" in text

@@ -17,8 +17,8 @@ def layer_doc(layer: Layer, timed: bool, alike: Sequence[str]) -> str:
     time = timed and not layer.last
     own = f"{local(layer.component) if len(alike) == 1 else 'X'}{'[t]' if time else ''}"
     start = "" if len(alike) == 1 else f"X = {', '.join(alike)}: "
-    given = ", ".join(dict.fromkeys(_read(c.name, c.lag, time) for c in layer.contributions))
-    opened = any(c.opening for c in layer.contributions)
+    opened = [_read(local(c.opening.source), 0, time) for c in layer.contributions if c.opening]
+    given = ", ".join(dict.fromkeys([*(_read(c.name, c.lag, time) for c in layer.contributions), *opened]))
     sources = "eq. 2, 8" + (", 12" if opened else ", 13" if any(c.gate for c in layer.contributions) else "")
     return f"{start}P({own} | {given}) = prod_i P({own}_i | e_i),  e = {energy_text(layer, layer.contributions, timed)}  ({sources})"
 
