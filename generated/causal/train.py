@@ -18,7 +18,6 @@ import hashlib
 import json
 import math
 import os
-import pickle
 import signal
 import sys
 import time
@@ -40,6 +39,7 @@ NAME = "causal"
 RANK = int(os.environ.get("RANK", 0))  # these three are set by torchrun
 LOCAL_RANK = int(os.environ.get("LOCAL_RANK", 0))
 WORLD = int(os.environ.get("WORLD_SIZE", 1))
+PASSING = ("resume", "quiet", "gap", "gap_part", "gap_draws")  # arguments that a resumed run does not keep
 
 Examples = tuple[Tensor, ...]  # x
 
@@ -49,6 +49,19 @@ def stop(message: str, status: int = 2) -> NoReturn:
     if LOCAL_RANK == 0:
         print(f"train.py: {message}", file=sys.stderr)
     sys.exit(status)
+
+
+def checkpoint(file: str | Path, *names: str) -> dict[str, Any]:
+    """What train.py has saved there: the state of the model, and of what is called `names`."""
+    if not Path(file).is_file():
+        stop(f"there is no file {file}")
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True)
+        tensors = all(isinstance(value, Tensor) for value in saved["model"].values())
+        known = tensors and all(name in saved for name in names)
+    except Exception:  # whatever a damaged file makes torch say
+        known = False
+    return saved if known else stop(f"{file} is no checkpoint that train.py has written")
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -78,8 +91,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         run = runs / str(newest(runs) or "") if args.resume is True else Path(args.resume).resolve()
         if not (run / "last.pt").is_file():
             stop(f"there is no run to resume in {run}")
-        saved = json.loads((run / "arguments.json").read_text())
-        parser.set_defaults(**saved)
+        try:
+            saved = json.loads((run / "arguments.json").read_text())
+            parser.set_defaults(**{name: saved[name] for name in vars(args) if name not in PASSING})
+        except (OSError, ValueError, KeyError, TypeError):
+            stop(f"{run / 'arguments.json'} is missing, or is not what train.py has written")
         args = parser.parse_args(argv)
         args.resume = run
         for name in ("batch_size", "learning_rate", "seed"):
@@ -222,7 +238,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     history: list[dict[str, Any]] = []  # the lines of metrics.jsonl
 
     def load(path: Path) -> dict[str, Any]:
-        return shared(torch.load(path, map_location="cpu", weights_only=True) if RANK == 0 else None)
+        return shared(checkpoint(path, *parts, "history") if RANK == 0 else None)
 
     def save(*names: str) -> None:
         checkpoint = {name: part.state_dict() for name, part in parts.items()} | {"history": history}
@@ -236,13 +252,12 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         try:
             for name, part in parts.items():
                 part.load_state_dict(saved[name])
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             stop(f"{run / 'last.pt'} belongs to another model: {error}")
         history += saved["history"]
     else:
         run = shared(new_run(Path(args.runs_dir, NAME)) if RANK == 0 else None)
-    passing = ("resume", "quiet", "gap", "gap_part", "gap_draws")
-    settings = {name: value for name, value in vars(args).items() if name not in passing}
+    settings = {name: value for name, value in vars(args).items() if name not in PASSING}
     write(run / "arguments.json", json.dumps(settings, indent=2) + "\n")
     save("last.pt")
 
@@ -347,8 +362,8 @@ def report_gap(args: argparse.Namespace, device: torch.device) -> None:
     given = [x.to(device)]
     model = Model().to(device)
     try:
-        model.load_state_dict(torch.load(args.gap, map_location=device, weights_only=True)["model"])
-    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        model.load_state_dict(checkpoint(args.gap)["model"])
+    except RuntimeError as error:
         stop(f"{args.gap} is no checkpoint of this model: {error}")
     torch.manual_seed(args.seed)
     say = f"{len(given[0]):,} {args.gap_part} examples, {args.gap_draws} draws"
@@ -367,6 +382,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = shared(arguments(argv) if RANK == 0 else None)
     torch.set_num_threads(args.threads)
     try:
+        torch.zeros(1, device=args.device).item()  # not every device holds values
         device = torch.empty(0, device=args.device).device
         if args.device == "cuda" and WORLD > 1:
             device = torch.device("cuda", LOCAL_RANK)

@@ -226,7 +226,7 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     )
     assert [line.split()[0] for line in texts[0].splitlines()[1:]] == ["h.0", "h.1", "y"]
     for argv, words in (
-        (["--gap", str(tmp_path / "nothing")], "nothing is no checkpoint of this model: "),
+        (["--gap", str(tmp_path / "nothing")], "train.py: there is no file "),
         (["--gap", best, "--gap-draws", "10"], "--gap runs in one process, with --gap-draws 20, 30, 40, ..."),
         (["--gap", best, "--gap-draws", "25"], "--gap runs in one process, with --gap-draws 20, 30, 40, ..."),
     ):
@@ -236,7 +236,11 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "text").write_text("no checkpoint", encoding="utf-8")
     with pytest.raises(SystemExit):
         train.main(["--gap", str(tmp_path / "text")])
-    assert "text is no checkpoint of this model: " in capsys.readouterr().err
+    assert "text is no checkpoint that train.py has written" in capsys.readouterr().err
+    torch.save({"model": {"h.0.bias": torch.zeros(3)}}, tmp_path / "other")
+    with pytest.raises(SystemExit):
+        train.main(["--gap", str(tmp_path / "other")])
+    assert "other is no checkpoint of this model: " in capsys.readouterr().err
     assert sorted(p.name for p in (tmp_path / "runs" / "layers").iterdir()) == ["1"], "nothing is trained"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import io
 import json
 import os
 import shutil
@@ -256,6 +257,30 @@ def test_what_cannot_be_resumed_is_refused(load: Load, tmp_path: Path, capsys: p
     other = load(model=MODEL.replace("16", "8"))
     assert refused(other, capsys, ["--resume"]).startswith(f"train.py: {run / 'last.pt'} belongs to another model: ")
     assert len(rows(run)) == 1
+    whole = (run / "last.pt").read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"text"):
+        (run / "last.pt").write_bytes(content)
+        refused(train, capsys, ["--resume"], f"train.py: {run / 'last.pt'} is no checkpoint that train.py has written\n")
+    for saved in (
+        [1],
+        {"model": 3},
+        {"model": {}},
+        {key: value for key, value in torch.load(io.BytesIO(whole)).items() if key != "history"},
+    ):
+        torch.save(saved, run / "last.pt")
+        refused(train, capsys, ["--resume"], f"train.py: {run / 'last.pt'} is no checkpoint that train.py has written\n")
+    (run / "last.pt").write_bytes(whole)
+    for text in ("", "[]", "{}", '{"seed": 0}'):
+        (run / "arguments.json").write_text(text)
+        message = f"train.py: {run / 'arguments.json'} is missing, or is not what train.py has written\n"
+        refused(train, capsys, ["--resume"], message)
+
+
+@pytest.mark.parametrize("device", ["meta", "nonsense"])
+def test_a_device_that_cannot_compute_is_refused(load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str) -> None:
+    train = load()
+    assert refused(train, capsys, ["--device", device]).startswith(f"train.py: --device {device} cannot be used: ")
+    assert not (tmp_path / "runs").exists()
 
 
 def refused(train: ModuleType, capsys: pytest.CaptureFixture[str], argv: list[str], message: str | None = None, status: int = 2) -> str:

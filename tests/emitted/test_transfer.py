@@ -99,11 +99,11 @@ def test_checkpoints_that_do_not_fit(place: Path, capsys: pytest.CaptureFixture[
     assert said({"model": lacking}) == f"train.py: {file} does not fit this model: it lacks h.0.bias (12,)\n"
     wide = {key: torch.zeros(13, 13) if key == "h.1.x.weight" else value for key, value in model.items()}
     assert said({"model": wide}) == f"train.py: {file} does not fit this model: it lacks h.1.x.weight (12, 12)\n"
-    message = f"train.py: {file} is missing, or is no checkpoint that train.py has written\n"
+    message = f"train.py: {file} is no checkpoint that train.py has written\n"
     for content in (b"", b"PK\3\4", {"module": model}, [1], {"model": {"h.0.bias": 3}}):
         assert said(content) == message
     file.unlink()
-    assert refused(train, capsys, ["--reuse", "file.pt"]) == message
+    assert refused(train, capsys, ["--reuse", "file.pt"]) == f"train.py: there is no file {file}\n"
     assert not (place / "runs").exists()
 
 
