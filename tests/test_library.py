@@ -32,6 +32,12 @@ def test_every_spec_with_bundled_or_generated_data_is_measured() -> None:
     assert {name for name, found in data.items() if found["name"] == "adding"} == {series.spec for series in adding.SERIES}
 
 
+@pytest.mark.parametrize("name", [*library.CASES, "resnet20_cifar10", "indrnn_pixel_mnist"])
+def test_a_model_is_read_in_one_sitting(name: str) -> None:
+    text = (ROOT / "generated" / name / "model.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 250 and max(len(line) for line in text.splitlines()) <= 160
+
+
 @pytest.mark.parametrize("name", library.CASES)
 def test_bars_follow_from_the_peers_and_are_met(name: str) -> None:
     case, row = library.CASES[name], ROWS[name]

@@ -43,9 +43,9 @@ class Conv2d(nn.Conv2d):
         self.extents = extents
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        maps = x.reshape(-1, self.in_channels, *self.extents)
+        maps = x.flatten(0, -2).unflatten(-1, (self.in_channels, *self.extents))
         e = F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
-        return e.reshape(*x.shape[:-1], -1)
+        return e.flatten(1).unflatten(0, x.shape[:-1])
 
 
 def mean_over(x: Tensor, places: int) -> Tensor:

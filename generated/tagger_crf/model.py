@@ -30,9 +30,9 @@ class Inference(NamedTuple):
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
-    def check_labels(self, x: Tensor, labels: int) -> None:
-        if not torch.compiler.is_compiling() and not ((x >= 0) & (x < labels)).all():
-            raise ValueError(f"labels must lie in 0 ... {labels - 1}")
+    def check_labels(self, x: Tensor, labels: int, axes: int) -> None:
+        if x.dim() != axes or (not torch.compiler.is_compiling() and not ((x >= 0) & (x < labels)).all()):
+            raise ValueError(f"labels must lie in 0 ... {labels - 1}, in a tensor with {axes - 1} axes")
 
 
 class Elementwise(nn.Module):
@@ -200,7 +200,7 @@ class TaggerCRF(nn.Module):
         """Energies of every draw, (draws, batch, time, 6), and the last steps."""
         how = how or self.how[self.training]
         x = x.expand(how.draws, *x.shape)
-        how.check_labels(x, 50)
+        how.check_labels(x, 50, 3)
         past = self.past(x) if past is None else past
         embed = self.embed(x)
         h = self.h(embed, how, past["h"])

@@ -185,3 +185,16 @@ def test_exports(tmp_path: Path) -> None:
     x = torch.rand(4, 784, dtype=torch.float64)
     exported = torch.export.export(model, (x,)).module()
     torch.testing.assert_close(exported(x), model(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["conv", "resnet", "inception", "lstm", "tagger_crf", "denoise_crf", "indrnn_residual", "causal"])
+def test_no_examples_have_no_answers(tmp_path: Path, name: str) -> None:
+    """As with torch's modules: a batch may be empty."""
+    package = emit(tmp_path, SPECS / f"{name}.yaml")
+    model, (given,) = package.model(0), package.compiled.program.inputs
+    steps = [7] if package.compiled.program.steps else []
+    shape = (0, *steps, *(() if given.labels else given.nodes))
+    x = torch.zeros(shape, dtype=torch.long if given.labels else torch.float64)
+    assert model(x).shape[0] == model.expectation(x).shape[0] == model.decode(x).shape[0] == 0
+    y = () if any(layer.target for layer in package.compiled.program.layers()) else (model.decode(x),)
+    assert model.log_prob(x, *y).shape == (0,)

@@ -193,7 +193,7 @@ class _Answers:
         score = f"{_HOW}.log_prob({law}, {target}, {energies})" if self.blocks.moments else f"{law}.log_prob({target}, {lined})"
         lines.append(f"{name} = {score}")
         if whole:
-            nodes = [] if exact else [f"{name} = {name}.reshape(*{name}.shape[:3], -1).sum(3)"]
+            nodes = [f"{name} = {name}.flatten(3).sum(3)"] if not exact and (layer.size > 1 or not layer.labels) else []
             lines += [*nodes, f"{name} = ({name} if lengths is None else {name}.where(valid, 0)).sum(2)"]
         elif exact:
             pass

@@ -73,7 +73,8 @@ class _Pass:
             gates = any(c.opening and c.opening.source == name for c in readers)
             embedded = not gates and all(c.product.kind == "embedding" for c in readers if c.source == name)
             self.blocks.needed.add("labels")
-            lines.append(f"how.check_labels({name}, {law.labels})")
+            axes = 2 + self.blocks.timed + (item.size > 1)  # draws and batch, steps, nodes
+            lines.append(f"how.check_labels({name}, {law.labels}, {axes})")
             if not embedded:
                 self.blocks.needed.add("one_hot")
                 lines.append(f"{name} = one_hot({name}, {law.labels}, {item.size}).to({self.blocks.like}.dtype)")
