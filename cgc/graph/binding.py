@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 from cgc.graph import predicate
@@ -14,7 +15,7 @@ from cgc.graph.copies import part_name
 from cgc.graph.geometry import Axes
 from cgc.graph.parts import Part, child_axes, parent_axes
 from cgc.graph.predicate import Constant, Expression, Index, Predicate, Truth, compare, conjunction
-from cgc.graph.statement import Anchor, Keyword, Selector, Slice, Statement, Term, selector_text, time_text
+from cgc.graph.statement import Anchor, Keyword, Selector, Slice, Statement, Term, selector_names, selector_text, time_text
 from cgc.source.diagnostics import Diagnostic, SpecError
 from cgc.source.suggest import nearest
 
@@ -34,6 +35,11 @@ class BoundTerm:
     time: int
     timed: bool
     anchor: Anchor = "t"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The indices that the selectors speak of, in order."""
+        return tuple(name for selector in self.selectors for name in selector_names(selector))
 
     def __str__(self) -> str:
         indices = [selector_text(s) for s in self.selectors] + ([time_text(self.time, self.anchor)] if self.timed else [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -78,7 +78,8 @@ def _addition(question: Question) -> tuple[str, ...] | None:
     case = found[0]
     ancestors = set(question.graph.ancestral({*case.x, *case.y, *case.z}))
     # If any superset of z separates, then z with all ancestors of x, y and z that may be given does.
-    if question.open_in(question.graph, [case], lambda case: ancestors.intersection(_with(question, case, terms))) is not None:
+    everything = _with(question, terms)
+    if question.open_in(question.graph, [case], lambda case: ancestors.intersection(everything(case))) is not None:
         return None
     level: dict[frozenset[int], None] = {frozenset(): None}
     trials = 0
@@ -96,7 +97,7 @@ def _addition(question: Question) -> tuple[str, ...] | None:
         if solutions:
             return tuple(str(terms[k]) for k in min(solutions, key=lambda s: (sum(_nodes(terms[k]) for k in s), s)))
         level = following
-    kept = [k for k, term in enumerate(terms) if ancestors.issuperset(_with(question, case, [term]))]
+    kept = [k for k, term in enumerate(terms) if ancestors.issuperset(_with(question, [term])(case))]
     if _open_with(question, terms, kept) is not None:
         return None
     for k in kept[::-1]:
@@ -112,17 +113,19 @@ def _nodes(term: BoundTerm) -> int:
 
 def _open_with(question: Question, terms: list[BoundTerm], chosen: Iterable[int]) -> tuple[Case, set[Node]] | None:
     """The first case that stays open if the chosen terms are given too, and the nodes on its walk that are not given."""
-    added = [terms[k] for k in sorted(chosen)]
-    found = question.open(lambda case: _with(question, case, added))
+    given = _with(question, [terms[k] for k in sorted(chosen)])
+    found = question.open(given)
     if found is None:
         return None
     case, verdict = found
-    return case, set(verdict.walk[1:-1]) - set(_with(question, case, added))
+    return case, set(verdict.walk[1:-1]) - given(case)
 
 
-def _with(question: Question, case: Case, added: Iterable[BoundTerm]) -> list[Node]:
+def _with(question: Question, added: Sequence[BoundTerm]) -> Callable[[Case], frozenset[Node]]:
     """What is given in a case with some terms added."""
-    return [*case.z, *(node for term in added for node in question.nodes(term, case.values))]
+    fixed = frozenset(node for term in added if not term.names for node in question.nodes(term, {}))
+    varying = [term for term in added if term.names]
+    return lambda case: fixed.union(case.z, *(question.nodes(term, case.values) for term in varying))
 
 
 def _times(question: Question) -> list[int]:

@@ -22,7 +22,8 @@ def stands_for(graph: Graph, name: str) -> tuple[str, ...]:
     for edge in part.edges:
         mixed = part.normalize is not None and part.normalize.joins(edge.lag)
         lines += [text for text in stated(part, graph.part(edge.source), edge, graph.timed) if not (mixed and " ⟂ " in text)]
-    return (*lines, *stated_biases(part, graph.timed))
+    # a gate of two edges is apart once
+    return tuple(dict.fromkeys([*lines, *stated_biases(part, graph.timed)]))
 
 
 def stated(part: Part, source: Part, edge: PartEdge, timed: bool) -> tuple[str, ...]:

@@ -83,6 +83,21 @@ def time_text(offset: int, anchor: Anchor = "t") -> str:
     return str(offset) if anchor == "0" else f"{anchor}{offset:+d}" if offset else anchor
 
 
+def selector_names(selector: Selector) -> tuple[str, ...]:
+    """The indices that a selector speaks of, in order."""
+    return tuple(name for expression in _expressions(selector) for name in predicate.names(expression))
+
+
+def selector_constants(selector: Selector) -> tuple[int, ...]:
+    """The numbers in a selector, in order."""
+    return tuple(c for expression in _expressions(selector) for c in predicate.constants(expression))
+
+
+def _expressions(selector: Selector) -> tuple[Expression, ...]:
+    written = (selector.start, selector.stop, Constant(selector.step)) if isinstance(selector, Slice) else (selector,)
+    return tuple(expression for expression in written if expression is not None)
+
+
 def selector_text(selector: Selector) -> str:
     """An index as written in a statement."""
     if not isinstance(selector, Slice):

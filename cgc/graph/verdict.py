@@ -19,10 +19,10 @@ from cgc.graph.binding import BoundTerm, Instance
 from cgc.graph.chain_graph import ChainGraph
 from cgc.graph.horizon import horizon
 from cgc.graph.parts import Part
-from cgc.graph.predicate import Comparison, Constant, Expression, Index, Junction, Predicate
+from cgc.graph.predicate import Comparison, Constant, Index, Junction, Predicate
 from cgc.graph.sample import Node, TooManyNodes, sample
 from cgc.graph.separation import Property, Verdict
-from cgc.graph.statement import Anchor, Selector, Slice
+from cgc.graph.statement import Anchor, Selector, Slice, selector_constants, selector_names
 
 Nodes = tuple[Node, ...]
 MAX_CASES = 100_000
@@ -82,7 +82,7 @@ class Question:
         self.property = property
         self.anchor: Anchor = "t"
         self._all = tuple(parts), timed, tuple(constants)
-        named = [c for term in instance.terms for selector in term.selectors for c in _constants(selector)]
+        named = [c for term in instance.terms for selector in term.selectors for c in selector_constants(selector)]
         changes = (*constants, *named, *predicate.constants(instance.condition))
         self.sample = sample(parts, (term.part.name for term in instance.terms), changes, timed, _ordered(instance))
         self._named: dict[tuple[str, tuple[Selector, ...], int, tuple[int, ...]], Nodes] = {}
@@ -161,12 +161,12 @@ class Question:
         self, graph: ChainGraph[Node], cases: Iterable[Case], given: Callable[[Case], Iterable[Node]] | None = None
     ) -> tuple[Case, Verdict[Node]] | None:
         """``open`` for any graph and its cases."""
-        together: dict[tuple[Nodes, Nodes], list[Case]] = {}
+        together: dict[tuple[Nodes, frozenset[Node]], list[Case]] = {}
         for case in cases:
-            z = case.z if given is None else tuple(sorted(self.present.intersection(given(case)), key=_order))
+            z = frozenset(case.z if given is None else self.present.intersection(given(case)))
             together.setdefault((case.x, z), []).append(case)
         for (x, z), same in together.items():
-            verdict = graph.separated(x, {y for case in same for y in case.y}, z, self.property)
+            verdict = graph.separated(x, {y for case in same for y in case.y}, sorted(z, key=_order), self.property)
             if not verdict:
                 return next((case, verdict) for case in same if verdict.walk[-1] in case.y)
         return None
@@ -193,7 +193,7 @@ class Question:
 
     def nodes(self, term: BoundTerm, values: Values) -> Nodes:
         """The nodes of the sample that a term names."""
-        used = tuple(values[name] for selector in term.selectors for name in _names(selector))
+        used = tuple(values[name] for name in term.names)
         key = (term.part.name, term.selectors, term.time, used)
         if key not in self._named:
             chosen = [
@@ -308,7 +308,7 @@ def _ordered(instance: Instance) -> Iterator[tuple[str, int]]:
     names = set(_related(instance.condition))
     for term in instance.terms:
         for axis, selector in enumerate(term.selectors):
-            bounds = _names(selector) if isinstance(selector, Slice) else ()
+            bounds = selector_names(selector) if isinstance(selector, Slice) else ()
             if bounds or (isinstance(selector, Slice) and selector.step > 1) or (isinstance(selector, Index) and selector.name in names):
                 yield term.part.name, axis
                 names.update(bounds)
@@ -337,19 +337,6 @@ def _selects(selector: Selector, k: int, values: Values) -> bool:
         case Slice(start, stop, step):
             first = 0 if start is None else predicate.integer(start, values)
             return k >= first and (stop is None or k < predicate.integer(stop, values)) and (k - first) % step == 0
-
-
-def _expressions(selector: Selector) -> tuple[Expression, ...]:
-    written = (selector.start, selector.stop, Constant(selector.step)) if isinstance(selector, Slice) else (selector,)
-    return tuple(expression for expression in written if expression is not None)
-
-
-def _constants(selector: Selector) -> tuple[int, ...]:
-    return tuple(c for expression in _expressions(selector) for c in predicate.constants(expression))
-
-
-def _names(selector: Selector) -> tuple[str, ...]:
-    return tuple(name for expression in _expressions(selector) for name in predicate.names(expression))
 
 
 def _order(node: Node) -> tuple[str, tuple[int, ...], int]:
