@@ -530,3 +530,37 @@ def test_there_are_no_such_copies(tmp_path: Path, parent: str, why: str) -> None
             emit(tmp_path, HEAD + place)
         found = [finding for finding in caught.value.diagnostics if finding.code == "CG307"]
         assert [finding.why for finding in found] == [why] and f"`{parent}`" in found[0].message
+
+
+def test_outputs_whose_names_end_alike(tmp_path: Path) -> None:
+    """`a` and `a_` are two outputs, and what is observed of one is not taken for the other."""
+    text = """components:
+  x: {role: input, nodes: 3, family: linear}
+  a: {role: output, nodes: 1, family: bit, parents: {x: dense}}
+  a_: {role: output, nodes: 1, family: labels, parents: {x: dense}}
+"""
+    model = emit(tmp_path, HEAD + text).model()
+    x = torch.randn(4, 3, dtype=torch.float64)
+    e, e_ = model(x)
+    expected = F.binary_cross_entropy_with_logits(e[:, 0], torch.tensor([0.0, 1, 1, 0]).double()) + F.cross_entropy(
+        e_, torch.tensor([2, 0, 1, 1])
+    )
+    found = model.loss(x, torch.tensor([[0.0], [1], [1], [0]], dtype=torch.float64), torch.tensor([2, 0, 1, 1]))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        (
+            "module",
+            "  lengths: {output: h, components: {h: {nodes: 3, family: bit, parents: {x: dense}}}}\n" + Y.replace("PARENT", "lengths"),
+        ),
+        ("component", "  refine: {nodes: 3, family: bit, parents: {x: dense}}\n" + Y.replace("PARENT", "refine")),
+    ],
+)
+def test_names_that_the_code_needs_itself(tmp_path: Path, what: str, text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        emit(tmp_path, f"{HEAD}components:\n  x: {{role: input, nodes: 3, family: linear}}\n{text}")
+    (found,) = caught.value.diagnostics
+    assert found.code == "CG311" and found.message.endswith(f"cannot be the name of a {what}")

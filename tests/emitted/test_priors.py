@@ -150,6 +150,22 @@ def test_a_gaussian_prior_on_normalised_weights_is_one_on_their_length(tmp_path:
         emit(tmp_path, spec(prior, own=GAUSSIAN, normalize="weight"))
 
 
+def test_the_way_back_of_a_refinement_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"""{spec(GAUSSIAN, normalize="")}refine:
+  h:
+    times: 2
+    through: {{z: {{nodes: 3, family: spin, parents: {{previous: dense}}}}}}
+    back: {{kind: dense, prior: {LAPLACE}}}
+""".replace("stack: 3, ", "")
+    train, module, _saved = trained(text, tmp_path, monkeypatch)
+    model = module.Model()
+    found = {kind: [p for p, _ in train.priors(model, kind)] for kind in ("gaussian", "laplace")}
+    levels = model.h.refine
+    assert all(p is level.back.weight for p, level in zip(found["laplace"], levels, strict=True))
+    plain = [model.h.x.weight, model.y.h.weight, *(level.z.previous.weight for level in levels)]
+    assert {id(p) for p in found["gaussian"]} == {id(p) for p in plain}
+
+
 LENGTHS = {"lengths": spec(GAUSSIAN, normalize="weight"), "lengths and one": spec(UNIFORM, own=GAUSSIAN, normalize="weight")}
 
 

@@ -244,6 +244,9 @@ def test_bottleneck_and_grouped_paths(tmp_path: Path, edge: str, more: str, grou
                 torch.testing.assert_close(a.grad.reshape(b.shape), b.grad, rtol=1e-9, atol=1e-12)
 
 
+BACK = "back: {kind: conv2d, kernel_size: 1}"
+
+
 def test_a_path_that_does_not_return_is_refused_with_both_places(tmp_path: Path) -> None:
     text = BOTTLENECK.replace("EDGE", GROUPS).replace("back: {kind: conv2d, kernel_size: 1}", "back: {kind: conv2d, kernel_size: 3}")
     with pytest.raises(SpecError) as caught:
@@ -263,7 +266,15 @@ def test_a_path_that_does_not_return_is_refused_with_both_places(tmp_path: Path)
         ("{previous: {kind: conv2d, kernel_size: 1}}", "{x: dense}", "CG363"),
         ("times: 2", "times: 0", "CG306"),
         ("times: 2", "times: 5\n    sample: independent_copies", "CG363"),
-        ("back: {kind: conv2d, kernel_size: 1}", "back: {kind: conv2d, kernel_size: 1, lag: 1}", "CG363"),
+        (BACK, "back: {kind: conv2d, kernel_size: 1, lag: 1}", "CG363"),
+        # the way back is checked as every edge is
+        (BACK, "back: {kind: conv2d, kernel_size: 1, weight: 0.5, init: {kind: constant, value: 1}}", "CG342"),
+        (BACK, "back: {kind: conv2d, kernel_size: 1, weight: {}}", "CG342"),
+        (BACK, "back: {kind: conv2d, kernel_size: [1, 1, 1]}", "CG343"),
+        (BACK, "back: {kind: conv2d, kernel_size: 1, init: {kind: uniform, low: 2, high: 1}}", "CG306"),
+        (BACK, "back: {kind: conv2d, kernel_size: 1, prior: {kind: uniform, low: 2, high: 1}}", "CG306"),
+        (BACK, "back: {kind: conv2d, kernel_size: 1, gate: {kind: bernoulli, keep_prob: 0.5, share: time}}", "CG333"),
+        (BACK, "back: {kind: conv2d, kernel_size: 1, weight: {same_as: h.x}}", "CG363"),
     ],
 )
 def test_what_cannot_be_refined(tmp_path: Path, old: str, new: str, code: str) -> None:
@@ -272,3 +283,66 @@ def test_what_cannot_be_refined(tmp_path: Path, old: str, new: str, code: str) -
     with pytest.raises(SpecError) as caught:
         emit(tmp_path, text.replace(old, new, 1))
     assert code in [finding.code for finding in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_dense_base_whose_statements_make_it_a_convolution(tmp_path: Path, times: int) -> None:
+    """What is stated of `h` holds for its copies, biases included."""
+    text = """cgc: 1
+name: same
+families: {rect: {kind: rectified_gaussian, std: tanh(e), emit: relu}}
+components:
+  x: {role: input, nodes: [2, 5, 5], family: {kind: gaussian, std: 0}}
+  h: {nodes: [4, 5, 5], family: rect, normalize: batch, parents: {x: EDGE}}
+  y: {role: output, nodes: 1, family: {kind: categorical, labels: 3}, parents: {h: dense}}
+refine:
+  h:
+    times: TIMES
+    through: {z: {nodes: [3, 5, 5], family: rect, normalize: batch, parents: {previous: CONV}}}
+    back: CONV
+""".replace("CONV", "{kind: conv2d, kernel_size: 3, padding: 1}").replace("TIMES", str(times))
+    stated = """independence:
+  - h[c,r,s] ⟂ x[d,u,v] | parents  where abs(r - u) > 1 or abs(s - v) > 1
+sharing:
+  - h[c,r,s] <- x[d,u,v]  by c, d, u - r, v - s
+  - h[c,r,s]  by c
+"""
+    written = emit(tmp_path / "a", text.replace("EDGE", "{kind: conv2d, kernel_size: 3, padding: 1}"))
+    derived = emit(tmp_path / "b", text.replace("EDGE", "dense") + stated)
+    assert (written.folder / "model.py").read_bytes() == (derived.folder / "model.py").read_bytes()
+
+
+LAGGED = """cgc: 1
+name: lagged
+families: {rect: {kind: rectified_gaussian, std: tanh(e), emit: relu}}
+time: {steps: 5}
+components:
+  x: {role: input, nodes: 3, family: {kind: gaussian, std: 1}}
+  h: {nodes: 4, family: rect, parents: {x: dense}}
+  y: {role: output, nodes: 2, family: {kind: gaussian, std: 1}, parents: {h: {kind: dense, lag: 1}}}
+refine:
+  h: {times: 2, through: {z: {nodes: 3, family: rect, parents: {previous: dense, z: {kind: dense, lag: 1}}}}, back: dense}
+"""
+
+
+def test_a_refined_layer_that_is_read_with_a_lag(tmp_path: Path) -> None:
+    """Its path is recurrent, and the output reads it a step later; step by step with the state carried is the same."""
+    model = emit(tmp_path, LAGGED).model(1)
+    x = torch.randn(2, 5, 3, dtype=torch.float64)
+    state = dict(model.state_dict())
+    law, zs = torch.relu, [torch.zeros(2, 3, dtype=torch.float64)] * 2
+    h, outputs = torch.zeros(2, 4, dtype=torch.float64), []
+    for t in range(5):
+        outputs.append(h @ state["y.h.weight"].T + state["y.bias"])
+        e = x[:, t] @ state["h.x.weight"].T + state["h.bias"]
+        for k in range(2):
+            of = {name: state[f"h.refine.{k}.{name}"] for name in ("z.bias", "z.previous.weight", "z.z.weight", "back.weight")}
+            zs[k] = law(law(e) @ of["z.previous.weight"].T + zs[k] @ of["z.z.weight"].T + of["z.bias"])
+            e = e + zs[k] @ of["back.weight"].T
+        h = law(e)
+    torch.testing.assert_close(model(x), torch.stack(outputs, 1), rtol=1e-12, atol=1e-12)
+    found, carried = [], None
+    for t in range(5):
+        y, carried = model(x[:, t : t + 1], state=carried, return_state=True)
+        found.append(y)
+    torch.testing.assert_close(torch.cat(found, 1), model(x), rtol=1e-12, atol=1e-12)
