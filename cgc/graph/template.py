@@ -153,7 +153,7 @@ def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
                     message = f"the refining path does not return to the nodes of `{child.name}`"
                     why = "the copy must have the shape and the family of what it refines (section 4.1)"
                     reason = misfit.reason if isinstance(misfit, Misfit) else "the nodes have different shapes"
-                    yield Diagnostic("CG405", message, edge.span, reason, labels, why=why, help=_way_back(edge, child))
+                    yield Diagnostic("CG405", message, edge.span, reason, labels, why=why, help=_way_back(edge, child, misfit))
             elif isinstance(misfit, Misfit):
                 seen[id(edge), parent.name] = None
                 message = f"`{edge.kind}` does not fit between `{parent.name}` and `{child.name}`: {misfit.reason}"
@@ -192,12 +192,15 @@ def _parent_errors(spec: Spec, parts: dict[str, Part]) -> Iterator[Diagnostic]:
                 )
 
 
-def _way_back(edge: Edge, child: Component) -> str:
+def _way_back(edge: Edge, child: Component, misfit: Structure | Misfit | None) -> str:
     """What may lead a refining path back to the nodes of ``child``."""
     filter = edge.filter
     if filter is not None and filter.kernel is not None and set(filter.stride) == {1} and all(k % 2 for k in filter.kernel):
-        paddings = [d * (k - 1) // 2 for k, d in zip(filter.kernel, filter.dilation, strict=True)]
-        return f"use `padding: {paddings[0] if len(set(paddings)) == 1 else paddings}` where the path keeps its places"
+        paddings = tuple(d * (k - 1) // 2 for k, d in zip(filter.kernel, filter.dilation, strict=True))
+        if paddings != filter.padding:
+            return f"use `padding: {paddings[0] if len(set(paddings)) == 1 else list(paddings)}` where the path keeps its places"
+        if isinstance(misfit, Misfit) and edge.kind != "avg_pool":
+            return misfit.help
     return f"let the path end with {_shape(child.nodes)} nodes"
 
 
