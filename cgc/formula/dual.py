@@ -11,11 +11,27 @@ from typing import Any
 import mpmath
 from mpmath import mp
 
-from cgc.formula import special
 from cgc.formula.numeric import _MP, value
+from cgc.formula.partials import PARTIALS
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, walk
 
 Rounding = Callable[[Any, str], Any]
+
+
+class _Numbers:
+    """Operations on mpmath's numbers."""
+
+    def __call__(self, name: str, *arguments: Any) -> Any:
+        return _MP[name](*arguments)
+
+    def integer(self, number: Any) -> int:
+        return int(number)
+
+    def hazard(self, x: Any) -> Any:
+        return -x - 1 / x if x < -(10**5) else _MP["norm_pdf"](x) / _MP["norm_cdf"](x)
+
+
+_APPLY = _Numbers()
 
 
 def _as_it_is(number: Any, operation: str) -> Any:
@@ -70,8 +86,8 @@ def _applied(scalar: Op, pairs: list[Pair], rounded: Rounding) -> Pair:
     slopes = [d for _, d in pairs]
     if not any(d != 0 for d in slopes):
         return result, mp.zero
-    partials = _PARTIALS[scalar.name](result, *values)
-    terms = (rounded(p, scalar.name) * d for p, d in zip(partials, slopes, strict=True) if d != 0)
+    partials = PARTIALS[scalar.name](_APPLY, result, *values)
+    terms = (rounded(mp.mpf(p), scalar.name) * d for p, d in zip(partials, slopes, strict=True) if d != 0)
     return result, rounded(sum(terms, mp.zero), "add")
 
 
@@ -119,54 +135,3 @@ def _within(scalar: Scalar, at: str, rounded: Rounding, variables: dict[str, Any
         return _within(taken if value(condition, **variables) else other, at, rounded, variables, pairs)
     inner = [_within(argument, at, rounded, variables, pairs) for argument in scalar.args]
     return _applied(scalar, inner, rounded)
-
-
-def _sigmoid(x: Any) -> Any:
-    return _MP["sigmoid"](x)
-
-
-def _ratio(x: Any) -> Any:
-    """φ/Φ."""
-    return -x - 1 / x if x < -(10**5) else _MP["norm_pdf"](x) / _MP["norm_cdf"](x)
-
-
-def _interval(density: Callable[[Any], Any]) -> Callable[..., Any]:
-    return lambda y, a, b: (-density(a) * mpmath.exp(-y), density(b) * mpmath.exp(-y))
-
-
-def _moment(name: str) -> Callable[..., Any]:
-    def partials(y: Any, k: Any, z: Any) -> Any:
-        below = {("norm_moment", 1): _MP["norm_cdf"], ("logistic_moment", 1): _sigmoid}.get((name, int(k)))
-        return mp.zero, below(z) if below else k * _MP[name](k - 1, z)
-
-    return partials
-
-
-# the derivative of each operation by each argument, from its value and its arguments
-_PARTIALS: dict[str, Callable[..., Any]] = {
-    "add": lambda y, a, b: (mp.one, mp.one), "sub": lambda y, a, b: (mp.one, -mp.one), "mul": lambda y, a, b: (b, a),
-    "div": lambda y, a, b: (1 / b, -y / b), "neg": lambda y, a: (-mp.one,), "power": lambda y, a, b: (b * a ** (b - 1), mp.zero),
-    "sqrt": lambda y, a: (1 / (2 * y),), "exp": lambda y, a: (y,), "bounded_exp": lambda y, a: (y,),
-    "bounded": lambda y, a, *k: (mp.one, *(mp.zero for _ in k)),
-    "floored": lambda y, a: (mp.one,), "log1mexp": lambda y, a: (1 / mpmath.expm1(a),),
-    "log_mills": lambda y, a: (special.mp_norm_excess(1, a),), "log": lambda y, a: (1 / a,), "abs": lambda y, a: (mpmath.sign(a),),
-    "sign": lambda y, a: (mp.zero,), "sin": lambda y, a: (mpmath.cos(a),), "cos": lambda y, a: (-mpmath.sin(a),),
-    "tanh": lambda y, a: (4 * _sigmoid(2 * a) * _sigmoid(-2 * a),), "erf": lambda y, a: (2 / mpmath.sqrt(mp.pi) * mpmath.exp(-a * a),),
-    "expm1": lambda y, a: (mpmath.exp(a),), "log1p": lambda y, a: (1 / (1 + a),), "sinh": lambda y, a: (mpmath.cosh(a),),
-    "cosh": lambda y, a: (mpmath.sinh(a),), "asinh": lambda y, a: (1 / mpmath.sqrt(1 + a * a),),
-    "logistic_pdf": lambda y, a: (-y * mpmath.tanh(a / 2),),
-    "sigmoid": lambda y, a: (y * _sigmoid(-a),), "log_sigmoid": lambda y, a: (_sigmoid(-a),), "softplus": lambda y, a: (_sigmoid(a),),
-    "norm_pdf": lambda y, a: (-a * y,), "norm_cdf": lambda y, a: (_MP["norm_pdf"](a),), "log_norm_cdf": lambda y, a: (_ratio(a),),
-    "norm_ramp": lambda y, a: (_MP["norm_cdf"](a),), "norm_moment": _moment("norm_moment"), "logistic_moment": _moment("logistic_moment"),
-    "norm_excess": lambda y, k, a: (mp.zero, special.mp_norm_excess(k + 1, a)),
-    "logsumexp": lambda y, *a: tuple(mpmath.exp(x - y) for x in a), "log1p_sum_exp": lambda y, *a: tuple(mpmath.exp(x - y) for x in a),
-    "log_norm_interval": _interval(mpmath.npdf), "log_logistic_interval": _interval(lambda x: _sigmoid(x) * _sigmoid(-x)),
-    "inverse_expm1": lambda y, a: (-special.mp_inverse_sinh2(a),),
-    "inverse_sinh2": lambda y, a: (-y * (1 + 2 / mpmath.expm1(abs(a))) * mpmath.sign(a),),
-    "gumbel_ramp": lambda y, a: (-mpmath.expm1(-mpmath.exp(a)) if a < 700 else mp.one,),
-    "gumbel_fall": lambda y, a: (-mpmath.exp(-mpmath.exp(a)) if a < 700 else mp.zero,),
-    "log_gumbel_upper": lambda y, a: (-mpmath.exp(-a) / mpmath.expm1(mpmath.exp(-a)) if a > -700 else mp.zero,),
-    "exponential_fall": lambda y, k, a: (mp.zero, k * special.mp_exponential_fall(k - 1, a) if k > 0 else mpmath.exp(-a)),
-    "lgamma": lambda y, a: (mpmath.psi(0, a),), "polygamma": lambda y, n, a: (mp.zero, mpmath.psi(int(n) + 1, a)),
-    "polynomial": lambda y, x, *c: (special.mp_polynomial(x, *(k * a for k, a in enumerate(c) if k)), *(mp.zero for _ in c)),
-}  # fmt: skip
