@@ -9,6 +9,7 @@ import pytest
 
 # derivations are kept in this checkout, for all workers and for the commands that tests run
 os.environ.setdefault("CGC_CACHE", str(Path(__file__).parents[1] / ".tmp" / "derivations"))
+os.environ.setdefault("CGC_KERNEL_CACHE", str(Path(__file__).parents[1] / ".tmp" / "kernels"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

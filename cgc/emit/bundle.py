@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cgc
+from cgc.emit.kernels import kernel_files
 from cgc.emit.render import folder, render
 from cgc.emit.training import training_context
+from cgc.kernels.plan import plan
 from cgc.program.ir import Program
 from cgc.program.parameters import parameters
 from cgc.spec.model import Spec
@@ -56,9 +58,10 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
     )
     module = network(program, factorisation, doc)
     files: dict[str, bytes] = {
-        "__init__.py": render("torch/init.py.jinja", name=spec.name, names=_in_order(module.network.name, "Model")).encode(),
+        "__init__.py": _init(spec.name, module).encode(),
         "model.py": _model(module, program).encode(),
         "spec.yaml": spec.resolved.encode(),
+        **kernel_files(spec.name, plan(program), dict(module.kernels)),
     }
     if spec.train is not None:
         training = training_context(spec, program)
@@ -77,15 +80,19 @@ def _in_order(*names: str) -> list[str]:
     return sorted(names, key=lambda name: (not name.isupper(), name))
 
 
+def _init(name: str, module: Module) -> str:
+    return render("torch/init.py.jinja", name=name, names=_in_order(module.network.name, "Model"), kernels=bool(module.kernels))
+
+
 def _model(module: Module, program: Program) -> str:
-    text = render("torch/model.py.jinja", module=module, imports=_imports(program))
+    text = render("torch/model.py.jinja", module=module, imports=_imports(program, bool(module.kernels)))
     unused = {"import torch.nn.functional as F\n": r"\bF\.[a-z]", "from functools import partial\n": r"\bpartial\("}
     for line, use in unused.items():
         text = text if re.search(use, text) else text.replace(line, "", 1)
     return text
 
 
-def _imports(program: Program) -> tuple[str, ...]:
+def _imports(program: Program, kernels: bool) -> tuple[str, ...]:
     several = len(program.outputs) > 1
     lines = [
         "import math",
@@ -98,6 +105,8 @@ def _imports(program: Program) -> tuple[str, ...]:
     ]
     if any(c.product.weight_norm for layer in program.layers() for c in layer.contributions):
         lines.append("from torch.nn.utils.parametrizations import weight_norm")
+    if kernels:
+        lines += ["", "kernels = None  # the package sets it to kernels/, where what is written here is fused"]
     if program.steps is not None:
         lines += ["", "State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)"]
     if several:

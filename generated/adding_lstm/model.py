@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+kernels = None  # the package sets it to kernels/, where what is written here is fused
+
 State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)
 
 
@@ -23,6 +25,8 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
+        if kernels and kernels.fits(law, self.rate, e):
+            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -129,11 +133,9 @@ class BitNodes(nn.Module):
         self.bias = nn.Parameter(torch.empty(128).uniform_(-(2**-0.5), 2**-0.5))
 
     def drive(self, x: Tensor) -> Tensor:
-        """The part of the energy that does not wait for the loop over time."""
         return F.linear(x, self.x.weight, self.bias)
 
     def step(self, drive: Tensor, h: Tensor, how: Inference) -> Tensor:
-        """Features at one time step."""
         return how(Bit(), drive + self.h(h))
 
 

@@ -1,5 +1,4 @@
-"""gru: Equals torch.nn.GRU. Its b_hn must stay apart from b_in, because the reset gate multiplies it: it is the
-bias of the linear node u. For r and z, bias = bias_ih + bias_hh.
+"""gru: Equals torch.nn.GRU: b_hn is the bias of u, which r multiplies; for r and z, bias = bias_ih + bias_hh.
 
 Made by cgc 0.1.0 from gru.yaml; do not edit, compile again. cgc claims no rights in it.
 """
@@ -11,6 +10,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+kernels = None  # the package sets it to kernels/, where what is written here is fused
 
 State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)
 
@@ -24,6 +25,8 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
+        if kernels and kernels.fits(law, self.rate, e):
+            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -113,11 +116,9 @@ class BitNodes(nn.Module):
         self.bias = nn.Parameter(torch.empty(64).uniform_(-(x**-0.5), x**-0.5))
 
     def drive(self, x: Tensor) -> Tensor:
-        """The part of the energy that does not wait for the loop over time."""
         return F.linear(x, self.x.weight, self.bias)
 
     def step(self, drive: Tensor, h: Tensor, how: Inference) -> Tensor:
-        """Features at one time step."""
         return how(Bit(), drive + self.h(h))
 
 
@@ -201,8 +202,7 @@ class GRU(nn.Module):
         how = how or self.how[self.training]
         x = x.expand(how.draws, *x.shape)
         past = self.past(x) if past is None else past
-        cell = x
-        kept = {}
+        cell, kept = x, {}
         for k, layer in enumerate(self.cell):
             cell, kept[f"cell.{k}"] = layer(cell, how, past[f"cell.{k}"], lengths)
         return self.y(last(cell, lengths)), kept

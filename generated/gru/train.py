@@ -15,6 +15,7 @@ import argparse
 import gc
 import gzip
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -32,8 +33,11 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 if __package__:
     from .model import Model
-else:
-    from model import Model
+else:  # run as a file: its folder is a package all the same, in which model.py finds kernels/
+    _folder = importlib.util.spec_from_file_location("package", Path(__file__).with_name("__init__.py"))
+    sys.modules["package"] = importlib.util.module_from_spec(_folder)
+    _folder.loader.exec_module(sys.modules["package"])
+    Model = sys.modules["package"].Model
 
 NAME = "gru"
 RANK = int(os.environ.get("RANK", 0))  # these three are set by torchrun

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+kernels = None  # the package sets it to kernels/, where what is written here is fused
+
 State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)
 
 
@@ -23,6 +25,8 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
+        if kernels and kernels.fits(law, self.rate, e):
+            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -121,6 +125,8 @@ class H(nn.Module):
 
     def forward(self, x: Tensor, how: Inference, past: Tensor, valid: Tensor | None = None) -> Tensor:
         e = self.normalize(self.x(x), self.bias, valid)
+        if kernels and kernels.fits_loop(Rect(), how.rate, e):
+            return kernels.recurrence(Rect(), e, self.h.weight, past, how.rate, how.straight_through)
         h = list(past.unbind(-2))  # what came before the first step
         for e_t in e.unbind(-2):
             h.append(how(Rect(), e_t + self.h(h[-1])))
@@ -158,8 +164,7 @@ class IndRNNPixelMnist(nn.Module):
         past = self.past(x) if past is None else past
         steps = torch.arange(x.shape[2], device=x.device)
         valid = None if lengths is None else (steps < lengths[:, None]).expand(x.shape[:3])
-        h = x
-        kept = {}
+        h, kept = x, {}
         for k, layer in enumerate(self.h):
             h = layer(h, how, past[f"h.{k}"], valid)
             kept[f"h.{k}"] = keep(past[f"h.{k}"], h, lengths)

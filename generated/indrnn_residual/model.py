@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+kernels = None  # the package sets it to kernels/, where what is written here is fused
+
 State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)
 
 
@@ -22,6 +24,8 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
+        if kernels and kernels.fits(law, self.rate, e):
+            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -122,6 +126,8 @@ class Z(nn.Module):
 
     def forward(self, previous: Tensor, how: Inference, past: Tensor, valid: Tensor | None = None) -> Tensor:
         e = self.normalize(self.previous(previous), self.bias, valid)
+        if kernels and kernels.fits_loop(Rect(), how.rate, e):
+            return kernels.recurrence(Rect(), e, self.z.weight, past, how.rate, how.straight_through)
         z = list(past.unbind(-2))  # what came before the first step
         for e_t in e.unbind(-2):
             z.append(how(Rect(), e_t + self.z(z[-1])))

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+kernels = None  # the package sets it to kernels/, where what is written here is fused
+
 State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)
 
 
@@ -23,6 +25,8 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
+        if kernels and kernels.fits(law, self.rate, e):
+            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -112,11 +116,9 @@ class BitNodes(nn.Module):
         self.bias = nn.Parameter(torch.empty(64).uniform_(-(x**-0.5), x**-0.5))
 
     def drive(self, x: Tensor) -> Tensor:
-        """The part of the energy that does not wait for the loop over time."""
         return F.linear(x, self.x.weight, self.bias)
 
     def step(self, drive: Tensor, h: Tensor, how: Inference) -> Tensor:
-        """Features at one time step."""
         return how(Bit(), drive + self.h(h))
 
 
@@ -194,8 +196,7 @@ class LSTM(nn.Module):
         how = how or self.how[self.training]
         x = x.expand(how.draws, *x.shape)
         past = self.past(x) if past is None else past
-        cell = x
-        kept = {}
+        cell, kept = x, {}
         for k, layer in enumerate(self.cell):
             cell, kept[f"cell.{k}"] = layer(cell, how, past[f"cell.{k}"], lengths)
         return self.y(last(cell, lengths)), kept

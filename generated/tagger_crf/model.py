@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+kernels = None  # the package sets it to kernels/, where what is written here is fused
+
 State = dict[str, Tensor]  # component -> its last steps, (draws, batch, steps, features)
 
 
@@ -22,6 +24,8 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
+        if kernels and kernels.fits(law, self.rate, e):
+            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -75,14 +79,13 @@ class Chain(nn.Module):
 
     def total(self, s: Tensor, lengths: Tensor | None) -> Tensor:
         """log Z: the sum at the last valid step, (..., batch)."""
-        rows = torch.arange(s.shape[-3], device=s.device)
-        return (s[..., -1, :] if lengths is None else s[..., rows, lengths - 1, :]).logsumexp(-1)
+        rows, step = torch.arange(s.shape[-3], device=s.device), -1 if lengths is None else lengths - 1
+        return s[..., rows, step, :].logsumexp(-1)
 
     def log_partition(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.total(self.sums(*self.potentials(e, lengths)), lengths)
 
     def log_prob(self, y: Tensor, e: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Of states by their numbers, (..., batch)."""
         e, pair = self.potentials(e, lengths)
         valid = None if lengths is None else torch.arange(e.shape[-2], device=e.device) < lengths[:, None]
         y = (y if valid is None else y.where(valid, 0)).expand(e.shape[:-1])
@@ -96,12 +99,10 @@ class Chain(nn.Module):
         p = [torch.softmax(s[..., -1, :], -1)]
         for t in reversed(range(s.shape[-2] - 1)):
             joined = pair if lengths is None else pair * (t + 1 < lengths)[:, None, None]
-            given = torch.softmax(s[..., t, :, None] + joined, -2)
-            p.append((given * p[-1][..., None, :]).sum(-1))
+            p.append((torch.softmax(s[..., t, :, None] + joined, -2) * p[-1][..., None, :]).sum(-1))
         return torch.stack(p[::-1], -2)
 
     def draw(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """States by their numbers, drawn from the last step to the first."""
         return self.back(e, lengths, torch.logsumexp, lambda s: torch.distributions.Categorical(logits=s).sample())
 
     def mode(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -114,9 +115,7 @@ class Chain(nn.Module):
         s = self.sums(e, pair, reduce)
         y = [choose(s[..., -1, :])]
         for t in reversed(range(s.shape[-2] - 1)):
-            after = pair.T[y[-1]]
-            after = after if lengths is None else after * (t + 1 < lengths)[:, None]
-            y.append(choose(s[..., t, :] + after))
+            y.append(choose(s[..., t, :] + pair.T[y[-1]] * (1 if lengths is None else (t + 1 < lengths)[:, None])))
         return torch.stack(y[::-1], -1)
 
 
@@ -167,6 +166,8 @@ class H(nn.Module):
 
     def forward(self, embed: Tensor, how: Inference, past: Tensor) -> Tensor:
         e = F.linear(embed, self.embed.weight, self.bias)
+        if kernels and kernels.fits_loop(Rect(), how.rate, e):
+            return kernels.recurrence(Rect(), e, self.h.weight, past, how.rate, how.straight_through)
         h = list(past.unbind(-2))  # what came before the first step
         for e_t in e.unbind(-2):
             h.append(how(Rect(), e_t + self.h(h[-1])))

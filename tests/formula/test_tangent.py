@@ -20,7 +20,7 @@ from cgc.formula.tangent import tangent
 from cgc.spec.single import read_single
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "derive"))
-from test_all_families import ALL  # noqa: E402
+from test_all_families import ALL
 
 E = Var("e")
 POINTS = [mpmath.mpf(x) for x in ("-7.3", "-2.1", "-0.4", "0.2", "0.9", "3.7", "11.2")]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cgc.derive.derivation import Derivation, Labels
 from cgc.formula.scalar import Var
+from cgc.kernels.plan import fused_loop, plan
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.parameters import learned_size
 from cgc.targets.torch.code import Class
@@ -96,6 +97,7 @@ class Blocks:
         self.classes: list[Class] = []
         self._called = set(_called(program.stages))
         self.law_classes = self._laws()
+        self.kernels = plan(program)
         self.lines = self._lines()
         self.codes: dict[str, str] = {}  # how each layer and module is made
         self.summed: set[str] = set()  # those that are given their edges
@@ -165,6 +167,10 @@ class Blocks:
         axes = len(layer.nodes) if layer.output else 1
         axis = str(-1 - axes) if isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1 else ""
         return f"{self.law_classes[layer.law]}({axis})"
+
+    def fused_loop(self, layer: Layer, group: tuple[str, ...]) -> bool:
+        """Whether a kernel runs the layer's loop over time."""
+        return not self.moments and self.law_call(layer) != "" and fused_loop(layer, group, self.law(layer.law))
 
     def _laws(self) -> dict[str, str]:
         layers = self.program.layers()

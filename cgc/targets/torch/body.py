@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from cgc.program.energies import local
@@ -268,6 +269,9 @@ def with_kept(lines: Sequence[str]) -> tuple[list[str], str]:
     kept = [line for line in lines if line.startswith(start)]
     if any("kept[" in line for line in lines if line not in kept):
         first = next(k for k, line in enumerate(lines) if "kept[" in line or line.startswith("for k, "))
+        before = re.fullmatch(r"(\w+) = (\w+)", lines[first - 1]) if first else None
+        if before is not None:
+            return [*lines[: first - 1], f"{before[1]}, kept = {before[2]}, {{}}", *lines[first:]], "kept"
         return [*lines[:first], "kept = {}", *lines[first:]], "kept"
     entries = (line.removeprefix("kept[").replace('"] = ', '": ', 1) for line in kept)
     return [line for line in lines if line not in kept], f"{{{', '.join(entries)}}}"

@@ -189,7 +189,7 @@ class _Classes:
 
         def build() -> Block:
             law, drawn, lines = blocks.law_call(layer), blocks.drawn(layer), blocks.lines.get(layer.name, "")
-            return layer_block(layer, law, drawn, group, blocks.timed, blocks.moments, lines)
+            return layer_block(layer, law, drawn, group, blocks.timed, blocks.moments, lines, blocks.fused_loop(layer, group))
 
         def doc(alike: Sequence[str]) -> str:
             return layer_doc(layer, blocks.timed, alike)

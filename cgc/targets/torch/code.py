@@ -129,7 +129,7 @@ class Module:
     """One emitted file of classes.
 
     ``parts`` names the fixed passages (templates) that it needs, in their order; ``inference`` those inside the class Inference,
-    whose fields are ``settings``. ``moments``: values may be means and variances.
+    whose fields are ``settings``. ``moments``: values may be means and variances. ``kernels``: by law, the classes that kernels know.
     """
 
     doc: tuple[str, ...]
@@ -139,6 +139,7 @@ class Module:
     classes: tuple[Class, ...]
     network: Class
     moments: bool = False
+    kernels: tuple[tuple[str, str], ...] = ()
 
 
 def wrapped(text: str, width: int = 110) -> tuple[str, ...]:

@@ -34,11 +34,14 @@ class Block:
     parts: tuple[str, ...]
 
 
-def layer_block(layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, moments: bool = False, lines: str = "") -> Block:
+def layer_block(
+    layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, moments: bool = False, lines: str = "", fused: bool = False
+) -> Block:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
     ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all; ``moments`` whether values may
-    also be means and variances. ``lines`` is an expression that makes the module of its lines, if it has any.
+    also be means and variances. ``lines`` is an expression that makes the module of its lines, if it has any. ``fused``: there is a
+    kernel for its loop over time.
     """
     if layer.last:
         layer = _shared_at_once(layer)
@@ -50,7 +53,7 @@ def layer_block(layer: Layer, law: str, drawn: bool, group: tuple[str, ...], tim
     if not group:
         methods = [_map(terms, masked, law, drawn)]
     elif reads_itself_alone(layer, group):
-        methods = [_loop(terms, group, masked, law, drawn)]
+        methods = [_loop(terms, group, masked, law, drawn, fused)]
     else:
         methods = [*([_drive(terms, group, masked)] if before(layer, group) else []), _step(terms, group, masked, law, drawn)]
     return Block(tuple(init), tuple(methods), tuple(sorted(parts)))
@@ -308,7 +311,7 @@ def _map(terms: Terms, masked: bool, law: str, drawn: bool) -> Function:
     return Function(signature, finish(terms, energy, law, drawn))
 
 
-def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
+def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool, fused: bool) -> Function:
     """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
     layer = terms.layer
     known, waits = outside(layer, group), inside(layer, group)
@@ -344,6 +347,7 @@ def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
         summed.append(terms.term(c, values, gate))
     energy = " + ".join(["e_t", *summed]) if known else terms.shifted(summed, first=True)
     *lines, result = finish(terms, energy, law, drawn)
+    body += _fused_loop(waits[0], law, drawn) if fused else []
     body += [f"{own} = list(past.unbind(-2))  # what came before the first step", head]
     body += [*(f"    {line}" for line in lines), f"    {own}.append({result.removeprefix('return ')})"]
     body.append(f"return torch.stack({own}[past.shape[-2] :], -2)")
@@ -351,18 +355,31 @@ def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
     return Function(f"forward({', '.join(['self', *names, *extra])}) -> Tensor", tuple(body))
 
 
+def _fused_loop(c: Contribution, law: str, drawn: bool) -> list[str]:
+    """Lines that give the whole loop to a kernel, where there is one."""
+    weight = (
+        f"{module(c)}.weight" if c.product.weight_shape is not None else f"e.new_full(e.shape[-1:], {number_text(c.product.fixed or 1)})"
+    )
+    how = "how.rate, how.straight_through" if drawn else "0.0, False"
+    return [
+        f"if kernels and kernels.fits_loop({law}, {'how.rate' if drawn else '0.0'}, e):",
+        f"    return kernels.recurrence({law}, e, {weight}, past, {how})",
+    ]
+
+
 def _drive(terms: Terms, group: tuple[str, ...], masked: bool) -> Function:
+    """The part of the energy that does not wait for the loop over time."""
     layer = terms.layer
     known = before(layer, group)
     how = ("how: Inference",) if drive_needs_inference(known, terms.moments) else ()
-    doc = ("The part of the energy that does not wait for the loop over time.",)
     if normalised_in_steps(layer, group):
-        return Function(_signature("drive", known, how), (f"return {terms.sum(known, named(known), bias=False)}",), doc)
+        return Function(_signature("drive", known, how), (f"return {terms.sum(known, named(known), bias=False)}",))
     extra = (*how, *(("valid: Tensor | None = None",) if masked else ()))
-    return Function(_signature("drive", known, extra), (f"return {terms.energy(known, named(known), masked)}",), doc)
+    return Function(_signature("drive", known, extra), (f"return {terms.energy(known, named(known), masked)}",))
 
 
 def _step(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool) -> Function:
+    """Features at one time step."""
     layer = terms.layer
     arguments = in_steps(layer, group)
     known = ["drive"] if before(layer, group) else []
@@ -371,7 +388,7 @@ def _step(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
     names = [f"{name}: Tensor" for name in (*known, *(read.name for read in reads(arguments)))]
     extra = [*_how(terms, drawn), *(["valid: Tensor | None = None"] if waits else [])]
     signature = f"step({', '.join(['self', *names, *extra])}) -> Tensor"
-    return Function(signature, finish(terms, energy, law, drawn), ("Features at one time step.",))
+    return Function(signature, finish(terms, energy, law, drawn))
 
 
 def step_energy(terms: Terms, group: tuple[str, ...], known: Sequence[str], values: Values, masked: bool) -> str:

@@ -24,7 +24,8 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
     model = Class(blocks.name, "nn.Module", (*wrapped(network_doc(program, factorisation)), *_approximate(program)), (), methods)
     # last, because the methods tell which passages they need
     parts, inference = blocks.parts(PARTS), blocks.parts(INFERENCE)
-    return Module(doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments)
+    known = tuple((law.name, blocks.law_classes[law.name]) for law in blocks.kernels.laws)
+    return Module(doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments, known)
 
 
 def _approximate(program: Program) -> tuple[str, ...]:

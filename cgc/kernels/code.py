@@ -1,0 +1,226 @@
+"""Typed straight-line arithmetic, as a graph of operations: what a processor does with one element, in float32 and 32-bit words.
+
+It knows no functions but the square root: those are written in it (``arithmetic.py``), and called by name. It cannot say memory or
+loops; kernels can. Equal operations on equal values are one object, so that a graph is compared and printed without looking twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import wraps
+from typing import Literal
+
+Kind = Literal["float", "word", "truth"]
+
+# arguments' kinds (f, w, t; c is a constant number) and the kind of the result
+SIGNATURES: dict[str, tuple[str, Kind]] = {
+    "constant": ("c", "float"), "number": ("c", "word"), "argument": ("c", "float"), "given": ("c", "word"),
+    "add": ("ff", "float"), "sub": ("ff", "float"), "mul": ("ff", "float"), "div": ("ff", "float"), "neg": ("f", "float"),
+    "abs": ("f", "float"), "sqrt": ("f", "float"), "max": ("ff", "float"), "min": ("ff", "float"),
+    "lt": ("ff", "truth"), "le": ("ff", "truth"), "eq": ("ff", "truth"), "and": ("tt", "truth"), "or": ("tt", "truth"),
+    "select": ("tff", "float"), "bits": ("f", "word"), "from_bits": ("w", "float"), "to_float": ("w", "float"),
+    "wadd": ("ww", "word"), "wsub": ("ww", "word"), "wmul": ("ww", "word"), "whigh": ("ww", "word"), "wxor": ("ww", "word"),
+    "wand": ("ww", "word"), "wor": ("ww", "word"), "wshl": ("wc", "word"), "wshr": ("wc", "word"), "wselect": ("tww", "word"),
+}  # fmt: skip
+"""Beside these, ``call`` takes the name of a function and floats. ``max(a, b)`` is b if b > a, else a, so that a stays where it is no
+number; ``min`` likewise. ``whigh`` is the upper half of a product, ``to_float`` the nearest float to a word below 2³¹. A float constant
+is a float32; a word is reckoned modulo 2³²."""
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """The result of the operation ``name``. Operators of Python build further ones."""
+
+    name: str
+    args: tuple[Value | float | int | str, ...]
+    kind: Kind
+
+    def __add__(self, other: Value | float) -> Value:
+        return binary("add", self, other)
+
+    def __radd__(self, other: float) -> Value:
+        return binary("add", other, self)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return binary("sub", self, other)
+
+    def __rsub__(self, other: float) -> Value:
+        return binary("sub", other, self)
+
+    def __mul__(self, other: Value | float) -> Value:
+        return binary("mul", self, other)
+
+    def __rmul__(self, other: float) -> Value:
+        return binary("mul", other, self)
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return binary("div", self, other)
+
+    def __rtruediv__(self, other: float) -> Value:
+        return binary("div", other, self)
+
+    def __neg__(self) -> Value:
+        return operation("neg", self)
+
+    def __lt__(self, other: Value | float) -> Value:
+        return binary("lt", self, other)
+
+    def __le__(self, other: Value | float) -> Value:
+        return binary("le", self, other)
+
+    def __gt__(self, other: Value | float) -> Value:
+        return binary("lt", other, self)
+
+    def __ge__(self, other: Value | float) -> Value:
+        return binary("le", other, self)
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that it reads."""
+        return tuple(argument for argument in self.args if isinstance(argument, Value))
+
+
+_KNOWN: dict[tuple[object, ...], Value] = {}
+
+
+def operation(name: str, *args: Value | float | int | str) -> Value:
+    """The result of an operation; the same object for the same arguments."""
+    kinds, kind = SIGNATURES[name] if name != "call" else ("c" + "f" * (len(args) - 1), "float")
+    for wanted, given in zip(kinds, args, strict=True):
+        if (wanted == "c") == isinstance(given, Value) or (isinstance(given, Value) and given.kind[0] != wanted):
+            raise TypeError(f"{name} takes {kinds}, not {given}")
+    key = (name, *((id(argument),) if isinstance(argument, Value) else (type(argument), repr(argument)) for argument in args))
+    return _KNOWN.setdefault(key, Value(name, args, kind))
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of floats that is called by ``name``: the arguments of its definition, and its value. ``doc`` says what it is."""
+
+    name: str
+    arguments: tuple[Value, ...]
+    result: Value
+    doc: str
+
+
+FUNCTIONS: dict[str, Function] = {}
+
+
+def define(name: str, build: Callable[..., Value], doc: str, names: tuple[str, ...] = ("x",)) -> None:
+    """A function called ``name``, unless there is one. ``build`` makes its value from the arguments called ``names``."""
+    if name not in FUNCTIONS:
+        arguments = tuple(argument(n) for n in names)
+        FUNCTIONS[name] = Function(name, arguments, build(*arguments), doc)
+
+
+def function(build: Callable[[Value], Value]) -> Callable[[Value], Value]:
+    """A decorator: what ``build`` writes is a function of its own, defined where it is first called."""
+    name = build.__name__
+
+    @wraps(build)
+    def call(x: Value) -> Value:
+        define(name, build, (build.__doc__ or "").strip())
+        return operation("call", name, x)
+
+    return call
+
+
+def functions(*results: Value) -> tuple[Function, ...]:
+    """The functions that are called, each after those that it calls itself."""
+    found: dict[str, Function] = {}
+
+    def visit(value: Value) -> None:
+        for node in in_order(value):
+            name = node.args[0] if node.name == "call" else None
+            if isinstance(name, str) and name not in found:
+                visit(FUNCTIONS[name].result)
+                found[name] = FUNCTIONS[name]
+
+    for result in results:
+        visit(result)
+    return tuple(found.values())
+
+
+def constant(number: float) -> Value:
+    """A float32."""
+    return operation("constant", float(number))
+
+
+def word(number: int) -> Value:
+    """A word."""
+    return operation("number", number & 0xFFFFFFFF)
+
+
+def argument(name: str) -> Value:
+    """A float that is given."""
+    return operation("argument", name)
+
+
+def given(name: str) -> Value:
+    """A word that is given."""
+    return operation("given", name)
+
+
+def lifted(number: Value | float) -> Value:
+    """A value, where numbers stand for constants."""
+    return number if isinstance(number, Value) else constant(number)
+
+
+def binary(name: str, a: Value | float, b: Value | float) -> Value:
+    """An operation on two floats; what adds 0 or multiplies by 1 is left out."""
+    left, right = lifted(a), lifted(b)
+    if name in ("add", "mul"):
+        neutral = constant(0.0 if name == "add" else 1.0)
+        if left is neutral or right is neutral:
+            return right if left is neutral else left
+    if (name == "sub" and right is constant(0.0)) or (name == "div" and right is constant(1.0)):
+        return left
+    return operation(name, left, right)
+
+
+def select(condition: Value, taken: Value | float, other: Value | float) -> Value:
+    """``taken`` where the condition holds, else ``other``."""
+    first, second = lifted(taken), lifted(other)
+    return first if first is second else operation("select", condition, first, second)
+
+
+def maximum(a: Value | float, b: Value | float) -> Value:
+    """The larger; ``a`` where it is no number."""
+    return operation("max", lifted(a), lifted(b))
+
+
+def minimum(a: Value | float, b: Value | float) -> Value:
+    """The smaller; ``a`` where it is no number."""
+    return operation("min", lifted(a), lifted(b))
+
+
+def both(a: Value, b: Value) -> Value:
+    """Whether both hold."""
+    return operation("and", a, b)
+
+
+def in_order(*results: Value) -> Iterator[Value]:
+    """Every value that ``results`` need, once, after what it reads."""
+    seen: set[Value] = set()
+    stack = [(value, False) for value in reversed(results)]
+    while stack:
+        value, ready = stack.pop()
+        if value in seen:
+            continue
+        if ready:
+            seen.add(value)
+            yield value
+        else:
+            stack.append((value, True))
+            stack += [(inner, False) for inner in reversed(value.inputs) if inner not in seen]
+
+
+def substitute(result: Value, values: dict[Value, Value]) -> Value:
+    """``result`` with other values in place of some."""
+    known = dict(values)
+    for value in in_order(result):
+        if value not in known:
+            args = tuple(known[a] if isinstance(a, Value) else a for a in value.args)
+            known[value] = value if args == value.args else operation(value.name, *args)
+    return known[result]

@@ -1,0 +1,246 @@
+"""A node law as typed arithmetic: its value for an energy, drawn or not, and the derivative that goes back.
+
+Three derivatives are known: as a function of the value (where the expectation's slope is one), as a function of the energy, and that of
+what was drawn, from the same random words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import mpmath
+from mpmath import mp
+
+from cgc.derive.derivation import Derivation, Draw
+from cgc.formula.dual import dual
+from cgc.formula.numeric import constant as number_of
+from cgc.formula.numeric import value as value_of
+from cgc.formula.scalar import Const, Op, Scalar, Var, bind, const, random, walk
+from cgc.formula.tangent import tangent
+from cgc.kernels.code import Value, argument, constant, given, select
+from cgc.kernels.expand import EXP_LIMIT, Unsupported, Words, expand
+from cgc.kernels.random import NOISES
+
+MAX_WORDS = 4
+E, H, RATE = argument("e"), argument("h"), argument("rate")
+WORDS = tuple(given(f"w{k}") for k in range(MAX_WORDS))
+
+
+@dataclass(frozen=True)
+class Node:
+    """Values of ``e`` (energy), ``h`` (what the node became), ``rate`` and the words ``w0`` …; ``slope_of_value`` is one of ``h``.
+
+    ``expectation`` is what feed-forward computes, ``inferred`` the same or, with probability ``rate``, a draw, for which ``words`` random
+    words are used; None where draws have no such form. ``slope`` is the derivative of the expectation; ``drawn_slope`` that of
+    ``inferred``: 0 for a draw that passes no gradient. ``always``: ``slope_of_value`` holds for drawn values too, as it is 0 there.
+    """
+
+    expectation: Value
+    slope: Value
+    slope_of_value: Value | None
+    always: bool
+    inferred: Value | None
+    drawn_slope: Value | None
+    words: int
+    discrete: bool
+
+
+@lru_cache(maxsize=256)
+def node(law: Derivation) -> Node:
+    """The typed arithmetic of a law of single energies. Raises Unsupported."""
+    expectation = expand(law.computed, {"e": E})
+    slope = expand(_slope(law.computed), {"e": E})
+    of_value = _slope_of_value(law.computed)
+    always = of_value is not None and law.discrete and _vanishes(of_value, law.sampling)
+    try:
+        inferred, drawn_slope, words = _drawn(law, expectation, slope)
+    except Unsupported:
+        inferred, drawn_slope, words = None, None, 0
+    slope_of_value = None if of_value is None else expand(of_value, {"h": H})
+    return Node(expectation, slope, slope_of_value, always, inferred, drawn_slope, words, law.discrete)
+
+
+def _slope(computed: Scalar) -> Scalar:
+    """The derivative of what feed-forward computes; a rectifier on its own has 0 at 0, as torch's has."""
+    if isinstance(computed, Op) and computed.name == "max" and computed.args[0] == const(0):
+        return Op("where", (Op("gt", (computed.args[1], const(0))), tangent(computed.args[1], "e"), const(0)))
+    slope = tangent(computed, "e")
+    # beyond what floats hold, a value is bounded and has no slope
+    for part in dict.fromkeys(walk(computed)):
+        if isinstance(part, Op) and part.name in ("bounded", "bounded_exp"):
+            for exponent in part.args[part.name == "bounded" :]:
+                slope = Op("where", (Op("lt", (exponent, const(EXP_LIMIT))), slope, const(0)))
+    return slope
+
+
+def _drawn(law: Derivation, expectation: Value, slope: Value) -> tuple[Value | None, Value | None, int]:
+    """What the node is when it may be drawn, the derivative of that, and how many words an element uses."""
+    if not isinstance(law.sampling, Draw) or not law.sampling.random:
+        return None, None, 0
+    words = Words(WORDS, RATE)
+    leaves = _Leaves(words, {"e": E}, law.computed, expectation)
+    trees: list[tuple[str, Scalar]] = []
+    for name, part in law.sampling.given:
+        # what is drawn once and read repeatedly has a name
+        trees.append((name, leaves.told(part)))
+        leaves.known[name] = expand(trees[-1][1], leaves.known, words)
+    formula = leaves.told(law.sampling.value)
+    drawn = expand(formula, leaves.known, words)
+    if law.statistic is not None:
+        drawn = expand(law.statistic, {"x": drawn})
+    through: Value = constant(0.0)
+    if law.sampling.pathwise:
+        whole = formula if law.statistic is None else bind(law.statistic, "x", formula)
+        for name, tree in reversed(trees):
+            whole = bind(whole, name, tree)
+        through = expand(tangent(whole, "e"), leaves.known)
+    return select(words.coin, drawn, expectation), select(words.coin, through, slope), max(words.used, 1)
+
+
+class _Leaves:
+    """What is random in a draw, as variables with values: each place where it is written is a draw of its own."""
+
+    def __init__(self, words: Words, known: dict[str, Value], computed: Scalar, expectation: Value) -> None:
+        self.words, self.known = words, known
+        self.computed, self.expectation = computed, expectation
+
+    def told(self, part: Scalar) -> Scalar:
+        """The formula with variables in place of its random leaves."""
+        if not isinstance(part, Op) or not random(part):
+            return part
+        inner = tuple(self.told(argument) for argument in part.args)
+        if part.name in NOISES:
+            return self.named(NOISES[part.name](self.words.take()))
+        if part.name == "draw_bernoulli":
+            return self.named(select(self.words.below(self.probability(inner[0])), 1.0, 0.0))
+        return Op(part.name, inner)
+
+    def probability(self, p: Scalar) -> Value:
+        """An event's probability; where the node has two states, it follows from the expectation, which is there already."""
+        line = _affine(self.computed, p)
+        if line is None:
+            return expand(p, self.known, self.words)
+        return line[1] * self.expectation + line[0]
+
+    def named(self, drawn: Value) -> Var:
+        name = f"drawn_{len(self.known)}"
+        self.known[name] = drawn
+        return Var(name)
+
+
+_ENERGIES = [mpmath.mpf(n) / 64 for n in (-155, -82, -36, -9, 18, 55, 119, 220)]
+
+
+# --- the slope as a function of the value
+
+
+def _slope_of_value(computed: Scalar) -> Scalar | None:
+    """f' as a function of f(e), where it is one that can be told: of a clamp, or a polynomial of degree two at most.
+
+    The three coefficients follow from three energies; that they are the right ones is seen at others, to 40 digits.
+    """
+    if any(isinstance(part, Op) and part.name in ("bounded", "bounded_exp") for part in walk(computed)):
+        return None
+    bounds = _clamped(computed)
+    if bounds is not None:
+        low, high = bounds
+        inside: Scalar | None = None
+        for sign, bound in (("gt", low), ("lt", high)):
+            if bound is not None:
+                condition = Op(sign, (Var("h"), Const(bound)))
+                inside = condition if inside is None else Op("and", (inside, condition))
+        assert inside is not None
+        return Op("where", (inside, const(1), const(0)))
+    return _quadratic(computed)
+
+
+def _clamped(computed: Scalar) -> tuple[Fraction | None, Fraction | None] | None:
+    """The bounds of e, where it is all that is between them."""
+    if isinstance(computed, Op) and computed.name in ("max", "min") and isinstance(computed.args[0], Const):
+        bound, inner = computed.args[0].value, computed.args[1]
+        low, high = (bound, None) if computed.name == "max" else (None, bound)
+        if inner == Var("e"):
+            return low, high
+        rest = _clamped(inner)
+        if rest is not None and (rest[0] is None) != (low is None):
+            low, high = (low, rest[1]) if low is not None else (rest[0], high)
+            return (low, high) if low is not None and high is not None and low < high else None
+    return None
+
+
+def _quadratic(computed: Scalar) -> Scalar | None:
+    with mp.workdps(60):
+        try:
+            pairs = [dual(computed, "e", e=e) for e in _ENERGIES]
+        except (ValueError, ZeroDivisionError):
+            return None
+        (a, fa), (b, fb), (c, fc) = pairs[1], pairs[4], pairs[6]
+        if len({a, b, c}) < 3:
+            return None
+        # Newton's divided differences
+        first, second = (fb - fa) / (b - a), (fc - fb) / (c - b)
+        square = (second - first) / (c - a)
+        linear = first - square * (a + b)
+        free = fa - linear * a - square * a * a
+        close = mpmath.mpf(10) ** -40
+        if any(abs(free + linear * y + square * y * y - slope) > close * (1 + abs(slope)) for y, slope in pairs):
+            return None
+        numbers = [_nearest(x) for x in (free, linear, square)]
+    if any(x is None for x in numbers):
+        return None
+    c0, c1, c2 = (x for x in numbers if x is not None)
+    h = Var("h")
+    # (1 - h)(1 + h) and h (1 - h) keep the digits that 1 - h² loses near its zeros
+    if c2 == 0:
+        return Op("add", (Const(c0), Op("mul", (Const(c1), h)))) if c1 else Const(c0)
+    return _factored(c0, c1, c2)
+
+
+def _affine(x: Scalar, y: Scalar) -> tuple[float, float] | None:
+    """The numbers a and b with y = a + b x at every energy, if there are such, seen to 40 digits."""
+    with mp.workdps(60):
+        try:
+            pairs = [(value_of(x, e=e), value_of(y, e=e)) for e in _ENERGIES]
+        except (KeyError, ValueError, ZeroDivisionError):
+            return None
+        (a, fa), (b, fb) = pairs[1], pairs[5]
+        if a == b or fa == fb:
+            return None
+        slope = (fb - fa) / (b - a)
+        if any(abs(fa + slope * (x - a) - y) > mpmath.mpf(10) ** -40 for x, y in pairs):
+            return None
+        return float(fa - slope * a), float(slope)
+
+
+def _factored(c0: Fraction, c1: Fraction, c2: Fraction) -> Scalar | None:
+    """c2 (h - r)(h - s), with the zeros r and s, which are the states that the node ends in."""
+    discriminant = c1 * c1 - 4 * c0 * c2
+    if discriminant < 0:
+        return None
+    root = _square_root(discriminant)
+    if root is None:
+        return None
+    r, s = sorted(((-c1 - root) / (2 * c2), (-c1 + root) / (2 * c2)))
+    h = Var("h")
+    product = Op("mul", (Op("sub", (h, Const(r))), Op("sub", (Const(s), h))))
+    return product if -c2 == 1 else Op("mul", (Const(-c2), product))
+
+
+def _square_root(x: Fraction) -> Fraction | None:
+    numerator, denominator = (int(mpmath.sqrt(n) + 0.5) for n in (x.numerator, x.denominator))
+    return Fraction(numerator, denominator) if Fraction(numerator, denominator) ** 2 == x else None
+
+
+def _nearest(x: object) -> Fraction | None:
+    """The simple fraction that a number is."""
+    near = Fraction(str(mpmath.nstr(x, 50, strip_zeros=False, min_fixed=-100, max_fixed=100))).limit_denominator(10**6)
+    return near if abs(mpmath.mpf(near.numerator) / near.denominator - x) < mpmath.mpf(10) ** -40 else None
+
+
+def _vanishes(of_value: Scalar, sampling: object) -> bool:
+    """Whether a function of the value is 0 at every state."""
+    if not isinstance(sampling, Draw) or not sampling.states:
+        return False
+    return all(number_of(bind(of_value, "h", state)) == 0 for state in sampling.states)

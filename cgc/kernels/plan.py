@@ -1,0 +1,86 @@
+"""Which parts of a program are computed by kernels: nodes of single energies, and loops over time in which every node reads itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cgc.derive.derivation import Derivation, Labels
+from cgc.kernels.expand import Unsupported
+from cgc.kernels.node import Node, node
+from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage
+from cgc.program.loops import inside, outside, reads_itself_alone
+
+
+@dataclass(frozen=True)
+class LawKernel:
+    """The arithmetic of the law ``name``; ``recurrent``: also for layers whose nodes read their own past."""
+
+    name: str
+    density: str
+    node: Node
+    recurrent: bool
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What kernels there are, by law."""
+
+    laws: tuple[LawKernel, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.laws)
+
+
+def plan(program: Program) -> Kernels:
+    """The kernels of a program."""
+    recurrent = {layer.law for layer in _recurrent(program.stages, program)}
+    used = {layer.law for layer in program.layers() if not layer.output}
+    found = []
+    for name, law in program.laws:
+        if name in used and (name in recurrent or worth_it(law)):
+            known = supported(law)
+            if known is not None:
+                found.append(LawKernel(name, law.density, known, name in recurrent))
+    return Kernels(tuple(found))
+
+
+def supported(law: Derivation) -> Node | None:
+    """The arithmetic of a law, if it has one."""
+    if isinstance(law.sampling, Labels):
+        return None
+    try:
+        return node(law)
+    except Unsupported:
+        return None
+
+
+def worth_it(law: Derivation) -> bool:
+    """Whether there is anything to fuse: not where a node is a function of its energy, which torch computes as it is."""
+    return not law.deterministic
+
+
+def fused_loop(layer: Layer, group: tuple[str, ...], law: Derivation) -> bool:
+    """Whether a layer's loop over time is a recurrence of single nodes: each reads what it was one step before, and all else is known."""
+    if not group or not reads_itself_alone(layer, group) or layer.labels is not None or layer.output:
+        return False
+    waits = inside(layer, group)
+    if len(waits) != 1 or not outside(layer, group) or layer.normalised == "energy":
+        return False
+    (c,) = waits
+    own = c.source == layer.name and c.lag == 1 and c.gate is None and c.block is None
+    return own and c.product.kind in ("elementwise", "identity") and supported(law) is not None
+
+
+def _recurrent(stages: tuple[Stage, ...], program: Program) -> list[Layer]:
+    found: list[Layer] = []
+    for stage in stages:
+        match stage:
+            case Scan():
+                group = tuple(layer.name for layer in stage.layers)
+                found += [layer for layer in stage.layers if fused_loop(layer, group, program.law(layer.law))]
+            case Module() | Repeat():
+                found += _recurrent(stage.stages, program)
+            case Refine():
+                for level in stage.levels:
+                    found += _recurrent((level.module,), program)
+    return found

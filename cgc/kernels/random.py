@@ -1,0 +1,114 @@
+"""Random numbers in typed arithmetic: counter-based Philox 4x32 (Salmon et al. 2011, doi:10.1145/2063384.2063405) with seven rounds, which
+pass BigCrush, and the noises of nodes as functions of one random word each.
+
+The words that an element gets depend on the seed and its place alone: nothing is kept, and a backward pass draws the same again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath
+
+from cgc.kernels import arithmetic
+from cgc.kernels.code import Value, define, operation, select, word
+from cgc.kernels.fit import fitted
+
+ROUNDS = 7
+_MULTIPLIERS, _WEYL = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)
+
+
+def philox(counter: tuple[Value, Value, Value, Value], key: tuple[Value, Value]) -> tuple[Value, Value, Value, Value]:
+    """Four random words for a counter, under a key."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    first, second = (word(m) for m in _MULTIPLIERS)
+    for _ in range(ROUNDS):
+        high0, low0 = operation("whigh", c0, first), operation("wmul", c0, first)
+        high1, low1 = operation("whigh", c2, second), operation("wmul", c2, second)
+        c0, c2 = _mixed(high1, c1, k0), _mixed(high0, c3, k1)
+        c1, c3 = low1, low0
+        k0, k1 = (operation("wadd", k, word(w)) for k, w in zip((k0, k1), _WEYL, strict=True))
+    return c0, c1, c2, c3
+
+
+def _mixed(a: Value, b: Value, key: Value) -> Value:
+    return operation("wxor", operation("wxor", a, b), key)
+
+
+def uniform(source: Value) -> Value:
+    """A multiple of 2^-24 in [0, 1): below p with probability p, to the last digit of a float."""
+    return operation("to_float", operation("wshr", source, 8)) * 2.0**-24
+
+
+def share(source: Value) -> Value:
+    """A uniform number inside (0, ½], fine near 0: how far a draw is in the tail on its side."""
+    return (operation("to_float", operation("wand", source, word(0x7FFFFFFF))) + 0.5) * 2.0**-32
+
+
+def _signed(size: Value, source: Value) -> Value:
+    """With the sign that the word's first bit says."""
+    flipped = operation("wand", source, word(0x80000000))
+    return operation("from_bits", operation("wxor", operation("bits", size), flipped))
+
+
+def _central(s: Any) -> Any:
+    x = mpmath.sqrt(s)
+    return mpmath.sqrt(2) * mpmath.erfinv(2 * x) / x if s else mpmath.sqrt(2 * mpmath.pi)
+
+
+def _far(r: Any) -> Any:
+    # q = exp(-r²/2); by Newton's method, as erfinv(1 - 2q) would lose the digits of q
+    q = mpmath.exp(-r * r / 2)
+    z = r - mpmath.log(r * mpmath.sqrt(2 * mpmath.pi)) / r
+    for _ in range(8):
+        z += (mpmath.ncdf(-z) - q) / mpmath.npdf(z)
+    return z
+
+
+def _normal_quantile(q: Value) -> Value:
+    x = 0.5 - q
+    near = x * fitted(_central, 0.0, 0.153, 8)(x * x)
+    r = operation("sqrt", -2.0 * arithmetic.log(q))
+    far = fitted(_far, 2.09, 6.8, 10)(r)
+    return select(q > 0.11, near, far)
+
+
+def normal(source: Value) -> Value:
+    """Standard normal."""
+    define("normal_quantile", _normal_quantile, "z with Φ(-z) = q, 0 < q ≤ ½.", ("q",))
+    return _signed(operation("call", "normal_quantile", share(source)), source)
+
+
+def logistic(source: Value) -> Value:
+    """Standard logistic."""
+    q = share(source)
+    return _signed(arithmetic.log1p(-q) - arithmetic.log(q), source)
+
+
+def laplace(source: Value) -> Value:
+    """Standard Laplace."""
+    return _signed(-arithmetic.log(2.0 * share(source)), source)
+
+
+def centred_uniform(source: Value) -> Value:
+    """Uniform between -1 and 1."""
+    return _signed(1.0 - 2.0 * share(source), source)
+
+
+def exponential(source: Value) -> Value:
+    """Standard exponential."""
+    q = share(source)
+    return select(operation("to_float", operation("wshr", source, 31)) > 0.5, -arithmetic.log(q), -arithmetic.log1p(-q))
+
+
+def gumbel(source: Value) -> Value:
+    """Standard Gumbel."""
+    return -arithmetic.log(exponential(source))
+
+
+NOISES = {
+    "draw_normal": normal, "draw_logistic": logistic, "draw_laplace": laplace, "draw_uniform": centred_uniform,
+    "draw_exponential": exponential, "draw_gumbel": gumbel,
+}  # fmt: skip
+"""By the operation of the scalar tree."""

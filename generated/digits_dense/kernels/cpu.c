@@ -1,0 +1,267 @@
+/* digits_dense: fused node laws in float32, for float32 and bfloat16 arrays. C99 without headers.
+ *
+ * Made by cgc; do not edit, compile again. Random numbers are a function of the seed and an element's place (Philox 4x32,
+ * 7 rounds), so that the backward pass draws what the forward pass drew.
+ */
+
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+enum { LANES = 256 }; /* so many elements are in registers and in the innermost cache at a time */
+
+#define PARALLEL(threads) _Pragma("omp parallel for schedule(static) num_threads(threads)")
+#ifndef _OPENMP
+#undef PARALLEL
+#define PARALLEL(threads) (void)threads;
+#endif
+
+static inline u32 bits_of(float x) {
+    union { float f; u32 u; } both = {x};
+    return both.u;
+}
+
+static inline float float_of(u32 x) {
+    union { u32 u; float f; } both = {x};
+    return both.f;
+}
+
+static inline float larger(float a, float b) { return b > a ? b : a; }
+
+static inline float smaller(float a, float b) { return b < a ? b : a; }
+
+static inline u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
+
+static void load(float *restrict to, const void *restrict from, long start, long count, int half) {
+    if (half) {
+        const u16 *x = (const u16 *)from + start;
+        for (long i = 0; i < count; i++) to[i] = float_of((u32)x[i] << 16);
+    } else {
+        const float *x = (const float *)from + start;
+        for (long i = 0; i < count; i++) to[i] = x[i];
+    }
+}
+
+static void store(void *restrict to, const float *restrict from, long start, long count, int half) {
+    if (half) {
+        u16 *x = (u16 *)to + start;
+        for (long i = 0; i < count; i++) { /* to the nearest, ties to even */
+            const u32 u = bits_of(from[i]);
+            x[i] = (u16)(from[i] == from[i] ? (u + 0x7fff + ((u >> 16) & 1)) >> 16 : (u >> 16) | 0x40);
+        }
+    } else {
+        float *x = (float *)to + start;
+        for (long i = 0; i < count; i++) x[i] = from[i];
+    }
+}
+
+/* Random words for the counters (first + i, later): 7 rounds of Philox 4x32. */
+#ifdef __AVX2__
+typedef u64 quad __attribute__((vector_size(32))); /* four counters, a word of each in the lower half of a lane */
+
+#ifdef __clang__
+#define low_product(a, b) (((a) & 0xffffffffu) * (b))
+#else
+typedef int ints __attribute__((vector_size(32)));
+#define low_product(a, b) ((quad)__builtin_ia32_pmuludq256((ints)(a), (ints)(b)))
+#endif
+
+static inline void philox_rounds(quad c[4], u32 k0, u32 k1) {
+    const quad none = {0}, m0 = none + 0xd2511f53u, m1 = none + 0xcd9e8d57u;
+    for (int round = 0; round < 7; round++, k0 += 0x9e3779b9u, k1 += 0xbb67ae85u) {
+        const quad p0 = low_product(c[0], m0), p1 = low_product(c[2], m1); /* what is in upper halves does not matter */
+        c[0] = (p1 >> 32) ^ c[1] ^ (u64)k0;
+        c[2] = (p0 >> 32) ^ c[3] ^ (u64)k1;
+        c[1] = p1;
+        c[3] = p0;
+    }
+}
+
+static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
+    const quad none = {0}, evens = {0, 2, 4, 6};
+    for (u32 i = 0; i < LANES; i += 8) {
+        const quad even = evens + (first + i), odd = even + 1;
+        quad a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
+        philox_rounds(a, (u32)seed, (u32)(seed >> 32));
+        philox_rounds(b, (u32)seed, (u32)(seed >> 32));
+        for (int k = 0; k < 4; k++) {
+            const quad both = (a[k] & 0xffffffffu) | (b[k] << 32);
+            __builtin_memcpy(&words[k][i], &both, sizeof both);
+        }
+    }
+}
+#else
+static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
+    const u32 low = (u32)first, high = (u32)(first >> 32), c3 = 0, k0 = (u32)seed, k1 = (u32)(seed >> 32);
+    for (u32 i = 0; i < LANES; i++) {
+        const u32 c0 = low + i, c1 = high + (c0 < low);
+        const u32 w0 = (high_half(later, 0xcd9e8d57u) ^ c1) ^ k0;
+        const u32 w1 = k1 + 0xbb67ae85u;
+        const u32 w2 = (high_half(w0, 0xd2511f53u) ^ (c0 * 0xd2511f53u)) ^ w1;
+        const u32 w3 = (high_half(c0, 0xd2511f53u) ^ c3) ^ k1;
+        const u32 w4 = k0 + 0x9e3779b9u;
+        const u32 w5 = w4 + 0x9e3779b9u;
+        const u32 w6 = (high_half(w2, 0xcd9e8d57u) ^ (w3 * 0xcd9e8d57u)) ^ w5;
+        const u32 w7 = (high_half(w3, 0xcd9e8d57u) ^ (later * 0xcd9e8d57u)) ^ w4;
+        const u32 w8 = w1 + 0xbb67ae85u;
+        const u32 w9 = w8 + 0xbb67ae85u;
+        const u32 w10 = (high_half(w6, 0xd2511f53u) ^ (w7 * 0xd2511f53u)) ^ w9;
+        const u32 w11 = (high_half(w7, 0xd2511f53u) ^ (w0 * 0xd2511f53u)) ^ w8;
+        const u32 w12 = w5 + 0x9e3779b9u;
+        const u32 w13 = w12 + 0x9e3779b9u;
+        const u32 w14 = (high_half(w10, 0xcd9e8d57u) ^ (w11 * 0xcd9e8d57u)) ^ w13;
+        const u32 w15 = (high_half(w11, 0xcd9e8d57u) ^ (w2 * 0xcd9e8d57u)) ^ w12;
+        const u32 w16 = w9 + 0xbb67ae85u;
+        const u32 w17 = w16 + 0xbb67ae85u;
+        const u32 w18 = (high_half(w14, 0xd2511f53u) ^ (w15 * 0xd2511f53u)) ^ w17;
+        const u32 w19 = (high_half(w15, 0xd2511f53u) ^ (w6 * 0xd2511f53u)) ^ w16;
+        const u32 w20 = w13 + 0x9e3779b9u;
+        const u32 w21 = (high_half(w19, 0xcd9e8d57u) ^ (w10 * 0xcd9e8d57u)) ^ w20;
+        words[0][i] = (high_half(w18, 0xcd9e8d57u) ^ (w19 * 0xcd9e8d57u)) ^ (w20 + 0x9e3779b9u);
+        words[1][i] = w18 * 0xcd9e8d57u;
+        words[2][i] = (high_half(w21, 0xd2511f53u) ^ (w14 * 0xd2511f53u)) ^ (w17 + 0xbb67ae85u);
+        words[3][i] = w21 * 0xd2511f53u;
+    }
+}
+#endif
+
+/* e^x; 0 from -104 on, infinite from 89 on. */
+static inline float f32_exp(float x) {
+    const float f0 = smaller(larger(x, -104.0f), 90.0f);
+    const float f1 = f0 * 1.442695f + 12582912.0f;
+    const float f2 = f1 - 12582912.0f;
+    const float f3 = f0 - f2 * 0.6933594f - f2 * -0.00021219444f;
+    const float f4 = ((0.0013926919f * f3 + 0.008363767f) * f3 + 0.04166655f) * f3 + 0.16666573f;
+    const u32 w5 = (bits_of(f1) - 0x4b400000u) + 0x12cu;
+    const u32 w6 = w5 >> 1;
+    const float f7 = (1.0f + (f3 + f3 * f3 * (f4 * f3 + 0.5f))) * float_of((w6 + 0xffffffe9u) << 23);
+    return f7 * float_of(((w5 - w6) + 0xffffffe9u) << 23);
+}
+
+/* tanh x. */
+static inline float f32_tanh(float x) {
+    const float f0 = __builtin_fabsf(x);
+    const int t1 = f0 < 0.625f;
+    const float f2 = x * x;
+    const float f3 = ((-0.006045165f * f2 + 0.02096133f) * f2 - 0.053843264f) * f2 + 0.13332719f;
+    const float f4 = f32_exp(-2.0f * f0);
+    const float f5 = float_of(bits_of((1.0f - f4) / (1.0f + f4)) | (bits_of(x) & 0x80000000u));
+    return t1 ? (x + x * f2 * (f3 * f2 - 0.33333328f)) : f5;
+}
+
+/* log x; -∞ at 0, no number below. */
+static inline float f32_log(float x) {
+    const int t0 = x <= 0.0f;
+    const int t1 = x < 0.0f;
+    const int t2 = x < __builtin_inff();
+    const int t3 = x < 1.1754944e-38f;
+    const u32 w4 = bits_of(t3 ? (x * 8388608.0f) : x);
+    const u32 w5 = (w4 - 0xffb504f3u) >> 23;
+    const float f6 = ((float)(int)w5) - (t3 ? 150.0f : 127.0f);
+    const float f7 = float_of(w4 - ((w5 - 0x7fu) << 23)) - 1.0f;
+    const float f8 = f7 / (2.0f + f7);
+    const float f9 = f8 * f8;
+    const float f10 = ((0.11668406f * f9 + 0.14275293f) * f9 + 0.20000061f) * f9 + 0.33333334f;
+    const float f11 = f6 * 0.6933594f + (f7 - f8 * (f7 - 2.0f * f9 * f10) + f6 * -0.00021219444f);
+    return t0 ? (t1 ? __builtin_nanf("") : (-__builtin_inff())) : (t2 ? f11 : x);
+}
+
+/* z with Φ(-z) = q, 0 < q ≤ ½. */
+static inline float f32_normal_quantile(float q) {
+    const int t0 = 0.0745f < q;
+    const float f1 = 0.5f - q;
+    const float f2 = f1 * f1;
+    const float f3 = ((398166.16f * f2 - 216379.55f) * f2 + 51633.8f) * f2 - 6191.3164f;
+    const float f4 = (((f3 * f2 + 485.35553f) * f2 - 0.7923347f) * f2 + 6.0747843f) * f2;
+    const float f5 = __builtin_sqrtf(-2.0f * f32_log(q));
+    const float f6 = ((1.8407891e-07f * f5 - 8.384477e-06f) * f5 + 0.00016995316f) * f5;
+    const float f7 = (((f6 - 0.0020207274f) * f5 + 0.01563855f) * f5 - 0.08265665f) * f5;
+    const float f8 = (((f7 + 0.30486515f) * f5 - 0.7911011f) * f5 + 2.4642825f) * f5 - 2.1698456f;
+    return t0 ? (f1 * ((f4 + 2.6228392f) * f2 + 2.5066307f)) : f8;
+}
+
+/* σ(x) σ(-x). */
+static inline float f32_logistic_pdf(float x) {
+    const float f0 = f32_exp(-__builtin_fabsf(x));
+    const float f1 = 1.0f / (1.0f + f0);
+    return f0 * f1 * f1;
+}
+
+
+/* X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)| */
+
+static inline float rect_expectation(float e) {
+    return larger(0.0f, e);
+}
+
+static inline float rect_slope(float e) {
+    const int t0 = 0.0f < e;
+    return t0 ? 1.0f : 0.0f;
+}
+
+static inline float rect_slope_of_value(float h) {
+    const int t0 = 0.0f < h;
+    return t0 ? 1.0f : 0.0f;
+}
+
+static inline float rect_inferred(float e, float rate, u32 w0, u32 w1) {
+    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
+    const float f1 = f32_normal_quantile((((float)(int)(w1 & 0x7fffffffu)) + 0.5f) * 2.3283064e-10f);
+    const float f2 = larger(0.0f, e + f32_tanh(e) * float_of(bits_of(f1) ^ (w1 & 0x80000000u)));
+    return t0 ? f2 : larger(0.0f, e);
+}
+
+static inline float rect_drawn_slope(float e, float rate, u32 w0, u32 w1) {
+    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
+    const float f1 = f32_normal_quantile((((float)(int)(w1 & 0x7fffffffu)) + 0.5f) * 2.3283064e-10f);
+    const float f2 = float_of(bits_of(f1) ^ (w1 & 0x80000000u));
+    const int t3 = (e + f32_tanh(e) * f2) < 0.0f;
+    const int t4 = 0.0f < e;
+    return t0 ? (t3 ? 0.0f : (1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e)))) : (t4 ? 1.0f : 0.0f);
+}
+
+void rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
+    (void)seed;
+    PARALLEL(threads)
+    for (long tile = 0; tile < (n + 2 * LANES - 1) / (2 * LANES); tile++) {
+        float x[LANES];
+        u32 words[4][LANES];
+        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
+        for (int part = 0; part < 2; part++) {
+            const long start = (tile * 2 + part) * LANES;
+            const long count = n - start < LANES ? n - start : LANES;
+            if (count <= 0) break;
+            load(x, e, start, count, half);
+            if (rate > 0)
+                for (long i = 0; i < count; i++) x[i] = rect_inferred(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+            else
+                for (long i = 0; i < count; i++) x[i] = rect_expectation(x[i]);
+            store(h, x, start, count, half);
+        }
+    }
+}
+
+/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
+void rect_backward(const void *g, const void *saved, void *to, long n, int half, int how, float rate, u64 seed, int threads) {
+    (void)rate, (void)seed;
+    PARALLEL(threads)
+    for (long tile = 0; tile < (n + 2 * LANES - 1) / (2 * LANES); tile++) {
+        float x[LANES], d[LANES];
+        u32 words[4][LANES];
+        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
+        for (int part = 0; part < 2; part++) {
+            const long start = (tile * 2 + part) * LANES;
+            const long count = n - start < LANES ? n - start : LANES;
+            if (count <= 0) break;
+            load(x, saved, start, count, half);
+            load(d, g, start, count, half);
+            if (how == 0)
+                for (long i = 0; i < count; i++) d[i] *= rect_slope_of_value(x[i]);
+            if (how == 1)
+                for (long i = 0; i < count; i++) d[i] *= rect_slope(x[i]);
+            if (how == 2)
+                for (long i = 0; i < count; i++) d[i] *= rect_drawn_slope(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+            store(to, d, start, count, half);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+/* lstm: fused node laws in float32, for float32 and bfloat16 arrays. C99 without headers.
+ *
+ * Made by cgc; do not edit, compile again. Random numbers are a function of the seed and an element's place (Philox 4x32,
+ * 7 rounds), so that the backward pass draws what the forward pass drew.
+ */
+
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+enum { LANES = 256 }; /* so many elements are in registers and in the innermost cache at a time */
+
+#define PARALLEL(threads) _Pragma("omp parallel for schedule(static) num_threads(threads)")
+#ifndef _OPENMP
+#undef PARALLEL
+#define PARALLEL(threads) (void)threads;
+#endif
+
+static inline u32 bits_of(float x) {
+    union { float f; u32 u; } both = {x};
+    return both.u;
+}
+
+static inline float float_of(u32 x) {
+    union { u32 u; float f; } both = {x};
+    return both.f;
+}
+
+static inline float larger(float a, float b) { return b > a ? b : a; }
+
+static inline float smaller(float a, float b) { return b < a ? b : a; }
+
+static inline u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
+
+static void load(float *restrict to, const void *restrict from, long start, long count, int half) {
+    if (half) {
+        const u16 *x = (const u16 *)from + start;
+        for (long i = 0; i < count; i++) to[i] = float_of((u32)x[i] << 16);
+    } else {
+        const float *x = (const float *)from + start;
+        for (long i = 0; i < count; i++) to[i] = x[i];
+    }
+}
+
+static void store(void *restrict to, const float *restrict from, long start, long count, int half) {
+    if (half) {
+        u16 *x = (u16 *)to + start;
+        for (long i = 0; i < count; i++) { /* to the nearest, ties to even */
+            const u32 u = bits_of(from[i]);
+            x[i] = (u16)(from[i] == from[i] ? (u + 0x7fff + ((u >> 16) & 1)) >> 16 : (u >> 16) | 0x40);
+        }
+    } else {
+        float *x = (float *)to + start;
+        for (long i = 0; i < count; i++) x[i] = from[i];
+    }
+}
+
+/* Random words for the counters (first + i, later): 7 rounds of Philox 4x32. */
+#ifdef __AVX2__
+typedef u64 quad __attribute__((vector_size(32))); /* four counters, a word of each in the lower half of a lane */
+
+#ifdef __clang__
+#define low_product(a, b) (((a) & 0xffffffffu) * (b))
+#else
+typedef int ints __attribute__((vector_size(32)));
+#define low_product(a, b) ((quad)__builtin_ia32_pmuludq256((ints)(a), (ints)(b)))
+#endif
+
+static inline void philox_rounds(quad c[4], u32 k0, u32 k1) {
+    const quad none = {0}, m0 = none + 0xd2511f53u, m1 = none + 0xcd9e8d57u;
+    for (int round = 0; round < 7; round++, k0 += 0x9e3779b9u, k1 += 0xbb67ae85u) {
+        const quad p0 = low_product(c[0], m0), p1 = low_product(c[2], m1); /* what is in upper halves does not matter */
+        c[0] = (p1 >> 32) ^ c[1] ^ (u64)k0;
+        c[2] = (p0 >> 32) ^ c[3] ^ (u64)k1;
+        c[1] = p1;
+        c[3] = p0;
+    }
+}
+
+static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
+    const quad none = {0}, evens = {0, 2, 4, 6};
+    for (u32 i = 0; i < LANES; i += 8) {
+        const quad even = evens + (first + i), odd = even + 1;
+        quad a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
+        philox_rounds(a, (u32)seed, (u32)(seed >> 32));
+        philox_rounds(b, (u32)seed, (u32)(seed >> 32));
+        for (int k = 0; k < 4; k++) {
+            const quad both = (a[k] & 0xffffffffu) | (b[k] << 32);
+            __builtin_memcpy(&words[k][i], &both, sizeof both);
+        }
+    }
+}
+#else
+static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
+    const u32 low = (u32)first, high = (u32)(first >> 32), c3 = 0, k0 = (u32)seed, k1 = (u32)(seed >> 32);
+    for (u32 i = 0; i < LANES; i++) {
+        const u32 c0 = low + i, c1 = high + (c0 < low);
+        const u32 w0 = (high_half(later, 0xcd9e8d57u) ^ c1) ^ k0;
+        const u32 w1 = k1 + 0xbb67ae85u;
+        const u32 w2 = (high_half(w0, 0xd2511f53u) ^ (c0 * 0xd2511f53u)) ^ w1;
+        const u32 w3 = (high_half(c0, 0xd2511f53u) ^ c3) ^ k1;
+        const u32 w4 = k0 + 0x9e3779b9u;
+        const u32 w5 = w4 + 0x9e3779b9u;
+        const u32 w6 = (high_half(w2, 0xcd9e8d57u) ^ (w3 * 0xcd9e8d57u)) ^ w5;
+        const u32 w7 = (high_half(w3, 0xcd9e8d57u) ^ (later * 0xcd9e8d57u)) ^ w4;
+        const u32 w8 = w1 + 0xbb67ae85u;
+        const u32 w9 = w8 + 0xbb67ae85u;
+        const u32 w10 = (high_half(w6, 0xd2511f53u) ^ (w7 * 0xd2511f53u)) ^ w9;
+        const u32 w11 = (high_half(w7, 0xd2511f53u) ^ (w0 * 0xd2511f53u)) ^ w8;
+        const u32 w12 = w5 + 0x9e3779b9u;
+        const u32 w13 = w12 + 0x9e3779b9u;
+        const u32 w14 = (high_half(w10, 0xcd9e8d57u) ^ (w11 * 0xcd9e8d57u)) ^ w13;
+        const u32 w15 = (high_half(w11, 0xcd9e8d57u) ^ (w2 * 0xcd9e8d57u)) ^ w12;
+        const u32 w16 = w9 + 0xbb67ae85u;
+        const u32 w17 = w16 + 0xbb67ae85u;
+        const u32 w18 = (high_half(w14, 0xd2511f53u) ^ (w15 * 0xd2511f53u)) ^ w17;
+        const u32 w19 = (high_half(w15, 0xd2511f53u) ^ (w6 * 0xd2511f53u)) ^ w16;
+        const u32 w20 = w13 + 0x9e3779b9u;
+        const u32 w21 = (high_half(w19, 0xcd9e8d57u) ^ (w10 * 0xcd9e8d57u)) ^ w20;
+        words[0][i] = (high_half(w18, 0xcd9e8d57u) ^ (w19 * 0xcd9e8d57u)) ^ (w20 + 0x9e3779b9u);
+        words[1][i] = w18 * 0xcd9e8d57u;
+        words[2][i] = (high_half(w21, 0xd2511f53u) ^ (w14 * 0xd2511f53u)) ^ (w17 + 0xbb67ae85u);
+        words[3][i] = w21 * 0xd2511f53u;
+    }
+}
+#endif
+
+/* e^x; 0 from -104 on, infinite from 89 on. */
+static inline float f32_exp(float x) {
+    const float f0 = smaller(larger(x, -104.0f), 90.0f);
+    const float f1 = f0 * 1.442695f + 12582912.0f;
+    const float f2 = f1 - 12582912.0f;
+    const float f3 = f0 - f2 * 0.6933594f - f2 * -0.00021219444f;
+    const float f4 = ((0.0013926919f * f3 + 0.008363767f) * f3 + 0.04166655f) * f3 + 0.16666573f;
+    const u32 w5 = (bits_of(f1) - 0x4b400000u) + 0x12cu;
+    const u32 w6 = w5 >> 1;
+    const float f7 = (1.0f + (f3 + f3 * f3 * (f4 * f3 + 0.5f))) * float_of((w6 + 0xffffffe9u) << 23);
+    return f7 * float_of(((w5 - w6) + 0xffffffe9u) << 23);
+}
+
+/* 1 / (1 + e^-x). */
+static inline float f32_sigmoid(float x) {
+    const int t0 = x < 0.0f;
+    const float f1 = f32_exp(-__builtin_fabsf(x));
+    const float f2 = 1.0f / (1.0f + f1);
+    return t0 ? (f1 * f2) : f2;
+}
+
+/* tanh x. */
+static inline float f32_tanh(float x) {
+    const float f0 = __builtin_fabsf(x);
+    const int t1 = f0 < 0.625f;
+    const float f2 = x * x;
+    const float f3 = ((-0.006045165f * f2 + 0.02096133f) * f2 - 0.053843264f) * f2 + 0.13332719f;
+    const float f4 = f32_exp(-2.0f * f0);
+    const float f5 = float_of(bits_of((1.0f - f4) / (1.0f + f4)) | (bits_of(x) & 0x80000000u));
+    return t1 ? (x + x * f2 * (f3 * f2 - 0.33333328f)) : f5;
+}
+
+/* σ(x) σ(-x). */
+static inline float f32_logistic_pdf(float x) {
+    const float f0 = f32_exp(-__builtin_fabsf(x));
+    const float f1 = 1.0f / (1.0f + f0);
+    return f0 * f1 * f1;
+}
+
+
+/* p(x | e) ∝ exp(e*x), x in {0, 1} */
+
+static inline float bit_expectation(float e) {
+    return f32_sigmoid(e);
+}
+
+static inline float bit_slope(float e) {
+    return f32_sigmoid(e) * f32_sigmoid(-e);
+}
+
+static inline float bit_slope_of_value(float h) {
+    return h * (1.0f - h);
+}
+
+static inline float bit_inferred(float e, float rate, u32 w0) {
+    const float f0 = ((float)(int)(w0 >> 8)) * 5.9604645e-08f;
+    const int t1 = f0 < rate;
+    const float f2 = f32_sigmoid(e);
+    const int t3 = f0 < (rate * f2);
+    return t1 ? (t3 ? 1.0f : 0.0f) : f2;
+}
+
+static inline float bit_drawn_slope(float e, float rate, u32 w0) {
+    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
+    return t0 ? 0.0f : (f32_sigmoid(e) * f32_sigmoid(-e));
+}
+
+void bit_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
+    (void)seed;
+    PARALLEL(threads)
+    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
+        float x[LANES];
+        u32 words[4][LANES];
+        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
+        for (int part = 0; part < 4; part++) {
+            const long start = (tile * 4 + part) * LANES;
+            const long count = n - start < LANES ? n - start : LANES;
+            if (count <= 0) break;
+            load(x, e, start, count, half);
+            if (rate > 0)
+                for (long i = 0; i < count; i++) x[i] = bit_inferred(x[i], rate, words[part][i]);
+            else
+                for (long i = 0; i < count; i++) x[i] = bit_expectation(x[i]);
+            store(h, x, start, count, half);
+        }
+    }
+}
+
+/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
+void bit_backward(const void *g, const void *saved, void *to, long n, int half, int how, float rate, u64 seed, int threads) {
+    (void)rate, (void)seed;
+    PARALLEL(threads)
+    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
+        float x[LANES], d[LANES];
+        u32 words[4][LANES];
+        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
+        for (int part = 0; part < 4; part++) {
+            const long start = (tile * 4 + part) * LANES;
+            const long count = n - start < LANES ? n - start : LANES;
+            if (count <= 0) break;
+            load(x, saved, start, count, half);
+            load(d, g, start, count, half);
+            if (how == 0)
+                for (long i = 0; i < count; i++) d[i] *= bit_slope_of_value(x[i]);
+            if (how == 1)
+                for (long i = 0; i < count; i++) d[i] *= bit_slope(x[i]);
+            if (how == 2)
+                for (long i = 0; i < count; i++) d[i] *= bit_drawn_slope(x[i], rate, words[part][i]);
+            store(to, d, start, count, half);
+        }
+    }
+}
+
+
+/* p(x | e) ∝ exp(e*x), x in {-1, 1} */
+
+static inline float spin_expectation(float e) {
+    return f32_tanh(e);
+}
+
+static inline float spin_slope(float e) {
+    return 4.0f * f32_logistic_pdf(2.0f * e);
+}
+
+static inline float spin_slope_of_value(float h) {
+    return (h - (-1.0f)) * (1.0f - h);
+}
+
+static inline float spin_inferred(float e, float rate, u32 w0) {
+    const float f0 = ((float)(int)(w0 >> 8)) * 5.9604645e-08f;
+    const int t1 = f0 < rate;
+    const float f2 = f32_tanh(e);
+    const int t3 = f0 < (rate * (0.5f * f2 + 0.5f));
+    return t1 ? (2.0f * (t3 ? 1.0f : 0.0f) - 1.0f) : f2;
+}
+
+static inline float spin_drawn_slope(float e, float rate, u32 w0) {
+    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
+    return t0 ? 0.0f : (4.0f * f32_logistic_pdf(2.0f * e));
+}
+
+void spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
+    (void)seed;
+    PARALLEL(threads)
+    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
+        float x[LANES];
+        u32 words[4][LANES];
+        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
+        for (int part = 0; part < 4; part++) {
+            const long start = (tile * 4 + part) * LANES;
+            const long count = n - start < LANES ? n - start : LANES;
+            if (count <= 0) break;
+            load(x, e, start, count, half);
+            if (rate > 0)
+                for (long i = 0; i < count; i++) x[i] = spin_inferred(x[i], rate, words[part][i]);
+            else
+                for (long i = 0; i < count; i++) x[i] = spin_expectation(x[i]);
+            store(h, x, start, count, half);
+        }
+    }
+}
+
+/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
+void spin_backward(const void *g, const void *saved, void *to, long n, int half, int how, float rate, u64 seed, int threads) {
+    (void)rate, (void)seed;
+    PARALLEL(threads)
+    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
+        float x[LANES], d[LANES];
+        u32 words[4][LANES];
+        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
+        for (int part = 0; part < 4; part++) {
+            const long start = (tile * 4 + part) * LANES;
+            const long count = n - start < LANES ? n - start : LANES;
+            if (count <= 0) break;
+            load(x, saved, start, count, half);
+            load(d, g, start, count, half);
+            if (how == 0)
+                for (long i = 0; i < count; i++) d[i] *= spin_slope_of_value(x[i]);
+            if (how == 1)
+                for (long i = 0; i < count; i++) d[i] *= spin_slope(x[i]);
+            if (how == 2)
+                for (long i = 0; i < count; i++) d[i] *= spin_drawn_slope(x[i], rate, words[part][i]);
+            store(to, d, start, count, half);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+"""resnet20_cifar10: fused node laws as operations of torch, where there is a C compiler; model.py computes the same as it is written.
+
+The first use compiles cpu.c for this machine, into a cache (CGC_KERNEL_CACHE). CGC_KERNELS=off leaves the kernels out.
+Made by cgc; do not edit, compile again.
+"""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+SOURCE = Path(__file__).with_name("cpu.c")
+NAMESPACE = "cgc_589635267ef2"
+FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+
+
+class Law(NamedTuple):
+    """A node law: does its slope follow from its value, also where that was drawn? Is its expectation more than an operation or two?"""
+
+    name: str
+    of_value: bool
+    always: bool
+    discrete: bool
+    drawn: bool
+    costly: bool
+    recurrent: bool
+
+
+LAWS = {
+    "Rect": Law("rect", True, False, False, True, False, False),
+}
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: a folder that can be written to."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(os.environ.get("CGC_KERNEL_CACHE") or Path(base) / "cgc-kernels")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="cgc-kernels-"))
+    return folder
+
+
+def machine() -> str:
+    """What compiled code depends on: the processor and what it can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    told = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    return " ".join([os.uname().machine, *sorted(told)])
+
+
+def compiled() -> Path:
+    """The shared library, compiled unless it is in the cache. Raises OSError, RuntimeError."""
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise RuntimeError("there is no C compiler")
+    parts = [SOURCE.read_bytes(), machine().encode(), compiler.encode(), " ".join(FLAGS).encode()]
+    folder = cache_folder()
+    library = folder / f"{hashlib.sha256(bytes(1).join(parts)).hexdigest()[:32]}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch) / "kernels.so"
+            for more in (["-march=native", "-fopenmp"], ["-march=native"], []):
+                command = [compiler, *FLAGS, *more, str(SOURCE), "-o", str(made), "-lm"]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+                if done.returncode == 0:
+                    break
+            else:
+                raise RuntimeError(f"{compiler} failed: {done.stderr.strip()[-500:]}")
+            os.replace(made, library)  # another process may have done the same: either file will do
+    return library
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The kernels; None where there are none, and why is said once."""
+    if os.environ.get("CGC_KERNELS", "on").lower() in ("off", "0", "no"):
+        return None
+    try:
+        found = ctypes.CDLL(str(compiled()))
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        warnings.warn(f"resnet20_cifar10 is computed without fused kernels: {error}", RuntimeWarning, stacklevel=3)
+        return None
+    p, n, i, f, u = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float, ctypes.c_ulonglong
+    for law in LAWS.values():
+        getattr(found, f"{law.name}_forward").argtypes = [p, p, n, i, f, u, i]
+        getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, f, u, i]
+        if law.recurrent:
+            getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, n, n, n, i, f, u, i]
+            getattr(found, f"{law.name}_recur_backward").argtypes = [p, p, p, p, p, p, p, p, n, n, n, i, i, f, u, i]
+    return found
+
+
+def _threads(elements: int) -> int:
+    return torch.get_num_threads() if elements >= 32768 else 1
+
+
+def _seed(seed: Tensor | None) -> int:
+    return 0 if seed is None else int(seed) % 2**64
+
+
+def _half(x: Tensor) -> bool:
+    return x.dtype == torch.bfloat16
+
+
+# --- operations: pure functions of tensors, numbers and a seed
+
+OPERATIONS = {
+    "node": "(Tensor e, str law, float rate, Tensor? seed) -> Tensor",
+    "node_backward": "(Tensor g, Tensor saved, str law, int how, float rate, Tensor? seed) -> Tensor",
+    "recurrence": "(Tensor x, Tensor w, Tensor past, str law, float rate, Tensor? seed) -> Tensor",
+    "recurrence_backward": "(Tensor g, Tensor x, Tensor w, Tensor past, Tensor h, str law, int how, float rate, Tensor? seed)"
+    " -> (Tensor, Tensor, Tensor)",
+}
+
+
+def _node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
+    e = e.contiguous()
+    h = torch.empty_like(e)
+    run = getattr(library(), f"{law}_forward")
+    run(e.data_ptr(), h.data_ptr(), e.numel(), _half(e), rate, _seed(seed), _threads(e.numel()))
+    return h
+
+
+def _node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, seed: Tensor | None) -> Tensor:
+    g, saved = g.contiguous(), saved.contiguous()
+    to = torch.empty_like(g)
+    run = getattr(library(), f"{law}_backward")
+    run(g.data_ptr(), saved.data_ptr(), to.data_ptr(), g.numel(), _half(g), how, rate, _seed(seed), _threads(g.numel()))
+    return to
+
+
+def _recurrence(x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
+    x, past = x.contiguous(), past.contiguous()
+    h = torch.empty_like(x)
+    steps, features = x.shape[-2:]
+    run = getattr(library(), f"{law}_recur")
+    places = (t.data_ptr() for t in (x, w.contiguous(), past, h))
+    run(*places, past.numel() // max(features, 1), steps, features, _half(x), rate, _seed(seed), _threads(x.numel()))
+    return h
+
+
+def _recurrence_backward(
+    g: Tensor, x: Tensor, w: Tensor, past: Tensor, h: Tensor, law: str, how: int, rate: float, seed: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    g, x, w, past = g.contiguous(), x.contiguous(), w.contiguous(), past.contiguous()
+    steps, features = x.shape[-2:]
+    gx, gpast, rows = torch.empty_like(x), torch.empty_like(past), past.numel() // max(features, 1)
+    gw = w.new_empty(rows, features)
+    run = getattr(library(), f"{law}_recur_backward")
+    places = (t.data_ptr() for t in (g, x, w, past, h, gx, gw, gpast))
+    run(*places, rows, steps, features, _half(x), how, rate, _seed(seed), _threads(x.numel()))
+    return gx, gw.sum(0), gpast
+
+
+def _alike(x: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _all_alike(_: Tensor, x: Tensor, w: Tensor, past: Tensor, *__: object) -> tuple[Tensor, Tensor, Tensor]:
+    return _alike(x), _alike(w), _alike(past)
+
+
+if not hasattr(getattr(torch.ops, NAMESPACE), "node"):  # the same kernels may be there from another copy of this folder
+    _library = torch.library.Library(NAMESPACE, "FRAGMENT")
+    for _name, _schema in OPERATIONS.items():
+        _library.define(_name + _schema)
+        _library.impl(_name, globals()[f"_{_name}"], "CPU")
+        _fake = _all_alike if _name == "recurrence_backward" else _alike
+        torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
+OPS = getattr(torch.ops, NAMESPACE)
+
+
+def _operation(name: str, x: Tensor):
+    """The operation as torch knows it where something looks on (compilers, tracers, fake tensors); else the function behind it."""
+    plain = type(x) is Tensor and not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
+    return globals()[f"_{name}"] if plain else getattr(OPS, name)
+
+
+# --- derivatives, and what model.py calls
+
+
+def _back(law: Law, rate: float, straight_through: bool) -> int:
+    """From what the slope is computed: 0 the value, 1 the energy, 2 the energy and what was drawn."""
+    if rate == 0 or (straight_through and law.discrete):
+        return 0 if law.of_value and rate == 0 else 1
+    return 0 if law.always else 2
+
+
+def _once() -> None:
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        raise RuntimeError("fused kernels have no second derivative: CGC_KERNELS=off computes without them")
+
+
+class _Node(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, e: Tensor, law: str, rate: float, seed: Tensor | None, how: int) -> Tensor:
+        h = _operation("node", e)(e, law, rate, seed)
+        ctx.save_for_backward(h if how == 0 else e, seed if how == 2 else None)
+        ctx.law = law, how, rate
+        return h
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        _once()
+        saved, seed = ctx.saved_tensors
+        return _operation("node_backward", g)(g, saved, *ctx.law, seed), None, None, None, None
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None, how: int):
+        h = _operation("recurrence", x)(x, w, past, law, rate, seed)
+        ctx.save_for_backward(h if how == 0 else x, w, past, h, seed if how == 2 else None)
+        ctx.law = law, how, rate
+        return h
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        _once()
+        x, w, past, h, seed = ctx.saved_tensors
+        return *_operation("recurrence_backward", g)(g, x, w, past, h, *ctx.law, seed), None, None, None, None
+
+
+def fits_loop(law: object, rate: float, x: Tensor) -> bool:
+    """Whether a kernel runs a law over the steps of these energies."""
+    known = LAWS.get(type(law).__name__)
+    fitting = known is not None and (rate == 0 or known.drawn) and x.device.type == "cpu"
+    return fitting and x.dtype in (torch.float32, torch.bfloat16) and library() is not None
+
+
+def fits(law: object, rate: float, e: Tensor) -> bool:
+    """Whether a kernel computes a law of these energies: what torch does in one operation, or of few nodes, is left to torch."""
+    return fits_loop(law, rate, e) and (rate > 0 or (LAWS[type(law).__name__].costly and e.numel() >= 8192))
+
+
+def _drawn(rate: float) -> Tensor | None:
+    """A seed for one pass, from torch's generator."""
+    return torch.empty((), dtype=torch.int64).random_() if rate else None
+
+
+def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
+    """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
+    known = LAWS[type(law).__name__]
+    return _Node.apply(e, known.name, rate, _drawn(rate), _back(known, rate, straight_through))
+
+
+def recurrence(law: object, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool) -> Tensor:
+    """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), w (nodes,), past (..., 1 or more, nodes)."""
+    known = LAWS[type(law).__name__]
+    before = past[..., -1, :].to(x.dtype)
+    return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate), _back(known, rate, straight_through))

@@ -1,0 +1,262 @@
+"""Kernels in C against the interpreter of their arithmetic, and against the derived formulas in float64."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made import NUMERIC, element_words, imported, laws, nodes, step_words, value, written
+
+from cgc.derive.derivation import Draw
+from cgc.formula.numeric import array
+from cgc.formula.tangent import tangent
+
+SEED = 0x0123456789ABCDEF
+NODES = nodes()
+DRAWN = [name for name, node in NODES.items() if node.words]
+# for a function of a function rounding is amplified where they cancel
+CLOSE = {"rtol": 2e-5, "atol": 2e-6}
+
+
+@pytest.fixture(scope="session")
+def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    module = imported(written(tmp_path_factory.mktemp("all")))
+    assert module.library() is not None
+    yield module
+
+
+def energies(count: int, scale: float = 3.0) -> torch.Tensor:
+    return scale * torch.randn(count, generator=torch.Generator().manual_seed(count))
+
+
+def test_all_families_but_those_over_long_tables_have_kernels() -> None:
+    assert set(laws()) - set(NODES) == set(NUMERIC)
+    # draws by rejection are torch's
+    rejected = ("draw_gamma", "draw_beta", "draw_binomial", "draw_poisson", "draw_truncated_normal", "draw_tilted_uniform")
+    for name in set(NODES) - set(DRAWN):
+        sampling = laws()[name].sampling
+        assert isinstance(sampling, Draw) and any(word in str((sampling.value, sampling.given)) for word in rejected), name
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_expectations_and_slopes(ops: ModuleType, name: str) -> None:
+    """Against the formula and its derivative in float64, over the energies that networks have."""
+    law, node = laws()[name], NODES[name]
+    e = energies(1499)
+    known = ops.LAWS[name].name
+    exact = array(law.computed, e=e.double().numpy())
+    # a value that is the difference of larger ones has the digits of those
+    size = 1e-6 * (1 + np.abs(exact) + np.abs(e.numpy()))
+    assert (np.abs(ops.OPS.node(e, known, 0.0, None).numpy() - exact) <= 4 * size).all()
+    slope = array(tangent(law.computed, "e"), e=e.double().numpy())
+    found = ops.OPS.node_backward(torch.ones_like(e), e, known, 1, 0.0, None).numpy()
+    near_kink = np.abs(value(node.slope, e=e.numpy() + np.float32(1e-5)) - value(node.slope, e=e.numpy() - np.float32(1e-5))) > 1e-2
+    assert (np.abs(found - slope) <= 2e-5 * (1 + np.abs(slope)))[~near_kink].all()
+    if node.slope_of_value is not None:
+        h = ops.OPS.node(e, known, 0.0, None)
+        again = ops.OPS.node_backward(torch.ones_like(e), h, known, 0, 0.0, None).numpy()
+        assert (np.abs(again - slope) <= 2e-5 * (1 + np.abs(slope)))[~near_kink].all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 256, 1021, 1025, 4099])
+@pytest.mark.parametrize("name", ["Spin", "Relu", "MaxOfTwo"])
+def test_draws_at_odd_sizes(ops: ModuleType, name: str, count: int) -> None:
+    check_draws(ops, name, energies(count), 0.3)
+
+
+@pytest.mark.parametrize("rate", [0.1, 1.0])
+@pytest.mark.parametrize("name", DRAWN)
+def test_draws(ops: ModuleType, name: str, rate: float) -> None:
+    check_draws(ops, name, energies(1300), rate)
+
+
+def check_draws(ops: ModuleType, name: str, e: torch.Tensor, rate: float) -> None:
+    """The very numbers that the interpreter draws; the backward pass draws them again."""
+    node, known, seed = NODES[name], ops.LAWS[name].name, torch.tensor(SEED)
+    drawn = ops.OPS.node(e, known, rate, seed).numpy()
+    words = element_words(node, SEED, len(e))
+    assert node.inferred is not None and node.drawn_slope is not None
+    given: dict[str, Any] = {"e": e.numpy(), "rate": np.float32(rate), **words}
+    different = ~np.isclose(drawn, value(node.inferred, **given), **CLOSE, equal_nan=True)
+    # a decision may fall otherwise where a probability is within a rounding of its number
+    assert different.sum() <= (1 if len(e) > 1000 else 0)
+    slopes = ops.OPS.node_backward(torch.ones_like(e), e, known, 2, rate, seed).numpy()
+    assert (~np.isclose(slopes, value(node.drawn_slope, **given), rtol=1e-4, atol=1e-5, equal_nan=True)).sum() <= 1
+
+
+@pytest.mark.parametrize("name", ["Spin", "Bit", "Relu", "SpinWithMeasure", "Gelu"])
+def test_draws_in_bfloat16(ops: ModuleType, name: str) -> None:
+    """Stored in 16 bits, computed in 32, rounded to the nearest."""
+    e = energies(1100).bfloat16()
+    known, seed = ops.LAWS[name].name, torch.tensor(SEED)
+    wide = ops.OPS.node(e.float(), known, 0.5, seed).bfloat16()
+    assert torch.equal(ops.OPS.node(e, known, 0.5, seed), wide)
+    g = energies(1100, 1.0).bfloat16()
+    slopes = ops.OPS.node_backward(g.float(), e.float(), known, 2, 0.5, seed).bfloat16()
+    assert torch.equal(ops.OPS.node_backward(g, e, known, 2, 0.5, seed), slopes)
+    ends = torch.tensor([float("nan"), float("inf"), -float("inf"), 1e-40, 3.3e38]).bfloat16()
+    assert torch.equal(ops.OPS.node(ends, "gaussian", 0.0, None), ends) or ends.isnan().any()
+    torch.testing.assert_close(ops.OPS.node(ends, "gaussian", 0.0, None), ends, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_rates_are_kept(ops: ModuleType, name: str) -> None:
+    """As many draws as the rate says, and their mean is the expectation, within five standard errors."""
+    law, known = laws()[name], ops.LAWS[name].name
+    e = torch.full((200_000,), 0.7)
+    alone = float(ops.OPS.node(e[:1], known, 0.0, None))
+    drawn = ops.OPS.node(e, known, 1.0, torch.tensor(99)).double()
+    spread = float(drawn.std())
+    exact = float(array(law.expectation, e=np.float64(0.7)))
+    assert abs(float(drawn.mean()) - exact) <= 5 * spread / len(e) ** 0.5 + 1e-5 * (1 + abs(exact))
+    some = ops.OPS.node(e, known, 0.25, torch.tensor(100))
+    other = float((some != alone).float().mean())
+    if spread and float((drawn == alone).float().mean()) == 0:
+        assert abs(other - 0.25) < 5 * (0.25 * 0.75 / len(e)) ** 0.5
+    assert not torch.equal(some, ops.OPS.node(e, known, 0.25, torch.tensor(101)))
+    assert torch.equal(some, ops.OPS.node(e, known, 0.25, torch.tensor(100)))
+
+
+def recurred(name: str, x: torch.Tensor, w: torch.Tensor, past: torch.Tensor, rate: float) -> np.ndarray[Any, Any]:
+    """The recurrence step by step in the interpreter."""
+    node = NODES[name]
+    rows, steps, features = x.shape
+    h, result = past.numpy(), []
+    for t in range(steps):
+        e = x[:, t].numpy() + w.numpy() * h
+        if rate:
+            assert node.inferred is not None
+            h = value(node.inferred, e=e, rate=np.float32(rate), **step_words(node, SEED, rows, features, t))
+        else:
+            h = value(node.expectation, e=e)
+        result.append(h)
+    return np.stack(result, 1) if result else np.zeros((rows, 0, features), np.float32)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 13, 300), (0, 4, 5), (2, 0, 3), (1, 2000, 2)])
+@pytest.mark.parametrize(("name", "rate"), [("Relu", 0.0), ("Spin", 0.0), ("Spin", 0.4), ("Relu", 0.2), ("RectifiedLogistic", 0.0)])
+def test_recurrences(ops: ModuleType, name: str, rate: float, shape: tuple[int, int, int]) -> None:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(shape, generator=generator)
+    w = torch.rand(shape[2], generator=generator) * 1.4 - 0.7
+    past = torch.randn(shape[0], shape[2], generator=generator)
+    seed = torch.tensor(SEED)
+    h = ops.OPS.recurrence(x, w, past, ops.LAWS[name].name, rate, seed if rate else None)
+    np.testing.assert_allclose(h.numpy(), recurred(name, x, w, past, rate), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "rate"), [("Relu", 0.0), ("Spin", 0.0), ("Spin", 0.4), ("Relu", 0.2), ("Gaussian", 0.3), ("Gelu", 0.5)])
+def test_gradients_of_recurrences(ops: ModuleType, name: str, rate: float) -> None:
+    """Against autograd through the steps, whose slopes are the interpreter's."""
+    node, known = NODES[name], ops.LAWS[name]
+    rows, steps, features = 3, 9, 11
+    generator = torch.Generator().manual_seed(6)
+    x, past = torch.randn(rows, steps, features, generator=generator), torch.randn(rows, features, generator=generator)
+    w, g = torch.rand(features, generator=generator) - 0.5, torch.randn(rows, steps, features, generator=generator)
+    how = ops._back(known, rate, False)
+    seed = torch.tensor(SEED) if rate else None
+    h = ops.OPS.recurrence(x, w, past, known.name, rate, seed)
+    found = ops.OPS.recurrence_backward(g, x, w, past, h, known.name, how, rate, seed)
+    carry, gx, gw = torch.zeros(rows, features), torch.zeros_like(x), torch.zeros(features)
+    for t in reversed(range(steps)):
+        before = h[:, t - 1] if t else past
+        e = (x[:, t] + w * before).numpy()
+        words = step_words(node, SEED, rows, features, t) if rate else {}
+        result = node.drawn_slope if rate else node.slope
+        assert result is not None
+        slope = torch.from_numpy(np.array(np.broadcast_to(value(result, e=e, rate=np.float32(rate), **words), e.shape)))
+        gx[:, t] = (g[:, t] + carry) * slope
+        gw += (gx[:, t] * before).sum(0)
+        carry = gx[:, t] * w
+    for mine, expected in zip(found, (gx, gw, carry), strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_not_contiguous(ops: ModuleType) -> None:
+    e = energies(600).reshape(20, 30)
+    seed = torch.tensor(SEED)
+    assert torch.equal(ops.OPS.node(e.T, "spin", 0.5, seed), ops.OPS.node(e.T.contiguous(), "spin", 0.5, seed))
+    wide = e[:1].expand(4, 30)
+    assert torch.equal(ops.OPS.node(wide, "spin", 0.0, None), ops.OPS.node(wide.contiguous(), "spin", 0.0, None))
+    g = torch.ones(()).expand(20, 30)
+    assert torch.equal(ops.OPS.node_backward(g, e, "spin", 1, 0.0, None), ops.OPS.node_backward(g.contiguous(), e, "spin", 1, 0.0, None))
+
+
+def test_threads_do_not_change_what_is_drawn(ops: ModuleType) -> None:
+    e, seed, threads = energies(70_001), torch.tensor(SEED), torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(ops.OPS.node(e, "relu", 0.5, seed))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+CHECKED = ["Spin", "Bit", "Relu", "SpinWithMeasure", "GumbelRectifier", "MaxOfTwo", "TruncatedGaussian"]
+
+
+@pytest.mark.parametrize("more", [[], ["-march=native", "-fopenmp"]])
+def test_the_source_has_no_warnings_and_no_undefined_behaviour(tmp_path: Path, more: list[str]) -> None:
+    """With everything that compilers warn about; run over odd sizes under the sanitizers."""
+    from made import kernels
+
+    from cgc.emit.kernels import kernel_files
+    from cgc.kernels.plan import Kernels
+
+    known = Kernels(tuple(law for law in kernels().laws if law.name in CHECKED))
+    source = tmp_path / "cpu.c"
+    source.write_bytes(kernel_files("some", known, {law.name: law.name for law in known.laws})["kernels/cpu.c"])
+    (tmp_path / "main.c").write_text(driver([name.lower() for name in CHECKED]))
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", *([] if more else ["-pedantic", "-Wno-unknown-pragmas"])]
+    checks = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command = ["cc", *strict, *checks, *more, str(tmp_path / "main.c"), "-o", str(tmp_path / "run"), "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ran = subprocess.run([str(tmp_path / "run")], capture_output=True, text=True, env={"ASAN_OPTIONS": "detect_leaks=0"})
+    assert ran.returncode == 0, ran.stderr[-3000:]
+
+
+def driver(names: list[str]) -> str:
+    """A program that calls every kernel on arrays of exactly the size that it is told."""
+    calls = "\n".join(
+        f"""
+        {name}_forward(x, y, n, half, rate, 77, 2);
+        for (int how = 0; how < 3; how++) {name}_backward(x, y, z, n, half, how, rate, 77, 2);
+        {name}_recur(x, w, x, y, 1, n > 0 ? n / f : 0, f, half, rate, 77, 2);
+        for (int how = 0; how < 3; how++)
+            {name}_recur_backward(x, x, w, x, y, z, v, z, 1, n / f, f, half, how, rate, 77, 2);"""
+        for name in names
+    )
+    return f"""#include "cpu.c"
+void *malloc(unsigned long);
+void free(void *);
+int main(void) {{
+    const long sizes[] = {{0, 1, 255, 257, 1031, 2049}};
+    const float ends[] = {{0, -0.0f, 1e30f, -1e30f, 1.0f / 0.0f, -1.0f / 0.0f, 0.0f / 0.0f, 1e-42f}};
+    for (int s = 0; s < 6; s++)
+    for (int half = 0; half < 2; half++)
+    for (int r = 0; r < 3; r++) {{
+        const long n = sizes[s], f = n > 300 ? 257 : n > 0 ? n : 1, width = half ? 2 : 4, room = n > f ? n : f;
+        const float rate = 0.5f * (float)r;
+        void *x = malloc((unsigned long)(room * width)), *y = malloc((unsigned long)(room * width));
+        void *z = malloc((unsigned long)(room * width));
+        float *w = malloc((unsigned long)f * 4), *v = malloc((unsigned long)f * 4);
+        for (long i = 0; i < room; i++) {{
+            if (half) ((u16 *)x)[i] = (u16)(bits_of(ends[i % 8]) >> 16), ((u16 *)y)[i] = 0;
+            else ((float *)x)[i] = ends[i % 8], ((float *)y)[i] = 0;
+        }}
+        for (long i = 0; i < f; i++) w[i] = ends[(i + 3) % 8];
+        {calls}
+        free(x), free(y), free(z), free(w), free(v);
+    }}
+    return 0;
+}}
+"""
