@@ -60,7 +60,7 @@ def kernels() -> Kernels:
 def written(folder: Path) -> Path:
     """The folder ``kernels`` of a package with all laws, below ``folder``."""
     known = kernels()
-    for path, content in kernel_files("all", known, {law.name: law.name for law in known.laws}).items():
+    for path, content in kernel_files("all", known, {one.name: one.name for one in known.laws}).items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
@@ -71,7 +71,7 @@ def imported(folder: Path, name: str = "all_kernels") -> ModuleType:
     """The module of a folder ``kernels``."""
     spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

@@ -105,6 +105,12 @@ def library() -> ctypes.CDLL | None:
     return found
 
 
+@torch.compiler.assume_constant_result
+def available() -> bool:
+    """Whether there are kernels in this process."""
+    return library() is not None
+
+
 def _threads(elements: int) -> int:
     return torch.get_num_threads() if elements >= 32768 else 1
 
@@ -240,7 +246,7 @@ def fits_loop(law: object, rate: float, x: Tensor) -> bool:
     """Whether a kernel runs a law over the steps of these energies."""
     known = LAWS.get(type(law).__name__)
     fitting = known is not None and (rate == 0 or known.drawn) and x.device.type == "cpu"
-    return fitting and x.dtype in (torch.float32, torch.bfloat16) and library() is not None
+    return fitting and x.dtype in (torch.float32, torch.bfloat16) and available()
 
 
 def fits(law: object, rate: float, e: Tensor) -> bool:
@@ -250,7 +256,7 @@ def fits(law: object, rate: float, e: Tensor) -> bool:
 
 def _drawn(rate: float) -> Tensor | None:
     """A seed for one pass, from torch's generator."""
-    return torch.empty((), dtype=torch.int64).random_() if rate else None
+    return torch.randint(2**63 - 1, ()) if rate else None
 
 
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:

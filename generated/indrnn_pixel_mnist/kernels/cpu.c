@@ -168,16 +168,16 @@ static inline float f32_log(float x) {
 
 /* z with Φ(-z) = q, 0 < q ≤ ½. */
 static inline float f32_normal_quantile(float q) {
-    const int t0 = 0.0745f < q;
+    const int t0 = 0.11f < q;
     const float f1 = 0.5f - q;
     const float f2 = f1 * f1;
-    const float f3 = ((398166.16f * f2 - 216379.55f) * f2 + 51633.8f) * f2 - 6191.3164f;
-    const float f4 = (((f3 * f2 + 485.35553f) * f2 - 0.7923347f) * f2 + 6.0747843f) * f2;
+    const float f3 = ((154781.23f * f2 - 64097.594f) * f2 + 13098.695f) * f2 - 1141.9462f;
+    const float f4 = (((f3 * f2 + 121.367165f) * f2 + 13.3325615f) * f2 + 5.808538f) * f2;
     const float f5 = __builtin_sqrtf(-2.0f * f32_log(q));
-    const float f6 = ((1.8407891e-07f * f5 - 8.384477e-06f) * f5 + 0.00016995316f) * f5;
-    const float f7 = (((f6 - 0.0020207274f) * f5 + 0.01563855f) * f5 - 0.08265665f) * f5;
-    const float f8 = (((f7 + 0.30486515f) * f5 - 0.7911011f) * f5 + 2.4642825f) * f5 - 2.1698456f;
-    return t0 ? (f1 * ((f4 + 2.6228392f) * f2 + 2.5066307f)) : f8;
+    const float f6 = ((-4.6547957e-08f * f5 + 2.298622e-06f) * f5 - 5.100269e-05f) * f5;
+    const float f7 = (((f6 + 0.00067148096f) * f5 - 0.005834438f) * f5 + 0.03520702f) * f5;
+    const float f8 = (((f7 - 0.15123142f) * f5 + 0.4668411f) * f5 - 1.0377909f) * f5 + 2.6829617f;
+    return t0 ? (f1 * ((f4 + 2.6247246f) * f2 + 2.5066285f)) : (f8 * f5 - 2.2555065f);
 }
 
 /* σ(x) σ(-x). */

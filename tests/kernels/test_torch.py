@@ -1,0 +1,246 @@
+"""Kernels as operations of torch, and models that use them: the same numbers as without, compiled, exported, and where nothing compiles."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from made import imported, written
+from torch import Tensor
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    yield imported(written(tmp_path_factory.mktemp("all")))
+
+
+class Spin:
+    """The kernels know a law by the name of its class."""
+
+
+class Relu:
+    """Likewise."""
+
+
+X, W, PAST = torch.randn(3, 6, 5), torch.rand(5), torch.zeros(3, 5)
+SEED = torch.tensor(7)
+CALLS: dict[str, tuple[Any, ...]] = {
+    "node": (X, "spin", 0.3, SEED),
+    "node_backward": (X, X.tanh(), "spin", 0, 0.3, None),
+    "recurrence": (X, W, PAST, "relu", 0.3, SEED),
+    "recurrence_backward": (X, X, W, PAST, X.relu(), "relu", 2, 0.3, SEED),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_opcheck(ops: ModuleType, name: str) -> None:
+    checks = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
+    torch.library.opcheck(getattr(ops.OPS, name).default, CALLS[name], test_utils=checks)
+
+
+def both(ops: ModuleType, x: Tensor, w: Tensor, rate: float) -> Tensor:
+    h: Tensor = ops.recurrence(Relu(), ops.node(Spin(), x, rate, False), w, x[..., :1, :] * 0, rate, False)
+    return h.square().mean()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_compiles_in_one_graph(ops: ModuleType, rate: float) -> None:
+    results = []
+    for compiled in (False, True):
+        torch._dynamo.reset()
+        run = torch.compile(both, fullgraph=True, backend="aot_eager") if compiled else both
+        x, w = X.clone().requires_grad_(), W.clone().requires_grad_()
+        torch.manual_seed(3)
+        loss = run(ops, x, w, rate)
+        loss.backward()
+        results.append((loss.detach(), x.grad, w.grad))
+    if rate == 0:
+        for plain, other in zip(*results, strict=True):
+            torch.testing.assert_close(plain, other)
+    assert all(part is not None and part.isfinite().all() for part in results[1])
+
+
+def test_gradients_are_those_of_the_plain_formula(ops: ModuleType) -> None:
+    x, w = X.clone().requires_grad_(), W.clone().requires_grad_()
+    both(ops, x, w, 0.0).backward()
+    mine = (x.grad, w.grad)
+    x, w = X.clone().requires_grad_(), W.clone().requires_grad_()
+    h = [x[:, 0] * 0]
+    for e in x.tanh().unbind(1):
+        h.append(torch.relu(e + w * h[-1]))
+    torch.stack(h[1:], 1).square().mean().backward()
+    for found, expected in zip(mine, (x.grad, w.grad), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_straight_through_and_blocked_gradients(ops: ModuleType) -> None:
+    for straight in (False, True):
+        x = torch.full((4000,), 0.3, requires_grad=True)
+        torch.manual_seed(0)
+        h = ops.node(Spin(), x, 0.5, straight)
+        h.sum().backward()
+        drawn = h.detach().abs() == 1
+        assert 1500 < int(drawn.sum()) < 2500
+        slope = 1 - torch.tanh(torch.tensor(0.3)) ** 2
+        expected = torch.where(drawn & torch.tensor(not straight), torch.zeros(()), slope)
+        torch.testing.assert_close(x.grad, expected.expand(4000), rtol=1e-5, atol=1e-6)
+
+
+def test_the_seed_comes_from_torch(ops: ModuleType) -> None:
+    torch.manual_seed(5)
+    first, second = (ops.node(Spin(), X, 0.5, False) for _ in range(2))
+    torch.manual_seed(5)
+    assert torch.equal(first, ops.node(Spin(), X, 0.5, False)) and not torch.equal(first, second)
+
+
+def test_a_second_derivative_is_refused_in_words(ops: ModuleType) -> None:
+    x = X.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(ops.node(Spin(), x, 0.0, False).sum(), x)
+    assert not slope.requires_grad
+    with pytest.raises(RuntimeError, match="CGC_KERNELS=off"):
+        torch.autograd.grad(ops.node(Spin(), x, 0.0, False).sum(), x, create_graph=True)
+
+
+def test_fake_tensors_and_other_dtypes(ops: ModuleType) -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        assert ops.node(Spin(), torch.empty(4, 3), 0.5, False).shape == (4, 3)
+    assert not ops.fits(Spin(), 0.5, X.double()) and not ops.fits(Spin(), 0.5, X.half()) and ops.fits(Spin(), 0.5, X.bfloat16())
+    assert not ops.fits(Spin(), 0.5, X.to("meta")) and not ops.fits(object(), 0.5, X)
+    # few energies, or what torch does at once, are torch's
+    assert (
+        not ops.fits(Spin(), 0.0, X) and ops.fits(Spin(), 0.0, torch.empty(100, 100)) and not ops.fits(Relu(), 0.0, torch.empty(100, 100))
+    )
+
+
+# --- packages
+
+USE = """
+import sys, warnings
+import torch
+warnings.simplefilter("always")
+import {name}
+torch.manual_seed(0)
+model = {name}.Model()
+model.inference({inference})
+x, y = {data}
+torch.manual_seed(1)
+loss = model.loss(x, y)
+loss.backward()
+torch.save((loss.detach(), model(x).detach(), {{n: p.grad for n, p in model.named_parameters()}}), sys.argv[1])
+"""
+ROWS = "torch.rand(16, 8, 8), torch.randint(10, (16,))"
+MODELS = {
+    "indrnn": ROWS, "indrnn_deep": ROWS, "indrnn_residual": ROWS, "srn": ROWS, "gru": ROWS,
+    "digits_dense": "torch.rand(200, 64), torch.randint(10, (200,))", "mnist_dense": "torch.rand(20, 784), torch.randint(10, (20,))",
+    "conv": "torch.randint(2, (9, 1, 8, 8)).float(), torch.randint(10, (9,))",
+}  # fmt: skip
+
+
+def used(folder: Path, name: str, inference: str, **environment: str) -> tuple[Any, str]:
+    """What a process computes with the shipped package, and what it says."""
+    place = folder / f"{len(list(folder.iterdir()))}.pt"
+    code = USE.format(name=name, inference=inference, data=MODELS[name])
+    known = {**os.environ, "PYTHONPATH": str(ROOT / "generated"), **environment}
+    done = subprocess.run([sys.executable, "-c", code, str(place)], capture_output=True, text=True, env=known, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return torch.load(place, weights_only=True), done.stderr
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_the_same_with_and_without(tmp_path: Path, name: str) -> None:
+    (loss, e, grads), said = used(tmp_path, name, '"feed_forward"')
+    (loss_, e_, grads_), _ = used(tmp_path, name, '"feed_forward"', CGC_KERNELS="off")
+    assert "without fused kernels" not in said
+    torch.testing.assert_close(loss, loss_, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(e, e_, rtol=1e-5, atol=1e-5)
+    for key in grads:
+        torch.testing.assert_close(grads[key], grads_[key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["indrnn", "mnist_dense", "srn"])
+def test_pcff_trains_with_and_without(tmp_path: Path, name: str) -> None:
+    """Other draws, of the same distribution: losses of untrained networks are near each other."""
+    (loss, _, grads), _ = used(tmp_path, name, '"pcff", 0.3')
+    (loss_, _, grads_), _ = used(tmp_path, name, '"pcff", 0.3', CGC_KERNELS="off")
+    assert abs(loss - loss_) < 0.6 * loss_ and loss != loss_
+    for key in grads:
+        assert grads[key].isfinite().all() and bool(grads[key].any()) == bool(grads_[key].any())
+
+
+def broken(folder: Path, script: str) -> str:
+    place = folder / "cc"
+    place.write_text(f"#!/bin/sh\n{script}\n")
+    place.chmod(0o755)
+    return str(place)
+
+
+def test_where_nothing_compiles_it_still_computes_and_says_so_once(tmp_path: Path) -> None:
+    (expected, _, _), quiet = used(tmp_path, "indrnn", '"feed_forward"', CGC_KERNELS="off")
+    assert quiet == ""
+    failing = broken(tmp_path, "echo no room >&2; exit 1")
+    nothing = {"CC": "no-such-compiler", "PATH": str(tmp_path / "empty")}
+    for environment, why in (({"CC": failing}, "no room"), (nothing, "there is no C compiler")):
+        fresh = tmp_path / f"cache {len(why)}"
+        (loss, _, _), said = used(tmp_path, "indrnn", '"feed_forward"', CGC_KERNEL_CACHE=str(fresh), **environment)
+        assert loss == expected
+        assert said.count("computed without fused kernels") == 1 and why in said and "Traceback" not in said
+    garbage = broken(tmp_path, 'for last; do :; done; while [ "$1" != -o ]; do shift; done; echo garbage > "$2"')
+    (loss, _, _), said = used(tmp_path, "indrnn", '"feed_forward"', CGC_KERNEL_CACHE=str(tmp_path / "garbage"), CC=garbage)
+    assert loss == expected and said.count("computed without fused kernels") == 1
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    """A file in its place: as good as a folder without permission, which root has everywhere."""
+    blocked = tmp_path / "blocked"
+    blocked.write_text("")
+    _, said = used(tmp_path, "indrnn", '"feed_forward"', CGC_KERNEL_CACHE=str(blocked), TMPDIR=str(tmp_path))
+    assert "without fused kernels" not in said and list(tmp_path.glob("cgc-kernels-*/*.so"))
+
+
+def test_two_processes_compile_at_once(tmp_path: Path) -> None:
+    code = USE.format(name="indrnn", inference='"feed_forward"', data=ROWS)
+    known = {**os.environ, "PYTHONPATH": str(ROOT / "generated"), "CGC_KERNEL_CACHE": str(tmp_path / "cache")}
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / f"{k}.pt")], env=known, stderr=subprocess.PIPE) for k in range(3)
+    ]
+    said = [process.communicate()[1] for process in running]
+    assert all(process.returncode == 0 for process in running) and not any(said)
+    losses = [torch.load(tmp_path / f"{k}.pt", weights_only=True)[0] for k in range(3)]
+    assert losses[0] == losses[1] == losses[2]
+    (library,) = (tmp_path / "cache").iterdir()
+    assert library.suffix == ".so"
+
+
+def test_a_model_is_compiled_exported_and_trained_in_half_precision(tmp_path: Path) -> None:
+    sys.path.insert(0, str(ROOT / "generated"))
+    try:
+        import indrnn
+    finally:
+        sys.path.pop(0)
+    torch.manual_seed(0)
+    model = indrnn.Model()
+    x, y = torch.rand(4, 8, 8), torch.randint(10, (4,))
+    with torch.no_grad():
+        expected = model.eval()(x)
+        assert indrnn.model.kernels.library() is not None
+        torch._dynamo.reset()
+        torch.testing.assert_close(torch.compile(model, fullgraph=True, backend="aot_eager")(x), expected)
+        exported = torch.export.export(model, (x,))
+        torch.testing.assert_close(exported.module()(x), expected)
+        assert any("recurrence" in str(node.target) for node in exported.graph.nodes)
+    model.train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss(x, y)
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
