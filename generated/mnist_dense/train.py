@@ -15,7 +15,6 @@ import argparse
 import gc
 import gzip
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -35,11 +34,13 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 if __package__:
     from .model import Model
-else:  # run as a file: its folder is a package all the same, in which model.py finds kernels/
-    _folder = importlib.util.spec_from_file_location("package", Path(__file__).with_name("__init__.py"))
-    sys.modules["package"] = importlib.util.module_from_spec(_folder)
-    _folder.loader.exec_module(sys.modules["package"])
-    Model = sys.modules["package"].Model
+else:  # run as a file
+    from model import Model
+
+    if Path(__file__).with_name("kernels").is_dir():  # what the package does for model.py
+        import kernels
+
+        sys.modules["model"].kernels = kernels
 
 NAME = "mnist_dense"
 RANK = int(os.environ.get("RANK", 0))  # these three are set by torchrun
@@ -341,6 +342,7 @@ def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[st
     of (q - E[X | x])^2. Ten groups of draws give ten estimates of the mean square, and Student's t the interval around
     their mean; the examples are taken as they are. Nodes that are functions of their energies are not listed.
     """
+    sys.modules[Model.__module__].kernels = None  # they would not show what goes on in a layer
     active: list[str] = []  # the layer that is being computed
     found: dict[str, list[Tensor]] = {}
 

@@ -33,8 +33,9 @@ def spec(data: Data, input: Component | None = None, output: Component | None = 
 
 def script(spec: Spec) -> ModuleType:
     """The emitted ``train.py`` as a module; its model is missing."""
-    text = render("torch/train.py.jinja", training=training_context(spec)).replace("from model import Model", "Model = object")
+    text = render("torch/train.py.jinja", training=training_context(spec)).replace("from .model import Model", "Model = object")
     module = types.ModuleType("emitted_train")
+    module.__package__ = "emitted"
     exec(compile(text, "train.py", "exec"), module.__dict__)
     return module
 

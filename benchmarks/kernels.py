@@ -1,0 +1,236 @@
+"""Kernels beside what would be written in torch: both in one run, on one thread, in turn, and both right.
+
+    python benchmarks/kernels.py        a few minutes; writes benchmarks/results/kernels_cpu.json
+
+A ratio is the median over pairs of runs that follow each other. Absolute times are in the file for the record: they say nothing about
+other machines.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cgc import compiler
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "kernels_cpu.json"
+SPEC = """cgc: 1
+name: benchmarked
+families: {spin: {kind: binary, values: [-1, 1]}, rect: {kind: rectified_gaussian, std: tanh(e), emit: relu}}
+time: {steps: 4}
+components:
+  x: {role: input, nodes: 3, family: {kind: gaussian, std: 1}}
+  a: {nodes: 4, family: spin, parents: {x: dense, a: {kind: elementwise, lag: 1}}}
+  b: {nodes: 4, family: rect, parents: {a: dense, b: {kind: elementwise, lag: 1}}}
+  y: {role: output, nodes: 1, family: {kind: categorical, labels: 2}, parents: {b: dense}}
+"""
+Step = Callable[[], Any]
+
+
+class Spin:
+    """Kernels know laws by the name of their class."""
+
+
+class Rect:
+    """Likewise."""
+
+
+def package() -> ModuleType:
+    """A package with kernels for both laws."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "spec.yaml").write_text(SPEC)
+    compiler.compile(folder / "spec.yaml", output=folder)
+    sys.path.insert(0, str(folder))
+    import benchmarked
+
+    return benchmarked
+
+
+def pairs(ours: Step, theirs: Step, count: int) -> list[tuple[float, float]]:
+    """Seconds of runs in turn, the first of each being warm."""
+    for step in (ours, theirs, ours, theirs):
+        step()
+    found = []
+    for _ in range(count):
+        times = []
+        for step in (ours, theirs):
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        found.append((times[0], times[1]))
+    return found
+
+
+def compare(name: str, ours: Step, theirs: Step, goal: str, count: int = 21) -> dict[str, Any]:
+    """The ratio theirs / ours, and its spread; printed."""
+    found = pairs(ours, theirs, count)
+    ratios = sorted(b / a for a, b in found)
+    row = {
+        "name": name,
+        "ratio": median(ratios),
+        "low": ratios[len(ratios) // 10],
+        "high": ratios[-1 - len(ratios) // 10],
+        "goal": goal,
+        "ours_ms": median(a for a, _ in found) * 1e3,
+        "theirs_ms": median(b for _, b in found) * 1e3,
+        "pairs": count,
+    }
+    print(f"{name:<74} {row['ratio']:7.2f} x  [{row['low']:.2f}, {row['high']:.2f}]  goal {goal}", flush=True)
+    return row
+
+
+def gradients(step: Step, *leaves: Tensor) -> list[Tensor]:
+    for leaf in leaves:
+        leaf.grad = None
+    step()
+    return [leaf.grad.clone() for leaf in leaves if leaf.grad is not None]
+
+
+def recurrences(kernels: ModuleType) -> list[dict[str, Any]]:
+    """An IndRNN's loop: T = 784, batch 32, 128 nodes."""
+    steps, batch, nodes = 784, 32, 128
+    x = torch.randn(batch, steps, nodes).requires_grad_()
+    w = torch.rand(nodes).requires_grad_()
+    past, g = torch.zeros(batch, 1, nodes), torch.randn(batch, steps, nodes)
+    rows = []
+    for law, function in ((Rect(), torch.relu), (Spin(), torch.tanh)):
+
+        def loop(function: Callable[[Tensor], Tensor] = function) -> Tensor:
+            h, kept = past[:, 0], []
+            for e in x.unbind(1):
+                h = function(e + w * h)
+                kept.append(h)
+            return torch.stack(kept, 1)
+
+        def fused(law: object = law) -> Tensor:
+            return kernels.recurrence(law, x, w, past, 0.0, False)
+
+        def back(forward: Callable[[], Tensor]) -> Step:
+            def step() -> None:
+                x.grad = w.grad = None
+                forward().backward(g)
+
+            return step
+
+        torch.testing.assert_close(fused(), loop(), rtol=1e-4, atol=1e-5)
+        for mine, other in zip(gradients(back(fused), x, w), gradients(back(loop), x, w), strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+        name = type(function).__name__ and function.__name__
+        rows.append(compare(f"{name} recurrence (784, 32, 128), forward and backward: unbind loop", back(fused), back(loop), "8", 11))
+
+        def ahead(forward: Callable[[], Tensor]) -> Step:
+            def step() -> None:
+                with torch.no_grad():
+                    forward()
+
+            return step
+
+        rows.append(compare(f"{name} recurrence (784, 32, 128), forward: unbind loop", ahead(fused), ahead(loop), "8", 11))
+        if function is torch.relu:
+            a, b, c, d, e = (torch.randn(batch, steps, nodes) for _ in range(5))
+
+            def stream() -> None:
+                b.copy_(a)  # x to h
+                torch.add(c, d, out=e)  # h and the gradient to that of x
+
+            rows.append(compare("the same, forward and backward: streaming five such arrays", back(fused), stream, "0.4", 11))
+    return rows
+
+
+def inferred(kernels: ModuleType) -> list[dict[str, Any]]:
+    """PCFF nodes with states -1 and 1, sample rate 0.3: bias, expectation, draw and choice."""
+    rows = []
+    for batch in (32, 4096):
+        shape = (batch, 1024)
+        z, b, g = torch.randn(shape).requires_grad_(), torch.randn(1024).requires_grad_(), torch.randn(shape)
+
+        def composed() -> Tensor:
+            e = z + b
+            q = torch.tanh(e)
+            drawn = 2 * torch.bernoulli(torch.sigmoid(2 * e)) - 1
+            return torch.where(torch.rand_like(q) < 0.3, drawn.detach(), q)
+
+        def fused() -> Tensor:
+            return kernels.node(Spin(), z + b, 0.3, False)
+
+        def plain() -> Tensor:
+            return torch.tanh(z + b)
+
+        def back(forward: Callable[[], Tensor]) -> Step:
+            def step() -> None:
+                z.grad = b.grad = None
+                forward().backward(g)
+
+            return step
+
+        for way in (composed, fused):
+            h = way().detach()
+            share = (h.abs() == 1).float().mean()
+            assert abs(share - 0.3) < 0.02 and torch.equal(h[h.abs() != 1], plain().detach()[h.abs() != 1]) or way is fused
+            torch.testing.assert_close(h[h.abs() != 1], plain().detach()[h.abs() != 1], rtol=1e-5, atol=1e-6)
+        count = 41 if batch == 32 else 11
+        rows.append(
+            compare(
+                f"PCFF nodes {shape}, forward and backward: bernoulli, where, tanh",
+                back(fused),
+                back(composed),
+                "10" if batch == 32 else "18",
+                count,
+            )
+        )
+        rows.append(compare(f"PCFF nodes {shape}, forward and backward: tanh(z + b)", back(fused), back(plain), "1", count))
+    return rows
+
+
+def overhead(kernels: ModuleType) -> list[dict[str, Any]]:
+    """A kernel of 512 elements beside a bare autograd.Function."""
+
+    class Bare(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, e: Tensor) -> Tensor:
+            h = torch.tanh(e)
+            ctx.save_for_backward(h)
+            return h
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            (h,) = ctx.saved_tensors
+            return g * (1 - h * h)
+
+    z, g = torch.randn(512).requires_grad_(), torch.randn(512)
+
+    def step(forward: Callable[[], Tensor]) -> Step:
+        def run() -> None:
+            z.grad = None
+            forward().backward(g)
+
+        return run
+
+    fused, bare = step(lambda: kernels.node(Spin(), z, 0.0, False)), step(lambda: Bare.apply(z))
+    return [compare("overhead, 512 elements: a bare autograd.Function", fused, bare, "0.71", 201)]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    kernels = package().kernels
+    assert kernels.library() is not None
+    rows = [*recurrences(kernels), *inferred(kernels), *overhead(kernels)]
+    found = {"torch": torch.__version__, "machine": platform.machine(), "threads": 1, "rows": rows}
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
