@@ -13,8 +13,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from cgc.kernels.code import Value, both, constant, define, function, maximum, minimum, operation, select, word
-from cgc.kernels.fit import fitted
+from cgc.kernels.code import Value, argument, both, constant, define, function, maximum, minimum, operation, select, word
+from cgc.kernels.fit import fitted, quotient
 
 _SHIFT = 12582912.0  # 1.5 · 2²³: adding it leaves a whole number in the low bits
 _SMALLEST = 2.0**-126
@@ -41,7 +41,7 @@ def _exp_tail(r: Any) -> Any:
     return (mpmath.expm1(r) - r) / r**2 if r else mpmath.mpf(1) / 2
 
 
-_exp_polynomial = fitted(_exp_tail, -0.35, 0.35, 4)
+_exp_polynomial = fitted("exp", _exp_tail, -0.35, 0.35, 4)
 
 
 @function
@@ -72,7 +72,7 @@ def _power_of_two(k: Value, less: int) -> Value:
 @function
 def expm1(x: Value) -> Value:
     """e^x - 1."""
-    small = x + x * x * fitted(_exp_tail, -0.55, 0.55, 5)(x)
+    small = x + x * x * fitted("expm1", _exp_tail, -0.55, 0.55, 5)(x)
     return select(_abs(x) < 0.5, small, exp(x) - 1.0)
 
 
@@ -94,7 +94,7 @@ def log(x: Value) -> Value:
     s = f / (2.0 + f)
     z = s * s
     # log(1 + f) = f - s (f - 2 z P(z)), so that f itself is not rounded
-    tail = f - s * (f - 2.0 * z * fitted(_log_tail, 0.0, 0.0296, 3)(z))
+    tail = f - s * (f - 2.0 * z * fitted("log", _log_tail, 0.0, 0.0296, 3)(z))
     result = exponent * _LN2[0] + (tail + exponent * _LN2[1])
     result = select(x < math.inf, result, x)
     return select(x <= 0.0, select(x < 0.0, math.nan, -math.inf), result)
@@ -110,17 +110,16 @@ def log1p(x: Value) -> Value:
     return select(operation("eq", d, constant(0.0)), x, select(u < math.inf, corrected, u))
 
 
-def _tanh_tail(s: Any) -> Any:
-    return (mpmath.tanh(mpmath.sqrt(s)) / mpmath.sqrt(s) - 1) / s if s else -mpmath.mpf(1) / 3
+def _tanh_ratio(s: Any) -> Any:
+    return mpmath.tanh(mpmath.sqrt(s)) / mpmath.sqrt(s) if s else mpmath.mpf(1)
 
 
 @function
 def tanh(x: Value) -> Value:
-    """tanh x."""
-    s = x * x
-    small = x + x * s * fitted(_tanh_tail, 0.0, 0.4, 4)(s)
-    t = exp(-2.0 * _abs(x))
-    return select(_abs(x) < 0.625, small, with_sign((1.0 - t) / (1.0 + t), x))
+    """tanh x: x P(x²) / Q(x²), and 1 from 8.3 on."""
+    near = minimum(maximum(x, -8.3), 8.3)
+    ratio = quotient("tanh", _tanh_ratio, 0.0, 68.89, 5, 3)(near * near)
+    return minimum(maximum(near * ratio, -1.0), 1.0)
 
 
 def with_sign(size: Value, x: Value) -> Value:
@@ -168,7 +167,7 @@ def log1p_small(t: Value) -> Value:
     """log(1 + t) for 0 ≤ t ≤ 1: twice atanh(t / (2 + t))."""
     s = t / (2.0 + t)
     z = s * s
-    return 2.0 * s + 2.0 * s * z * fitted(_log_tail, 0.0, 0.1112, 5)(z)
+    return 2.0 * s + 2.0 * s * z * fitted("log1p", _log_tail, 0.0, 0.1112, 5)(z)
 
 
 @function
@@ -227,8 +226,8 @@ def _circular(x: Value, quarter: int) -> Value:
     n = shifted - _SHIFT
     r = ((x - n * _PI_HALF[0]) - n * _PI_HALF_LOW[0]) - n * _PI_HALF_LOW[1]
     s = r * r
-    sine = r + r * s * fitted(_sin_tail, 0.0, 0.62, 3)(s)
-    cosine = 1.0 - 0.5 * s + s * s * fitted(_cos_tail, 0.0, 0.62, 3)(s)
+    sine = r + r * s * fitted("sin", _sin_tail, 0.0, 0.62, 3)(s)
+    cosine = 1.0 - 0.5 * s + s * s * fitted("cos", _cos_tail, 0.0, 0.62, 3)(s)
     k = operation("wadd", reciprocal_power(shifted), word(quarter))
     odd = operation("to_float", operation("wand", k, word(1))) > 0.5
     flipped = operation("wshl", operation("wand", k, word(2)), 30)
@@ -278,7 +277,7 @@ def _tail_moment(a: Any, k: int) -> Any:
 
 def _tail(k: int) -> Callable[[Value], Value]:
     """g_k of a ≥ 0 in typed arithmetic."""
-    function = _FITS.setdefault(("moment", k), _over_tail(lambda a: _tail_moment(a, k), k + 1))
+    function = _over_tail(lambda a: _tail_moment(a, k), k + 1)
 
     def tail(a: Value) -> Value:
         define(f"normal_tail_{k}", build, f"∫ u^{k} exp(-a u - u²/2) du over u > 0, a ≥ 0.", ("a",))
@@ -289,12 +288,9 @@ def _tail(k: int) -> Callable[[Value], Value]:
         power = t
         for _ in range(k):
             power = power * t
-        return power * fitted(function, -1.0, 1.0, 11 + k)(2.0 * t - 1.0)
+        return power * fitted(f"normal_tail_{k}", function, -1.0, 1.0, 11 + k)(2.0 * t - 1.0)
 
     return tail
-
-
-_FITS: dict[tuple[str, int], Callable[[Any], Any]] = {}
 
 
 @function
@@ -341,12 +337,12 @@ def _norm_excess(k: int, z: Value) -> Value:
         m = g
         return {1: m[1], 2: m[2] - m[1] ** 2 if k > 1 else 0, 3: m[3] - 3 * m[1] * m[2] + 2 * m[1] ** 3 if k > 2 else 0}[k]
 
-    function = _FITS.setdefault(("excess", k), _over_tail(scaled, k))
+    function = _over_tail(scaled, k)
     t = 1.0 / (1.0 + 0.5 * maximum(-z, 0.0))
     left = t
     for _ in range(k - 1):
         left = left * t
-    left = left * fitted(function, -1.0, 1.0, 11 + k)(2.0 * t - 1.0)
+    left = left * fitted(f"norm_excess_{k}", function, -1.0, 1.0, 11 + k)(2.0 * t - 1.0)
     h = norm_pdf(z) / norm_moment(0, z)
     m = z + h
     right = {1: m, 2: 1.0 - h * m, 3: h * (m * (m + h) - 1.0)}[k]
@@ -374,7 +370,7 @@ def _erf_tail(s: Any) -> Any:
 @function
 def erf(x: Value) -> Value:
     """erf x = 2 Φ(√2 x) - 1."""
-    small = x * fitted(_erf_tail, 0.0, 0.8, 6)(x * x)
+    small = x * fitted("erf", _erf_tail, 0.0, 0.8, 6)(x * x)
     far = 1.0 - 2.0 * norm_moment(0, _abs(x) * -float(np.float32(math.sqrt(2))))
     return select(_abs(x) < 0.85, small, with_sign(far, x))
 
@@ -418,13 +414,13 @@ def _e1(z: Value) -> Value:
     """E_1(e^z), z ≥ ½."""
     x = exp(minimum(z, 7.0))
     w = 1.0 / x
-    return exp(-x) * w * fitted(_e1_ratio, 0.0, 0.61, 8)(w)
+    return exp(-x) * w * fitted("e1", _e1_ratio, 0.0, 0.61, 8)(w)
 
 
 def _ein(z: Value) -> Value:
     """Ein(e^z), z ≤ ½."""
     x = exp(z)
-    return x * fitted(_ein_ratio, 0.0, 1.65, 7)(x)
+    return x * fitted("ein", _ein_ratio, 0.0, 1.65, 7)(x)
 
 
 @function
@@ -462,9 +458,8 @@ def exponential_fall(k: int, t: Value) -> Value:
 
 def _exponential_fall(k: int, t: Value) -> Value:
     t = maximum(t, 0.0)
-    function = _FITS.setdefault(("fall", k), _fall_ratio(k))
     near = minimum(t, k + 1.0)
-    small = fitted(function, 0.0, k + 1.0, 9 + k)(near)
+    small = fitted(f"exponential_fall_{k}", _fall_ratio(k), 0.0, k + 1.0, 9 + k)(near)
     for _ in range(k + 1):
         small = small * near
     return select(t < k + 1.0, small, _fall_far(k, t))
@@ -495,9 +490,8 @@ def logistic_moment(k: int, z: Value) -> Value:
 
 
 def _logistic_moment(k: int, z: Value) -> Value:
-    function = _FITS.setdefault(("polylog", k), _polylog_ratio(k))
     x = exp(-_abs(z))
-    tail = float(math.factorial(k)) * x * fitted(function, 0.0, 1.0, 8)(x)
+    tail = float(math.factorial(k)) * x * fitted(f"logistic_moment_{k}", _polylog_ratio(k), 0.0, 1.0, 8)(x)
     whole: Value = constant(0.0)
     for j in range(0, k + 1, 2):
         power = 1 if j == 0 else (2**j - 2) * mpmath.pi**j * abs(mpmath.bernoulli(j))
@@ -506,6 +500,21 @@ def _logistic_moment(k: int, z: Value) -> Value:
             term = term * z
         whole = whole + term
     return select(z < 0.0, tail, whole - tail if k % 2 == 0 else whole + tail)
+
+
+def define_all() -> None:
+    """Define every function of this file, of the orders that derivations have."""
+    x = argument("x")
+    for build in (
+        exp, expm1, log, log1p, tanh, sigmoid, logistic_pdf, softplus, log_sigmoid, sinh, cosh, asinh, sin, cos, norm_pdf, log_norm_cdf,
+        log_mills, erf, inverse_expm1, inverse_sinh2, log1mexp, gumbel_ramp, gumbel_fall, log_gumbel_upper,
+    ):  # fmt: skip
+        build(x)
+    for k in range(4):
+        norm_moment(k, x)
+    for k in range(1, 4):
+        for of_order in (norm_excess, exponential_fall, logistic_moment):
+            of_order(k, x)
 
 
 def _abs(x: Value) -> Value:

@@ -68,9 +68,9 @@ def _far(r: Any) -> Any:
 
 def _normal_quantile(q: Value) -> Value:
     x = 0.5 - q
-    near = x * fitted(_central, 0.0, 0.153, 8)(x * x)
+    near = x * fitted("normal_near", _central, 0.0, 0.153, 8)(x * x)
     r = operation("sqrt", -2.0 * arithmetic.log(q))
-    far = fitted(_far, 2.09, 6.8, 10)(r)
+    far = fitted("normal_far", _far, 2.09, 6.8, 10)(r)
     return select(q > 0.11, near, far)
 
 
@@ -112,3 +112,8 @@ NOISES = {
     "draw_exponential": exponential, "draw_gumbel": gumbel,
 }  # fmt: skip
 """By the operation of the scalar tree."""
+
+
+def define_all() -> None:
+    """Define every function of this file."""
+    normal(word(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -12,8 +13,11 @@ from mpmath import mp
 
 from cgc.formula.numeric import _MP
 from cgc.kernels import arithmetic as a
+from cgc.kernels import fit, random
 from cgc.kernels.code import Value, argument
+from cgc.kernels.fit import FITS
 from cgc.kernels.interpret import evaluate
+from cgc.kernels.numbers import NUMBERS
 
 X = argument("x")
 _RNG = np.random.default_rng(0)
@@ -96,3 +100,11 @@ def test_equal_arithmetic_is_one_object() -> None:
     assert X * 1.0 is X and X + 0.0 is X and X / 1.0 is X
     with pytest.raises(TypeError):
         (X < 1.0) + X
+
+
+def test_the_numbers_are_those_that_are_found() -> None:
+    a.define_all()
+    random.define_all()
+    assert set(NUMBERS) <= set(FITS)
+    text_of = fit.text({name: FITS[name]() for name in sorted(NUMBERS)})
+    assert text_of == (Path(fit.__file__).parent / "numbers.py").read_text(encoding="utf-8")

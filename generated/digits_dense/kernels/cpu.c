@@ -8,7 +8,8 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-enum { LANES = 256 }; /* so many elements are in registers and in the innermost cache at a time */
+enum { LANES = 256 }; /* so many elements are worked on at a time */
+enum { AHEAD = 8 };   /* steps of a recurrence */
 
 #define PARALLEL(threads) _Pragma("omp parallel for schedule(static) num_threads(threads)")
 #ifndef _OPENMP
@@ -32,28 +33,32 @@ static inline float smaller(float a, float b) { return b < a ? b : a; }
 
 static inline u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
 
-static void load(float *restrict to, const void *restrict from, long start, long count, int half) {
-    if (half) {
-        const u16 *x = (const u16 *)from + start;
-        for (long i = 0; i < count; i++) to[i] = float_of((u32)x[i] << 16);
-    } else {
-        const float *x = (const float *)from + start;
-        for (long i = 0; i < count; i++) to[i] = x[i];
+/* Elements from `start` on as floats: where they are, or widened into `room`. */
+static inline const float *loaded(float *restrict room, const void *from, long start, long count, int half) {
+    if (!half) return (const float *)from + start;
+    const u16 *x = (const u16 *)from + start;
+    for (long i = 0; i < count; i++) room[i] = float_of((u32)x[i] << 16);
+    return room;
+}
+
+/* Where elements from `start` on are written: their place, or `room`, from which `stored` takes them. */
+static inline float *place(float *room, void *to, long start, int half) { return half ? room : (float *)to + start; }
+
+static inline void stored(void *to, const float *restrict from, long start, long count, int half) {
+    if (!half) return;
+    u16 *x = (u16 *)to + start;
+    for (long i = 0; i < count; i++) { /* to the nearest, ties to even */
+        const u32 u = bits_of(from[i]);
+        x[i] = (u16)(from[i] == from[i] ? (u + 0x7fff + ((u >> 16) & 1)) >> 16 : (u >> 16) | 0x40);
     }
 }
 
-static void store(void *restrict to, const float *restrict from, long start, long count, int half) {
-    if (half) {
-        u16 *x = (u16 *)to + start;
-        for (long i = 0; i < count; i++) { /* to the nearest, ties to even */
-            const u32 u = bits_of(from[i]);
-            x[i] = (u16)(from[i] == from[i] ? (u + 0x7fff + ((u >> 16) & 1)) >> 16 : (u >> 16) | 0x40);
-        }
-    } else {
-        float *x = (float *)to + start;
-        for (long i = 0; i < count; i++) x[i] = from[i];
-    }
+/* Elements that will be needed some steps later are asked for. */
+static inline void ask(const void *from, long start, long count, int half) {
+    const char *x = (const char *)from + start * (half ? 2 : 4);
+    for (long i = 0; i < count * (half ? 2 : 4); i += 64) __builtin_prefetch(x + i);
 }
+
 
 /* Random words for the counters (first + i, later): 7 rounds of Philox 4x32. */
 #ifdef __AVX2__
@@ -125,28 +130,14 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
 }
 #endif
 
-/* e^x; 0 from -104 on, infinite from 89 on. */
-static inline float f32_exp(float x) {
-    const float f0 = smaller(larger(x, -104.0f), 90.0f);
-    const float f1 = f0 * 1.442695f + 12582912.0f;
-    const float f2 = f1 - 12582912.0f;
-    const float f3 = f0 - f2 * 0.6933594f - f2 * -0.00021219444f;
-    const float f4 = ((0.0013926919f * f3 + 0.008363767f) * f3 + 0.04166655f) * f3 + 0.16666573f;
-    const u32 w5 = (bits_of(f1) - 0x4b400000u) + 0x12cu;
-    const u32 w6 = w5 >> 1;
-    const float f7 = (1.0f + (f3 + f3 * f3 * (f4 * f3 + 0.5f))) * float_of((w6 + 0xffffffe9u) << 23);
-    return f7 * float_of(((w5 - w6) + 0xffffffe9u) << 23);
-}
-
-/* tanh x. */
+/* tanh x: x P(x²) / Q(x²), and 1 from 8.3 on. */
 static inline float f32_tanh(float x) {
-    const float f0 = __builtin_fabsf(x);
-    const int t1 = f0 < 0.625f;
-    const float f2 = x * x;
-    const float f3 = ((-0.006045165f * f2 + 0.02096133f) * f2 - 0.053843264f) * f2 + 0.13332719f;
-    const float f4 = f32_exp(-2.0f * f0);
-    const float f5 = float_of(bits_of((1.0f - f4) / (1.0f + f4)) | (bits_of(x) & 0x80000000u));
-    return t1 ? (x + x * f2 * (f3 * f2 - 0.33333328f)) : f5;
+    const float f0 = smaller(larger(x, -8.3f), 8.3f);
+    const float f1 = f0 * f0;
+    const float f2 = ((2.1548955e-11f * f1 - 1.4011997e-08f) * f1 + 9.66442e-06f) * f1 + 0.0029633713f;
+    const float f3 = ((0.00023404024f * f1 + 0.023936747f) * f1 + 0.46291894f) * f1 + 1.0f;
+    const float f4 = larger(f0 * (((f2 * f1 + 0.12958588f) * f1 + 0.99999994f) / f3), -1.0f);
+    return smaller(f4, 1.0f);
 }
 
 /* log x; -∞ at 0, no number below. */
@@ -178,6 +169,19 @@ static inline float f32_normal_quantile(float q) {
     const float f7 = (((f6 + 0.00067148096f) * f5 - 0.005834438f) * f5 + 0.03520702f) * f5;
     const float f8 = (((f7 - 0.15123142f) * f5 + 0.4668411f) * f5 - 1.0377909f) * f5 + 2.6829617f;
     return t0 ? (f1 * ((f4 + 2.6247246f) * f2 + 2.5066285f)) : (f8 * f5 - 2.2555065f);
+}
+
+/* e^x; 0 from -104 on, infinite from 89 on. */
+static inline float f32_exp(float x) {
+    const float f0 = smaller(larger(x, -104.0f), 90.0f);
+    const float f1 = f0 * 1.442695f + 12582912.0f;
+    const float f2 = f1 - 12582912.0f;
+    const float f3 = f0 - f2 * 0.6933594f - f2 * -0.00021219444f;
+    const float f4 = ((0.0013926919f * f3 + 0.008363767f) * f3 + 0.04166655f) * f3 + 0.16666573f;
+    const u32 w5 = (bits_of(f1) - 0x4b400000u) + 0x12cu;
+    const u32 w6 = w5 >> 1;
+    const float f7 = (1.0f + (f3 + f3 * f3 * (f4 * f3 + 0.5f))) * float_of((w6 + 0xffffffe9u) << 23);
+    return f7 * float_of(((w5 - w6) + 0xffffffe9u) << 23);
 }
 
 /* σ(x) σ(-x). */
@@ -221,47 +225,50 @@ static inline float rect_drawn_slope(float e, float rate, u32 w0, u32 w1) {
 }
 
 void rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
-    (void)seed;
+    (void)seed, (void)rate;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 2 * LANES - 1) / (2 * LANES); tile++) {
-        float x[LANES];
+        float room[LANES], result[LANES];
         u32 words[4][LANES];
         if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
         for (int part = 0; part < 2; part++) {
             const long start = (tile * 2 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
-            load(x, e, start, count, half);
+            const float *restrict x = loaded(room, e, start, count, half);
+            float *restrict to = place(result, h, start, half);
             if (rate > 0)
-                for (long i = 0; i < count; i++) x[i] = rect_inferred(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+                for (long i = 0; i < count; i++) to[i] = rect_inferred(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
             else
-                for (long i = 0; i < count; i++) x[i] = rect_expectation(x[i]);
-            store(h, x, start, count, half);
+                for (long i = 0; i < count; i++) to[i] = rect_expectation(x[i]);
+            stored(h, to, start, count, half);
         }
     }
 }
 
 /* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void rect_backward(const void *g, const void *saved, void *to, long n, int half, int how, float rate, u64 seed, int threads) {
+void rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
     (void)rate, (void)seed;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 2 * LANES - 1) / (2 * LANES); tile++) {
-        float x[LANES], d[LANES];
+        float room[2][LANES], result[LANES];
         u32 words[4][LANES];
         if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
         for (int part = 0; part < 2; part++) {
             const long start = (tile * 2 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
-            load(x, saved, start, count, half);
-            load(d, g, start, count, half);
+            const float *restrict x = loaded(room[0], saved, start, count, half);
+            const float *restrict d = loaded(room[1], g, start, count, half);
+            float *restrict to = place(result, ge, start, half);
             if (how == 0)
-                for (long i = 0; i < count; i++) d[i] *= rect_slope_of_value(x[i]);
-            if (how == 1)
-                for (long i = 0; i < count; i++) d[i] *= rect_slope(x[i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * rect_slope_of_value(x[i]);
+            else
             if (how == 2)
-                for (long i = 0; i < count; i++) d[i] *= rect_drawn_slope(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
-            store(to, d, start, count, half);
+                for (long i = 0; i < count; i++) to[i] = d[i] * rect_drawn_slope(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+            else
+                for (long i = 0; i < count; i++) to[i] = d[i] * rect_slope(x[i]);
+            stored(ge, to, start, count, half);
         }
     }
 }

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_c40f73573ed4"
+NAMESPACE = "cgc_8674f44a7694"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_11e7861bb216"
+NAMESPACE = "cgc_3adb8e72337f"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
