@@ -9,8 +9,10 @@ export TMPDIR := $(CURDIR)/.tmp
 $(shell mkdir -p .tmp)
 # and derivations that were made before
 export CGC_CACHE := $(CURDIR)/.tmp/derivations
+# and kernels that were compiled before
+export CGC_KERNEL_CACHE := $(CURDIR)/.tmp/kernels
 
-.PHONY: demo test slow check generated accuracy clean
+.PHONY: demo test slow check generated bench accuracy clean
 
 demo: $(READY)
 	$(BIN)/cgc demo
@@ -37,6 +39,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+bench: $(READY)
+	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/steps.py
 
 accuracy: $(READY)
 	$(BIN)/python benchmarks/accuracy.py digits

@@ -126,7 +126,8 @@ def script(package: Path) -> Any:
         spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
-        sys.modules.pop("model", None)
+        for name in ("model", "kernels"):
+            sys.modules.pop(name, None)
     return module
 
 

@@ -6,7 +6,7 @@ import click
 
 from cgc.cli.shared import params_option, set_option
 
-STAGES = ("spec", "graph", "derivation", "program")
+STAGES = ("spec", "graph", "derivation", "program", "kernels")
 
 
 @click.command()
@@ -19,6 +19,8 @@ def command(spec: str, stage: str, params: tuple[tuple[str, str], ...], override
     from cgc.compiler import model, read
     from cgc.derive.dump import dump as dump_derivations
     from cgc.graph.dump import dump as dump_graph
+    from cgc.kernels.dump import dump as dump_kernels
+    from cgc.kernels.plan import plan
     from cgc.program.dump import dump as dump_program
 
     known = read(spec, dict(params), overrides)
@@ -31,3 +33,5 @@ def command(spec: str, stage: str, params: tuple[tuple[str, str], ...], override
             click.echo(dump_derivations(known.derivations), nl=False)
         case "program":
             click.echo(dump_program(model(known).program), nl=False)
+        case "kernels":
+            click.echo(dump_kernels(plan(model(known).program)), nl=False)

@@ -81,11 +81,15 @@ def _in_order(*names: str) -> list[str]:
 
 
 def _init(name: str, module: Module) -> str:
-    return render("torch/init.py.jinja", name=name, names=_in_order(module.network.name, "Model"), kernels=bool(module.kernels))
+    return render("torch/init.py.jinja", name=name, names=_in_order(module.network.name, "Model"), kernels=_fused(module))
+
+
+def _fused(module: Module) -> bool:
+    return bool(module.kernels) or module.kernels_of_chains
 
 
 def _model(module: Module, program: Program) -> str:
-    text = render("torch/model.py.jinja", module=module, imports=_imports(program, bool(module.kernels)))
+    text = render("torch/model.py.jinja", module=module, imports=_imports(program, _fused(module)))
     unused = {"import torch.nn.functional as F\n": r"\bF\.[a-z]", "from functools import partial\n": r"\bpartial\("}
     for line, use in unused.items():
         text = text if re.search(use, text) else text.replace(line, "", 1)

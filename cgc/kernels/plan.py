@@ -1,4 +1,5 @@
-"""Which parts of a program are computed by kernels: nodes of single energies, and loops over time in which every node reads itself."""
+"""Which parts of a program are computed by kernels: nodes of single energies, loops over time in which every node reads itself, and sums
+over the states of a chain."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from cgc.kernels.expand import Unsupported
 from cgc.kernels.node import Node, node
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage
 from cgc.program.loops import inside, outside, reads_itself_alone
+
+MOST_STATES = 256
+"""Chains with more states are torch's."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,13 @@ class LawKernel:
 
 @dataclass(frozen=True)
 class Kernels:
-    """What kernels there are, by law."""
+    """What kernels there are: by law, and whether for sums over the states of a chain."""
 
     laws: tuple[LawKernel, ...]
+    chain: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.laws)
+        return bool(self.laws) or self.chain
 
 
 def plan(program: Program) -> Kernels:
@@ -41,7 +46,7 @@ def plan(program: Program) -> Kernels:
             known = supported(law)
             if known is not None:
                 found.append(LawKernel(name, law.density, known, name in recurrent))
-    return Kernels(tuple(found))
+    return Kernels(tuple(found), any(fused_chain(layer) for layer in program.layers()))
 
 
 def supported(law: Derivation) -> Node | None:
@@ -69,6 +74,11 @@ def fused_loop(layer: Layer, group: tuple[str, ...], law: Derivation) -> bool:
     (c,) = waits
     own = c.source == layer.name and c.lag == 1 and c.gate is None and c.block is None
     return own and c.product.kind in ("elementwise", "identity") and supported(law) is not None
+
+
+def fused_chain(layer: Layer) -> bool:
+    """Whether a layer's lines are chains, which are summed exactly."""
+    return layer.lines is not None and layer.lines.method == "chain" and layer.lines.count <= MOST_STATES
 
 
 def _recurrent(stages: tuple[Stage, ...], program: Program) -> list[Layer]:

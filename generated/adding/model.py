@@ -181,7 +181,7 @@ class Adding(nn.Module):
         e = self.energies(x, lengths=lengths)[0]
         log_p = Y().log_prob(y.to(e.dtype).reshape(e.shape[1:]), e)
         log_p = log_p.flatten(2).sum(2)
-        return log_p.logsumexp(0) - math.log(len(log_p))
+        return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
 
     def loss(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         return -self.log_prob(x, y, lengths=lengths).mean()

@@ -221,7 +221,7 @@ class LSTM(nn.Module):
     def log_prob(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         """log P(y | x), (batch,): of the mean likelihood over the draws."""
         log_p = Categorical().log_prob(y, self.energies(x, lengths=lengths)[0])
-        return log_p.logsumexp(0) - math.log(len(log_p))
+        return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
 
     def loss(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         return -self.log_prob(x, y, lengths=lengths).mean()

@@ -59,8 +59,7 @@ class Chain(nn.Module):
     def __init__(self, *shape: int, ends: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(shape))  # V, from a step to the next
-        self.start = nn.Parameter(torch.zeros(shape[-1])) if ends else None  # a
-        self.end = nn.Parameter(torch.zeros(shape[-1])) if ends else None  # z
+        self.start, self.end = (nn.Parameter(torch.zeros(shape[-1])) if ends else None for _ in "az")
 
     def potentials(self, e: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         """Energies state by state, with what the ends add, and V."""
@@ -77,20 +76,21 @@ class Chain(nn.Module):
             s.append(e_t + reduce(s[-1][..., None] + pair, -2))
         return torch.stack(s, -2)
 
-    def total(self, s: Tensor, lengths: Tensor | None) -> Tensor:
-        """log Z: the sum at the last valid step, (..., batch)."""
-        rows, step = torch.arange(s.shape[-3], device=s.device), -1 if lengths is None else lengths - 1
-        return s[..., rows, step, :].logsumexp(-1)
+    def log_z(self, e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:
+        if kernels and kernels.fits_chain(e, pair, lengths):
+            return kernels.log_partition(e, pair, lengths)
+        s, rows = self.sums(e, pair), torch.arange(e.shape[-3], device=e.device)
+        return s[..., rows, -1 if lengths is None else lengths - 1, :].logsumexp(-1)
 
     def log_partition(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.total(self.sums(*self.potentials(e, lengths)), lengths)
+        return self.log_z(*self.potentials(e, lengths), lengths)
 
     def log_prob(self, y: Tensor, e: Tensor, lengths: Tensor | None = None) -> Tensor:
         e, pair = self.potentials(e, lengths)
         valid = None if lengths is None else torch.arange(e.shape[-2], device=e.device) < lengths[:, None]
         y = (y if valid is None else y.where(valid, 0)).expand(e.shape[:-1])
         score = e.gather(-1, y[..., None])[..., 0] + F.pad(pair[y[..., :-1], y[..., 1:]], (1, 0))
-        return (score if valid is None else score.where(valid, 0)).sum(-1) - self.total(self.sums(e, pair), lengths)
+        return (score if valid is None else score.where(valid, 0)).sum(-1) - self.log_z(e, pair, lengths)
 
     def expectation(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
         """P(y[t] = k | e): of the states of each step given those of the next, averaged over these."""
@@ -227,7 +227,7 @@ class TaggerCRF(nn.Module):
     def log_prob(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         """log P(y | x), (batch,): of the mean likelihood over the draws."""
         log_p = self.y.lines.log_prob(y, self.energies(x, lengths=lengths)[0], lengths)
-        return log_p.logsumexp(0) - math.log(len(log_p))
+        return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
 
     def loss(self, x: Tensor, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         return -self.log_prob(x, y, lengths=lengths).mean()

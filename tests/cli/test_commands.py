@@ -193,7 +193,7 @@ def test_diff_of_formulas() -> None:
     assert text == "no difference\n"
 
 
-@pytest.mark.parametrize("stage", ["spec", "graph", "derivation", "program"])
+@pytest.mark.parametrize("stage", ["spec", "graph", "derivation", "program", "kernels"])
 def test_dump(stage: str) -> None:
     result = run("dump", INDRNN, "--stage", stage)
     assert result.exit_code == 0 and result.stdout.count("\n") > 5

@@ -54,7 +54,7 @@ def nodes() -> dict[str, Node]:
 
 def kernels() -> Kernels:
     """A kernel for each, recurrent too."""
-    return Kernels(tuple(LawKernel(name, laws()[name].density, node, True) for name, node in nodes().items()))
+    return Kernels(tuple(LawKernel(name, laws()[name].density, node, True) for name, node in nodes().items()), chain=True)
 
 
 def written(folder: Path) -> Path:

@@ -211,7 +211,7 @@ def test_the_source_has_no_warnings_and_no_undefined_behaviour(tmp_path: Path, m
     from cgc.emit.kernels import kernel_files
     from cgc.kernels.plan import Kernels
 
-    known = Kernels(tuple(law for law in kernels().laws if law.name in CHECKED))
+    known = Kernels(tuple(law for law in kernels().laws if law.name in CHECKED), chain=True)
     source = tmp_path / "cpu.c"
     source.write_bytes(kernel_files("some", known, {law.name: law.name for law in known.laws})["kernels/cpu.c"])
     (tmp_path / "main.c").write_text(driver([name.lower() for name in CHECKED]))
@@ -256,6 +256,19 @@ int main(void) {{
         for (long i = 0; i < f; i++) w[i] = ends[(i + 3) % 8];
         {calls}
         free(x), free(y), free(z), free(w), free(v);
+    }}
+    const long lengths[] = {{3, 1, 5}};
+    for (long states = 1; states < 300; states = states * 4 + 1) {{
+        const unsigned long cells = 3 * 5 * (unsigned long)states;
+        float *e = malloc(cells * 4), *alpha = malloc(cells * 4), *next = malloc(cells * 4), *ge = malloc(cells * 4);
+        float *pair = malloc((unsigned long)(states * states) * 4), *v = malloc((unsigned long)(states * states) * 4);
+        float *parts = malloc((unsigned long)(states * states) * 4 * 32), z[3], g[3] = {{1, -2, 0.5f}};
+        int lost[3];
+        for (unsigned long i = 0; i < cells; i++) e[i] = (float)(i % 7) * 40.0f;
+        for (long i = 0; i < states * states; i++) pair[i] = i % 3 ? -200.0f : 1.0f, v[i] = i % 3 ? 0.0f : 1.0f;
+        chain_forward(e, pair, v, 1, lengths, z, alpha, next, lost, 3, 5, states, 2);
+        chain_backward(g, alpha, next, lost, pair, v, lengths, ge, parts, 3, 5, states, 2);
+        free(e), free(alpha), free(next), free(ge), free(pair), free(v), free(parts);
     }}
     return 0;
 }}

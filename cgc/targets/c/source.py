@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cgc.kernels.code import Value, functions, given
+from cgc.kernels.arithmetic import exp, log
+from cgc.kernels.code import Value, argument, functions, given
 from cgc.kernels.node import RATE, WORDS, E, H
 from cgc.kernels.plan import Kernels, LawKernel
 from cgc.kernels.random import ROUNDS, philox
@@ -44,22 +45,24 @@ class Law:
 
 @dataclass(frozen=True)
 class Source:
-    """What ``cpu.c`` consists of."""
+    """What ``cpu.c`` consists of; ``chain``: also sums over the states of chains."""
 
     name: str
     rounds: int
     philox: tuple[str, ...]
     functions: tuple[tuple[str, ...], ...]
     laws: tuple[Law, ...]
+    chain: bool = False
 
 
 def source(name: str, kernels: Kernels, classes: dict[str, str]) -> Source:
     """The C source for ``kernels``; ``classes`` are the names of laws in model.py."""
     laws = tuple(_law(law, classes[law.name]) for law in kernels.laws)
     results = [value for law in kernels.laws for value in _values(law)]
+    results += [exp(argument("x")), log(argument("x"))] if kernels.chain else []
     lines = tuple(called(function) for function in functions(*results))
     drawn = any(law.words for law in laws)
-    return Source(name, ROUNDS, _philox() if drawn else (), lines, laws)
+    return Source(name, ROUNDS, _philox() if drawn else (), lines, laws, kernels.chain)
 
 
 def _values(law: LawKernel) -> Iterable[Value]:

@@ -202,7 +202,7 @@ class _Answers:
         return lines
 
     def _log_prob_body(self, layer: Layer) -> tuple[str, ...]:
-        end = "return log_p.logsumexp(0) - math.log(len(log_p))"
+        end = "return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))"
         lines = self._log_prob(layer, self._passes(), "log_p")
         if len(lines) == 1 and lines[0].count(self._passes()) == 1:
             return (*lines, end)

@@ -174,8 +174,11 @@ def _check_states(sampling: Sampling) -> tuple[str, ...]:
                 f"if not torch.compiler.is_compiling() and not ((x == x.round()) & (x >= 0) & (x <= {len(numbers) - 1})).all():",
                 f'    raise ValueError("states must be one of 0, 1, ..., {len(numbers) - 1}")',
             )
+    # a comparison for each of a few is faster than to look them up
+    few = " | ".join(f"(x == {number_text(float(state.value))})" for state in sampling.states)
+    known = f"({few})" if len(sampling.states) <= 4 and len(few) < 70 else f"torch.isin(x, x.new_tensor([{text}]))"
     return (
-        f"if not torch.compiler.is_compiling() and not torch.isin(x, x.new_tensor([{text}])).all():",
+        f"if not torch.compiler.is_compiling() and not {known}.all():",
         f'    raise ValueError("states must be one of {text}")',
     )
 

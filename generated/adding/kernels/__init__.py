@@ -185,7 +185,9 @@ if not hasattr(getattr(torch.ops, NAMESPACE), "node"):  # the same kernels may b
     for _name, _schema in OPERATIONS.items():
         _library.define(_name + _schema)
         _library.impl(_name, globals()[f"_{_name}"], "CPU")
-        _fake = _all_alike if _name == "recurrence_backward" else _alike
+        _fake = {
+            "recurrence_backward": _all_alike,
+        }.get(_name, _alike)
         torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
 OPS = getattr(torch.ops, NAMESPACE)
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_9f4407943a92"
+NAMESPACE = "cgc_f0793ac84d01"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -101,6 +101,8 @@ def library() -> ctypes.CDLL | None:
         if law.recurrent:
             getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, n, n, n, i, f, u, i]
             getattr(found, f"{law.name}_recur_backward").argtypes = [p, p, p, p, p, p, p, p, n, n, n, i, i, f, u, i]
+    found.chain_forward.argtypes = [p, p, p, f, p, p, p, p, p, n, n, n, i]
+    found.chain_backward.argtypes = [p, p, p, p, p, p, p, p, p, n, n, n, i]
     return found
 
 
@@ -130,6 +132,8 @@ OPERATIONS = {
     "recurrence": "(Tensor x, Tensor w, Tensor past, str law, float rate, Tensor? seed) -> Tensor",
     "recurrence_backward": "(Tensor g, Tensor x, Tensor w, Tensor past, Tensor h, str law, int how, float rate, Tensor? seed)"
     " -> (Tensor, Tensor, Tensor)",
+    "chain": "(Tensor e, Tensor pair, Tensor? lengths) -> (Tensor, Tensor, Tensor, Tensor)",
+    "chain_backward": "(Tensor g, Tensor alpha, Tensor predicted, Tensor lost, Tensor pair, Tensor? lengths) -> (Tensor, Tensor)",
 }
 
 
@@ -172,6 +176,41 @@ def _recurrence_backward(
     return gx, gw.sum(0), gpast
 
 
+def _place(x: Tensor | None) -> int | None:
+    return None if x is None else x.data_ptr()
+
+
+def _chain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    e, pair = e.contiguous(), pair.contiguous()
+    top = float(pair.max())
+    log_z, alpha, predicted, lost = _all_of_chain(e, pair)
+    v = (pair - top).exp()
+    given, made = map(_place, (e, pair, v)), map(_place, (lengths, log_z, alpha, predicted, lost))
+    library().chain_forward(*given, top, *made, len(e), *e.shape[-2:], _threads(e.numel()))
+    return log_z, alpha, predicted, lost
+
+
+def _chain_backward(
+    g: Tensor, alpha: Tensor, predicted: Tensor, lost: Tensor, pair: Tensor, lengths: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    pair, g = pair.contiguous(), g.contiguous()
+    v = (pair - pair.max()).exp()
+    ge, parts = torch.empty_like(alpha), alpha.new_empty(16, 2, *pair.shape)
+    places = map(_place, (g, alpha, predicted, lost, pair, v, lengths, ge, parts))
+    library().chain_backward(*places, len(g), *alpha.shape[-2:], _threads(alpha.numel()))
+    scaled, whole = parts.sum(0)
+    return ge, scaled * v + whole
+
+
+def _all_of_chain(e: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    lost = torch.empty(e.shape[:-2], dtype=torch.int32, device=e.device)
+    return e.new_empty(e.shape[:-2]), torch.empty_like(e), torch.empty_like(e), lost
+
+
+def _both_of_chain(g: Tensor, alpha: Tensor, predicted: Tensor, lost: Tensor, pair: Tensor, *_: object):
+    return torch.empty_like(alpha), torch.empty_like(pair)
+
+
 def _alike(x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
@@ -185,7 +224,11 @@ if not hasattr(getattr(torch.ops, NAMESPACE), "node"):  # the same kernels may b
     for _name, _schema in OPERATIONS.items():
         _library.define(_name + _schema)
         _library.impl(_name, globals()[f"_{_name}"], "CPU")
-        _fake = _all_alike if _name == "recurrence_backward" else _alike
+        _fake = {
+            "recurrence_backward": _all_alike,
+            "chain": _all_of_chain,
+            "chain_backward": _both_of_chain,
+        }.get(_name, _alike)
         torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
 OPS = getattr(torch.ops, NAMESPACE)
 
@@ -239,6 +282,31 @@ class _Recurrence(torch.autograd.Function):
         _once()
         x, w, past, h, seed = ctx.saved_tensors
         return *_operation("recurrence_backward", g)(g, x, w, past, h, *ctx.law, seed), None, None, None, None
+
+
+class _Chain(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:
+        log_z, *kept = _operation("chain", e)(e, pair, lengths)
+        ctx.save_for_backward(*kept, pair, lengths)
+        return log_z
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        _once()
+        return *_operation("chain_backward", g)(g, *ctx.saved_tensors), None
+
+
+def fits_chain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> bool:
+    """Whether a kernel sums over the states of chains of these energies."""
+    laid_out = pair.dim() == 2 and e.shape[-2] > 0 and (lengths is None or e.dim() == 4)
+    return laid_out and e.device.type == "cpu" and e.dtype == torch.float32 and available()
+
+
+def log_partition(e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:
+    """log Z of chains, (...): e is (..., steps, states), pair (states, states), lengths (batch,) or none."""
+    counts = None if lengths is None else lengths.expand(e.shape[:-2]).flatten().long()
+    return _Chain.apply(e.flatten(0, -3), pair.float(), counts).view(e.shape[:-2])
 
 
 def fits_loop(law: object, rate: float, x: Tensor) -> bool:

@@ -362,3 +362,123 @@ void rect_recur_backward(const void *g, const void *x, const float *w, const voi
         stored(gpast, end, row * features + first, count, half);
     }
 }
+
+
+/* Sums over all paths of states: e is (rows, steps, states), v = exp(pair - top), lengths (rows) or none.
+ *
+ * alpha holds the shares of states given what was before, and predicted these shares a step on. Where shares get so small that some
+ * may have been lost, a row is summed again in logarithms: then alpha holds those, and lost says so. */
+enum { STATES = 256, PARTS = 16 };
+
+static float most(const float *x, long n) {
+    float top = x[0];
+    for (long k = 1; k < n; k++) top = larger(top, x[k]);
+    return top;
+}
+
+/* log sum_j exp(s[j] + pair[j, k]) for all k, and the logarithms' top in between. */
+static void summed(float *restrict to, const float *restrict s, const float *restrict pair, long n) {
+    float top[STATES], sum[STATES];
+    for (long k = 0; k < n; k++) top[k] = s[0] + pair[k], sum[k] = 0;
+    for (long j = 1; j < n; j++)
+        for (long k = 0; k < n; k++) top[k] = larger(top[k], s[j] + pair[j * n + k]);
+    for (long j = 0; j < n; j++)
+        for (long k = 0; k < n; k++) sum[k] += f32_exp(s[j] + pair[j * n + k] - top[k]);
+    for (long k = 0; k < n; k++) to[k] = top[k] + f32_log(sum[k]);
+}
+
+static float in_logarithms(const float *e, const float *pair, float *alpha, long length, long n) {
+    float total = 0, above[STATES];
+    for (long t = 0; t < length; t++) {
+        if (t > 0) summed(above, alpha + (t - 1) * n, pair, n);
+        for (long k = 0; k < n; k++) alpha[t * n + k] = e[t * n + k] + (t > 0 ? above[k] : 0);
+    }
+    const float *last = alpha + (length - 1) * n, top = most(last, n);
+    for (long k = 0; k < n; k++) total += f32_exp(last[k] - top);
+    return top + f32_log(total);
+}
+
+void chain_forward(const float *e, const float *pair, const float *v, float top, const long *lengths, float *log_z, float *alpha,
+                   float *predicted, int *lost, long rows, long steps, long n, int threads) {
+    PARALLEL(threads)
+    for (long row = 0; row < rows; row++) {
+        const long length = lengths ? lengths[row] : steps;
+        const float *own = e + row * steps * n;
+        float *share = alpha + row * steps * n, *next = predicted + row * steps * n;
+        double total = 0;
+        lost[row] = 0;
+        for (long k = 0; k < n; k++) next[k] = 0;
+        for (long t = 0; t < length; t++) {
+            float w[STATES], sum = 0;
+            const float *restrict now = own + t * n;
+            const float high = most(now, n);
+            if (t > 0) {
+                const float *restrict before = share + (t - 1) * n;
+                float *restrict to = next + t * n;
+                for (long k = 0; k < n; k++) to[k] = 0;
+                for (long j = 0; j < n; j++)
+                    for (long k = 0; k < n; k++) to[k] += before[j] * v[j * n + k];
+                for (long k = 0; k < n; k++) w[k] = to[k] * f32_exp(now[k] - high);
+            } else
+                for (long k = 0; k < n; k++) w[k] = f32_exp(now[k] - high);
+            for (long k = 0; k < n; k++) sum += w[k];
+            if (!(sum > 1e-20f)) {
+                lost[row] = 1;
+                for (long k = n; k < length * n; k++) next[k] = 0;
+                break;
+            }
+            for (long k = 0; k < n; k++) share[t * n + k] = w[k] / sum;
+            total += high + (t > 0 ? top : 0) + f32_log(sum);
+        }
+        for (long k = length * n; k < steps * n; k++) share[k] = next[k] = 0;
+        log_z[row] = lost[row] ? in_logarithms(own, pair, share, length, n) : (float)total;
+    }
+}
+
+/* Gradients of e, and of pair part by part: first what is still to be multiplied by v, then what is not. */
+void chain_backward(const float *g, const float *alpha, const float *predicted, const int *lost, const float *pair, const float *v,
+                    const long *lengths, float *ge, float *gpair, long rows, long steps, long n, int threads) {
+    PARALLEL(threads)
+    for (long part = 0; part < PARTS; part++) {
+        float *restrict outer = gpair + 2 * part * n * n, *restrict whole = outer + n * n;
+        for (long k = 0; k < 2 * n * n; k++) outer[k] = 0;
+        for (long row = part * rows / PARTS; row < (part + 1) * rows / PARTS; row++) {
+            const long length = lengths ? lengths[row] : steps;
+            const float *share = alpha + row * steps * n, *next = predicted + row * steps * n;
+            float p[STATES], u[STATES], above[STATES];
+            for (long k = length * n; k < steps * n; k++) ge[row * steps * n + k] = 0;
+            for (long t = length - 1; t >= 0; t--) {
+                const float *restrict now = share + t * n;
+                float *restrict to = ge + (row * steps + t) * n;
+                if (t == length - 1) {
+                    const float high = lost[row] ? most(now, n) : 0;
+                    float sum = 0;
+                    for (long k = 0; k < n; k++) sum += p[k] = lost[row] ? f32_exp(now[k] - high) : now[k];
+                    for (long k = 0; k < n; k++) p[k] /= sum;
+                } else if (lost[row]) {
+                    summed(above, now, pair, n);
+                    for (long k = 0; k < n; k++) u[k] = p[k];
+                    for (long j = 0; j < n; j++) {
+                        float sum = 0;
+                        for (long k = 0; k < n; k++) {
+                            const float both = f32_exp(now[j] + pair[j * n + k] - above[k]) * u[k];
+                            whole[j * n + k] += g[row] * both;
+                            sum += both;
+                        }
+                        p[j] = sum;
+                    }
+                } else {
+                    for (long k = 0; k < n; k++) u[k] = next[(t + 1) * n + k] > 0 ? p[k] / next[(t + 1) * n + k] : 0;
+                    for (long j = 0; j < n; j++) {
+                        float sum = 0;
+                        const float scale = g[row] * now[j];
+                        for (long k = 0; k < n; k++) sum += v[j * n + k] * u[k];
+                        for (long k = 0; k < n; k++) outer[j * n + k] += scale * u[k];
+                        p[j] = now[j] * sum;
+                    }
+                }
+                for (long k = 0; k < n; k++) to[k] = g[row] * p[k];
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+"""Training steps of the library's specs beside the same networks written by hand (``tests/emitted/peers.py``), in turn, in one run.
+
+    python benchmarks/steps.py                       all; writes benchmarks/results/steps_cpu.json
+    python benchmarks/steps.py indrnn mnist_dense    some
+
+A step is loss, gradients and Adam's update on one batch of the data that the spec trains on. Feed-forward: the ratio is ours / by hand.
+PCFF, at a sample rate of 0.3: the ratio is composed / ours, where *composed* is our model without kernels, so that draws are made of
+torch's operations; beside it, what leaving sampling out altogether would give. Medians over pairs, with the interval that holds the
+median of 95 % of resamples.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import library
+import torch
+from torch import Tensor, nn
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "steps_cpu.json"
+PAIRS = 25
+RATE = 0.3
+Step = Callable[[], Any]
+
+
+def step_of(model: Any, batch: tuple[Tensor, ...], learning_rate: float) -> Step:
+    """One update of a model."""
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=learning_rate)
+    model.train()
+
+    def step() -> Tensor:
+        optimizer.zero_grad()
+        loss = model.loss(*batch)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def in_turn(steps: list[Step], pairs: int) -> list[list[float]]:
+    """Seconds of each step, one after the other, ``pairs`` times, warm."""
+    for _ in range(3):
+        for step in steps:
+            step()
+    found = []
+    for _ in range(pairs):
+        times = []
+        for step in steps:
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        found.append(times)
+    return found
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """95 % of the medians of resamples."""
+    rng = random.Random(0)
+    medians = sorted(median(rng.choices(values, k=len(values))) for _ in range(2000))
+    return medians[50], medians[-51]
+
+
+def ratio(found: list[list[float]], above: int, below: int) -> dict[str, float]:
+    """The median ratio of two columns, and its interval."""
+    values = [row[above] / row[below] for row in found]
+    low, high = interval(values)
+    return {"ratio": median(values), "low": low, "high": high}
+
+
+def peer_of(case: library.Case) -> nn.Module:
+    """The network by hand; one that reuses another has it untrained."""
+    below = [peer_of(library.CASES[case.reuse])] if case.reuse else []
+    return case.peer(*below)
+
+
+def measured(name: str, folder: Path) -> dict[str, Any]:
+    """Feed-forward beside the peer, and PCFF beside what it is composed of."""
+    case = library.CASES[name]
+    script = library.script(library.compiled(case, folder))
+    written = script.arguments([] if case.reuse is None else ["--reuse", "none"])
+    data = script.load_data(Path(written.data_dir)) if hasattr(written, "data_dir") else script.load_data()
+    batch = tuple(a[: written.batch_size] for a in data["training"])
+    torch.manual_seed(0)
+    model, peer = script.Model(), peer_of(case)
+    if case.reuse:
+        for part in ("h1", "h2"):
+            if hasattr(model, part):
+                getattr(model, part).requires_grad_(False).eval()
+    counts = [sum(p.numel() for p in m.parameters()) for m in (model, peer)]
+    model.inference("feed_forward")
+    ours, hand = step_of(model, batch, written.learning_rate), step_of(peer, batch, written.learning_rate)
+    first = [float(ours()), float(hand())]
+    assert abs(first[0] - first[1]) < 0.35 * abs(first[1]), (name, first)
+    row: dict[str, Any] = {"spec": name, "batch": written.batch_size, "parameters": counts}
+    row["feed_forward"] = ratio(in_turn([ours, hand], PAIRS), 0, 1)
+    module = sys.modules[script.Model.__module__] if script.Model.__module__ in sys.modules else None
+    kernels = script.Model.forward.__globals__.get("kernels")
+    if kernels is not None:
+        glob = script.Model.forward.__globals__
+
+        def pcff(on: bool, rate: float) -> Step:
+            def step() -> None:
+                glob["kernels"] = kernels if on else None
+                model.inference("pcff", rate) if rate else model.inference("feed_forward")
+                ours()
+                glob["kernels"] = kernels
+
+            return step
+
+        found = in_turn([pcff(True, RATE), pcff(False, RATE), pcff(True, 0.0)], PAIRS)
+        row["pcff"] = ratio(found, 1, 0)
+        row["free_sampling"] = ratio(found, 1, 2)
+    del module
+    return row
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    names = sys.argv[1:] or list(library.CASES)
+    before = {row["spec"]: row for row in json.loads(RESULTS.read_text())["rows"]} if RESULTS.exists() else {}
+    print(f"{'':<16} {'ours / by hand':<28} {'PCFF: composed / ours':<28} composed / free sampling")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            row = before[name] = measured(name, Path(folder))
+            cells = [row.get(key) for key in ("feed_forward", "pcff", "free_sampling")]
+            shown = [f"{c['ratio']:.3f}  [{c['low']:.3f}, {c['high']:.3f}]" if c else "-" for c in cells]
+            print(f"{name:<16} {shown[0]:<28} {shown[1]:<28} {shown[2]}", flush=True)
+    rows = [before[name] for name in library.CASES if name in before]
+    RESULTS.write_text(json.dumps({"torch": torch.__version__, "threads": 1, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Kernels as stable text: every function, then every law, an operation a line."""
+
+from __future__ import annotations
+
+from cgc.kernels.code import Value, functions, in_order
+from cgc.kernels.plan import Kernels
+
+
+def dump(kernels: Kernels) -> str:
+    """The arithmetic of all kernels."""
+    laws = [(law, {name: value for name, value in _parts(law.node).items() if value is not None}) for law in kernels.laws]
+    lines: list[str] = []
+    for function in functions(*(value for _, parts in laws for value in parts.values())):
+        lines += [f"function {function.name}({', '.join(str(a.args[0]) for a in function.arguments)})", *_operations(function.result)]
+    for law, parts in laws:
+        lines.append(f"law {law.name}{' recurrent' * law.recurrent}: {law.density}")
+        for name, value in parts.items():
+            lines += [f"  {name}", *_operations(value, "    ")]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _parts(node: object) -> dict[str, Value | None]:
+    names = ("expectation", "slope", "slope_of_value", "inferred", "drawn_slope")
+    return {name: getattr(node, name) for name in names}
+
+
+def _operations(result: Value, indent: str = "  ") -> list[str]:
+    numbers: dict[Value, str] = {}
+    lines: list[str] = []
+    for value in in_order(result):
+        if value.name in ("constant", "number", "argument", "given"):
+            numbers[value] = str(value.args[0])
+            continue
+        numbers[value] = f"%{len(lines)}"
+        shown = [numbers[a] if isinstance(a, Value) else str(a) for a in value.args]
+        lines.append(f"{indent}%{len(lines)} = {value.name}({', '.join(shown)})")
+    return [*lines, f"{indent}return {numbers[result]}"]

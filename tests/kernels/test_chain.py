@@ -1,0 +1,90 @@
+"""The kernel that sums over the states of chains, against sums in logarithms in float64, and against all paths."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+import torch
+from made import imported, written
+from torch import Tensor
+
+
+@pytest.fixture(scope="session")
+def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    yield imported(written(tmp_path_factory.mktemp("all")))
+
+
+def plain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:
+    """log Z by the textbook, in float64."""
+    e, pair = e.double(), pair.double()
+    s = [e[:, 0]]
+    for t in range(1, e.shape[1]):
+        s.append(e[:, t] + (s[-1][:, :, None] + pair).logsumexp(1))
+    steps = torch.stack(s, 1)
+    last = steps[:, -1] if lengths is None else steps[torch.arange(len(e)), lengths - 1]
+    return last.logsumexp(-1)
+
+
+def check(ops: ModuleType, e: Tensor, pair: Tensor, lengths: Tensor | None = None, rtol: float = 1e-5) -> None:
+    found, g = [], torch.randn(len(e), generator=torch.Generator().manual_seed(1))
+    for way in (lambda *given: ops.log_partition(given[0][None], *given[1:])[0], plain):
+        leaves = e.clone().requires_grad_(), pair.clone().requires_grad_()
+        z = way(*leaves, lengths)
+        (z * g).sum().backward()
+        found.append((z.detach(), *(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves)))
+    (z, ge, gp), (z_, ge_, gp_) = found
+    torch.testing.assert_close(z.double(), z_, rtol=rtol, atol=1e-4)
+    torch.testing.assert_close(ge, ge_, rtol=1e-4, atol=2e-5)
+    torch.testing.assert_close(gp, gp_, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("rows", "steps", "states"), [(1, 1, 1), (3, 7, 5), (2, 1, 4), (17, 30, 13), (2, 400, 3), (5, 6, 1), (3, 4, 256)])
+def test_odd_sizes(ops: ModuleType, rows: int, steps: int, states: int) -> None:
+    torch.manual_seed(rows + states)
+    check(ops, torch.randn(rows, steps, states) * 2, torch.randn(states, states))
+
+
+def test_lengths(ops: ModuleType) -> None:
+    torch.manual_seed(0)
+    check(ops, torch.randn(6, 9, 4) * 3, torch.randn(4, 4), torch.tensor([9, 1, 4, 8, 2, 5]))
+
+
+def test_every_path(ops: ModuleType) -> None:
+    torch.manual_seed(0)
+    e, pair = torch.randn(1, 5, 3), torch.randn(3, 3)
+    scores = [
+        sum(e[0, t, y[t]] for t in range(5)) + sum(pair[a, b] for a, b in itertools.pairwise(y))
+        for y in itertools.product(range(3), repeat=5)
+    ]
+    torch.testing.assert_close(ops.log_partition(e[None], pair, None)[0, 0], torch.stack(scores).logsumexp(0), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [30.0, 300.0, 3000.0])
+def test_where_shares_would_be_lost(ops: ModuleType, size: float) -> None:
+    """What is impossible so far may be all that is left later: such rows are summed in logarithms."""
+    torch.manual_seed(2)
+    e = torch.randn(4, 12, 3)
+    e[1, 5:] += size * torch.tensor([1.0, -1, 0])
+    e[2, :6] += size * torch.tensor([1.0, -1, -1])
+    e[2, 6:] += size * torch.tensor([-1.0, 1, 1])
+    pair = torch.full((3, 3), -size) + (size + 1) * torch.eye(3)
+    check(ops, e, pair, torch.tensor([12, 9, 12, 3]), rtol=2e-6)
+
+
+def test_no_rows(ops: ModuleType) -> None:
+    e, pair = torch.zeros(0, 4, 3, requires_grad=True), torch.zeros(3, 3, requires_grad=True)
+    ops.log_partition(e[None], pair, None).sum().backward()
+    assert e.grad is not None and e.grad.shape == (0, 4, 3) and pair.grad is not None and not pair.grad.any()
+
+
+def test_opcheck(ops: ModuleType) -> None:
+    e, pair, lengths = torch.randn(3, 4, 5), torch.randn(5, 5), torch.tensor([4, 2, 3])
+    checks = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
+    torch.library.opcheck(ops.OPS.chain.default, (e, pair, lengths), test_utils=checks)
+    z, alpha, predicted, lost = ops.OPS.chain(e, pair, lengths)
+    torch.library.opcheck(
+        ops.OPS.chain_backward.default, (z, alpha, predicted, lost, pair, lengths), test_utils=("test_schema", "test_faketensor")
+    )
