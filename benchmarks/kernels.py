@@ -1,6 +1,7 @@
 """Kernels beside what would be written in torch: both in one run, on one thread, in turn, and both right.
 
-    python benchmarks/kernels.py        a few minutes; writes benchmarks/results/kernels_cpu.json
+    python benchmarks/kernels.py             a few minutes; writes benchmarks/results/kernels_cpu.json
+    python benchmarks/kernels.py chains      some of it, only printed
 
 A ratio is the median over pairs of runs that follow each other. Absolute times are in the file for the record: they say nothing about
 other machines.
@@ -8,11 +9,13 @@ other machines.
 
 from __future__ import annotations
 
+import importlib
 import json
 import platform
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -27,14 +30,14 @@ from cgc import compiler
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "kernels_cpu.json"
 SPEC = """cgc: 1
-name: benchmarked
+name: benchmarked_LABELS
 families: {spin: {kind: binary, values: [-1, 1]}, rect: {kind: rectified_gaussian, std: tanh(e), emit: relu}}
 time: {steps: 4}
 components:
   x: {role: input, nodes: 3, family: {kind: gaussian, std: 1}}
   a: {nodes: 4, family: spin, parents: {x: dense, a: {kind: elementwise, lag: 1}}}
   b: {nodes: 4, family: rect, parents: {a: dense, b: {kind: elementwise, lag: 1}}}
-  y: {role: output, nodes: 1, family: {kind: categorical, labels: 2}, parents: {b: dense}}
+  y: {role: output, nodes: 1, family: {kind: categorical, labels: LABELS}, lines: {kind: chain, ends: true}, parents: {b: dense}}
 """
 Step = Callable[[], Any]
 
@@ -47,15 +50,13 @@ class Rect:
     """Likewise."""
 
 
-def package() -> ModuleType:
-    """A package with kernels for both laws."""
+def package(labels: int = 10) -> ModuleType:
+    """A package with kernels for both laws, and for chains of so many labels."""
     folder = Path(tempfile.mkdtemp())
-    (folder / "spec.yaml").write_text(SPEC)
+    (folder / "spec.yaml").write_text(SPEC.replace("LABELS", str(labels)))
     compiler.compile(folder / "spec.yaml", output=folder)
     sys.path.insert(0, str(folder))
-    import benchmarked
-
-    return benchmarked
+    return importlib.import_module(f"benchmarked_{labels}")
 
 
 def pairs(ours: Step, theirs: Step, count: int) -> list[tuple[float, float]]:
@@ -127,7 +128,7 @@ def recurrences(kernels: ModuleType) -> list[dict[str, Any]]:
         torch.testing.assert_close(fused(), loop(), rtol=1e-4, atol=1e-5)
         for mine, other in zip(gradients(back(fused), x, w), gradients(back(loop), x, w), strict=True):
             torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
-        name = type(function).__name__ and function.__name__
+        name = function.__name__
         rows.append(compare(f"{name} recurrence (784, 32, 128), forward and backward: unbind loop", back(fused), back(loop), "8", 11))
 
         def ahead(forward: Callable[[], Tensor]) -> Step:
@@ -194,6 +195,43 @@ def inferred(kernels: ModuleType) -> list[dict[str, Any]]:
     return rows
 
 
+def chains() -> list[dict[str, Any]]:
+    """Loss and gradient of a CRF: T = 100, batch 32; pytorch-crf, if it is installed."""
+    try:
+        from torchcrf import CRF
+    except ImportError:
+        print("pytorch-crf is not installed: pip install pytorch-crf")
+        return []
+    rows = []
+    for states in (10, 50):
+        ours, theirs = package(states).model.Chain(states, states, ends=True), CRF(states, batch_first=True)
+        with torch.no_grad():
+            for mine, other in (
+                (ours.weight, theirs.transitions),
+                (ours.start, theirs.start_transitions),
+                (ours.end, theirs.end_transitions),
+            ):
+                mine.copy_(other.uniform_(-1, 1))
+        e, y = torch.randn(32, 100, states).requires_grad_(), torch.randint(states, (32, 100))
+
+        def fused() -> None:
+            e.grad = None
+            (-ours.log_prob(y, e[None])).sum().backward()
+
+        def library() -> None:
+            e.grad = None
+            (-theirs(e, y)).backward()
+
+        torch.testing.assert_close(-ours.log_prob(y, e[None]).sum(), -theirs(e, y), rtol=1e-5, atol=1e-4)
+        mine = gradients(fused, e, ours.weight, ours.start, ours.end)
+        other = gradients(library, e, theirs.transitions, theirs.start_transitions, theirs.end_transitions)
+        for a, b in zip(mine, other, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+        goal = "30" if states == 10 else "25"
+        rows.append(compare(f"CRF loss and gradient (100, 32, {states}): pytorch-crf", fused, library, goal, 15))
+    return rows
+
+
 def overhead(kernels: ModuleType) -> list[dict[str, Any]]:
     """A kernel of 512 elements beside a bare autograd.Function."""
 
@@ -225,9 +263,19 @@ def overhead(kernels: ModuleType) -> list[dict[str, Any]]:
 def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    warnings.filterwarnings("ignore", "where received a uint8 condition tensor")  # of pytorch-crf
     kernels = package().kernels
     assert kernels.library() is not None
-    rows = [*recurrences(kernels), *inferred(kernels), *overhead(kernels)]
+    parts = {
+        "recurrences": lambda: recurrences(kernels),
+        "nodes": lambda: inferred(kernels),
+        "chains": chains,
+        "overhead": lambda: overhead(kernels),
+    }
+    chosen = sys.argv[1:] or list(parts)
+    rows = [row for name in chosen for row in parts[name]()]
+    if sys.argv[1:]:
+        return
     found = {"torch": torch.__version__, "machine": platform.machine(), "threads": 1, "rows": rows}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 

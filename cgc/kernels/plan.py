@@ -27,13 +27,13 @@ class LawKernel:
 
 @dataclass(frozen=True)
 class Kernels:
-    """What kernels there are: by law, and whether for sums over the states of a chain."""
+    """What kernels there are: by law, and for chains by the number of states."""
 
     laws: tuple[LawKernel, ...]
-    chain: bool = False
+    chains: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.laws) or self.chain
+        return bool(self.laws or self.chains)
 
 
 def plan(program: Program) -> Kernels:
@@ -46,7 +46,7 @@ def plan(program: Program) -> Kernels:
             known = supported(law)
             if known is not None:
                 found.append(LawKernel(name, law.density, known, name in recurrent))
-    return Kernels(tuple(found), any(fused_chain(layer) for layer in program.layers()))
+    return Kernels(tuple(found), tuple(sorted({layer.lines.count for layer in program.layers() if layer.lines and fused_chain(layer)})))
 
 
 def supported(law: Derivation) -> Node | None:

@@ -54,7 +54,7 @@ def nodes() -> dict[str, Node]:
 
 def kernels() -> Kernels:
     """A kernel for each, recurrent too."""
-    return Kernels(tuple(LawKernel(name, laws()[name].density, node, True) for name, node in nodes().items()), chain=True)
+    return Kernels(tuple(LawKernel(name, laws()[name].density, node, True) for name, node in nodes().items()), chains=(1, 3, 4, 5, 13, 256))
 
 
 def written(folder: Path) -> Path:

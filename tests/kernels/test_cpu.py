@@ -211,7 +211,7 @@ def test_the_source_has_no_warnings_and_no_undefined_behaviour(tmp_path: Path, m
     from cgc.emit.kernels import kernel_files
     from cgc.kernels.plan import Kernels
 
-    known = Kernels(tuple(law for law in kernels().laws if law.name in CHECKED), chain=True)
+    known = Kernels(tuple(law for law in kernels().laws if law.name in CHECKED), chains=(1, 3, 4, 5, 13, 256))
     source = tmp_path / "cpu.c"
     source.write_bytes(kernel_files("some", known, {law.name: law.name for law in known.laws})["kernels/cpu.c"])
     (tmp_path / "main.c").write_text(driver([name.lower() for name in CHECKED]))
@@ -235,9 +235,21 @@ def driver(names: list[str]) -> str:
             {name}_recur_backward(x, x, w, x, y, z, v, z, 1, n / f, f, half, how, rate, 77, 2);"""
         for name in names
     )
+    chains = "".join(f"TRY({n}, {(n + 7) // 8 * 8})" for n in (1, 3, 4, 5, 13, 256))
     return f"""#include "cpu.c"
 void *malloc(unsigned long);
 void free(void *);
+#define TRY(n, w) {{ \\
+    float *e = malloc(3 * 5 * n * 4), *alpha = malloc(3 * 5 * w * 4), *next = malloc(3 * 5 * w * 4), *ge = malloc(3 * 5 * n * 4); \\
+    float *pair = malloc(n * n * 4), *whole = malloc(n * n * 4), *shares = malloc(3 * 5 * w * 4), *later = malloc(3 * 5 * w * 4); \\
+    float z[3], g[3] = {{1, -2, 0.5f}}; \\
+    int lost[3]; \\
+    for (int i = 0; i < 3 * 5 * n; i++) e[i] = (float)(i % 7) * 40.0f; \\
+    for (int i = 0; i < n * n; i++) pair[i] = i % 3 ? -200.0f : 1.0f; \\
+    chain_##n##_forward(e, pair, 1, lengths, z, alpha, next, lost, 3, 5, 2); \\
+    chain_##n##_backward(g, alpha, next, lost, pair, 1, lengths, ge, shares, later, whole, 3, 5, 2); \\
+    free(e), free(alpha), free(next), free(ge), free(pair), free(whole), free(shares), free(later); \\
+}}
 int main(void) {{
     const long sizes[] = {{0, 1, 255, 257, 1031, 2049}};
     const float ends[] = {{0, -0.0f, 1e30f, -1e30f, 1.0f / 0.0f, -1.0f / 0.0f, 0.0f / 0.0f, 1e-42f}};
@@ -258,18 +270,7 @@ int main(void) {{
         free(x), free(y), free(z), free(w), free(v);
     }}
     const long lengths[] = {{3, 1, 5}};
-    for (long states = 1; states < 300; states = states * 4 + 1) {{
-        const unsigned long cells = 3 * 5 * (unsigned long)states;
-        float *e = malloc(cells * 4), *alpha = malloc(cells * 4), *next = malloc(cells * 4), *ge = malloc(cells * 4);
-        float *pair = malloc((unsigned long)(states * states) * 4), *v = malloc((unsigned long)(states * states) * 4);
-        float *parts = malloc((unsigned long)(states * states) * 4 * 32), z[3], g[3] = {{1, -2, 0.5f}};
-        int lost[3];
-        for (unsigned long i = 0; i < cells; i++) e[i] = (float)(i % 7) * 40.0f;
-        for (long i = 0; i < states * states; i++) pair[i] = i % 3 ? -200.0f : 1.0f, v[i] = i % 3 ? 0.0f : 1.0f;
-        chain_forward(e, pair, v, 1, lengths, z, alpha, next, lost, 3, 5, states, 2);
-        chain_backward(g, alpha, next, lost, pair, v, lengths, ge, parts, 3, 5, states, 2);
-        free(e), free(alpha), free(next), free(ge), free(pair), free(v), free(parts);
-    }}
+    {chains}
     return 0;
 }}
 """

@@ -44,25 +44,33 @@ class Law:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """Sums over chains of so many ``states``, which take ``width`` floats: whole vectors."""
+
+    states: int
+    width: int
+
+
+@dataclass(frozen=True)
 class Source:
-    """What ``cpu.c`` consists of; ``chain``: also sums over the states of chains."""
+    """What ``cpu.c`` consists of."""
 
     name: str
     rounds: int
     philox: tuple[str, ...]
     functions: tuple[tuple[str, ...], ...]
     laws: tuple[Law, ...]
-    chain: bool = False
+    chains: tuple[Chain, ...] = ()
 
 
 def source(name: str, kernels: Kernels, classes: dict[str, str]) -> Source:
     """The C source for ``kernels``; ``classes`` are the names of laws in model.py."""
     laws = tuple(_law(law, classes[law.name]) for law in kernels.laws)
     results = [value for law in kernels.laws for value in _values(law)]
-    results += [exp(argument("x")), log(argument("x"))] if kernels.chain else []
+    results += [exp(argument("x")), log(argument("x"))] if kernels.chains else []
     lines = tuple(called(function) for function in functions(*results))
     drawn = any(law.words for law in laws)
-    return Source(name, ROUNDS, _philox() if drawn else (), lines, laws, kernels.chain)
+    return Source(name, ROUNDS, _philox() if drawn else (), lines, laws, tuple(Chain(n, (n + 7) // 8 * 8) for n in kernels.chains))
 
 
 def _values(law: LawKernel) -> Iterable[Value]:

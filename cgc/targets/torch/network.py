@@ -25,7 +25,8 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
     # last, because the methods tell which passages they need
     parts, inference = blocks.parts(PARTS), blocks.parts(INFERENCE)
     known = tuple((law.name, blocks.law_classes[law.name]) for law in blocks.kernels.laws)
-    return Module(doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments, known, blocks.kernels.chain)
+    chains = bool(blocks.kernels.chains)
+    return Module(doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments, known, chains)
 
 
 def _approximate(program: Program) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_f0793ac84d01"
+NAMESPACE = "cgc_e8cd32957753"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -38,6 +38,9 @@ class Law(NamedTuple):
 LAWS = {
     "Rect": Law("rect", True, False, False, True, False, True),
 }
+
+
+CHAINS = (6,)  # states of chains
 
 
 def cache_folder() -> Path:
@@ -101,8 +104,9 @@ def library() -> ctypes.CDLL | None:
         if law.recurrent:
             getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, n, n, n, i, f, u, i]
             getattr(found, f"{law.name}_recur_backward").argtypes = [p, p, p, p, p, p, p, p, n, n, n, i, i, f, u, i]
-    found.chain_forward.argtypes = [p, p, p, f, p, p, p, p, p, n, n, n, i]
-    found.chain_backward.argtypes = [p, p, p, p, p, p, p, p, p, n, n, n, i]
+    for states in CHAINS:
+        getattr(found, f"chain_{states}_forward").argtypes = [p, p, f, p, p, p, p, p, n, n, i]
+        getattr(found, f"chain_{states}_backward").argtypes = [p, p, p, p, p, f, p, p, p, p, p, n, n, i]
     return found
 
 
@@ -182,33 +186,32 @@ def _place(x: Tensor | None) -> int | None:
 
 def _chain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     e, pair = e.contiguous(), pair.contiguous()
-    top = float(pair.max())
-    log_z, alpha, predicted, lost = _all_of_chain(e, pair)
-    v = (pair - top).exp()
-    given, made = map(_place, (e, pair, v)), map(_place, (lengths, log_z, alpha, predicted, lost))
-    library().chain_forward(*given, top, *made, len(e), *e.shape[-2:], _threads(e.numel()))
-    return log_z, alpha, predicted, lost
+    made = _all_of_chain(e, pair)
+    run = getattr(library(), f"chain_{len(pair)}_forward")
+    run(_place(e), _place(pair), float(pair.max()), *map(_place, (lengths, *made)), *e.shape[:-1], _threads(e.numel()))
+    return made
 
 
 def _chain_backward(
     g: Tensor, alpha: Tensor, predicted: Tensor, lost: Tensor, pair: Tensor, lengths: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    pair, g = pair.contiguous(), g.contiguous()
-    v = (pair - pair.max()).exp()
-    ge, parts = torch.empty_like(alpha), alpha.new_empty(16, 2, *pair.shape)
-    places = map(_place, (g, alpha, predicted, lost, pair, v, lengths, ge, parts))
-    library().chain_backward(*places, len(g), *alpha.shape[-2:], _threads(alpha.numel()))
-    scaled, whole = parts.sum(0)
-    return ge, scaled * v + whole
+    g, pair, top, states = g.contiguous(), pair.contiguous(), float(pair.max()), len(pair)
+    ge, shares, later = alpha.new_empty(*alpha.shape[:-1], states), torch.empty_like(alpha), torch.empty_like(alpha)
+    whole = torch.empty_like(pair)
+    given, made = map(_place, (g, alpha, predicted, lost, pair)), map(_place, (lengths, ge, shares, later, whole))
+    run = getattr(library(), f"chain_{states}_backward")
+    run(*given, top, *made, *alpha.shape[:-1], _threads(alpha.numel()))
+    products = shares.flatten(0, -2).T @ later.flatten(0, -2)
+    return ge, (pair - top).exp() * products[:states, :states] + whole
 
 
 def _all_of_chain(e: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    lost = torch.empty(e.shape[:-2], dtype=torch.int32, device=e.device)
-    return e.new_empty(e.shape[:-2]), torch.empty_like(e), torch.empty_like(e), lost
+    wide = (*e.shape[:-1], (e.shape[-1] + 7) // 8 * 8)
+    return e.new_empty(e.shape[0]), e.new_empty(wide), e.new_empty(wide), e.new_empty(e.shape[0], dtype=torch.int32)
 
 
 def _both_of_chain(g: Tensor, alpha: Tensor, predicted: Tensor, lost: Tensor, pair: Tensor, *_: object):
-    return torch.empty_like(alpha), torch.empty_like(pair)
+    return alpha.new_empty(*alpha.shape[:-1], len(pair)), torch.empty_like(pair)
 
 
 def _alike(x: Tensor, *_: object) -> Tensor:
@@ -299,7 +302,7 @@ class _Chain(torch.autograd.Function):
 
 def fits_chain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> bool:
     """Whether a kernel sums over the states of chains of these energies."""
-    laid_out = pair.dim() == 2 and e.shape[-2] > 0 and (lengths is None or e.dim() == 4)
+    laid_out = pair.dim() == 2 and e.shape[-1] in CHAINS and e.shape[-2] > 0 and (lengths is None or e.dim() == 4)
     return laid_out and e.device.type == "cpu" and e.dtype == torch.float32 and available()
 
 

@@ -364,121 +364,126 @@ void rect_recur_backward(const void *g, const void *x, const float *w, const voi
 }
 
 
-/* Sums over all paths of states: e is (rows, steps, states), v = exp(pair - top), lengths (rows) or none.
+/* Sums over all paths of 6 states: e is (rows, steps, 6), lengths (rows) or none.
  *
- * alpha holds the shares of states given what was before, and predicted these shares a step on. Where shares get so small that some
- * may have been lost, a row is summed again in logarithms: then alpha holds those, and lost says so. */
-enum { STATES = 256, PARTS = 16 };
+ * alpha, (rows, steps, 8), holds the shares of states given what was before, and predicted these shares a step on. Where shares get
+ * so small that some may have been lost, a row is summed again in logarithms: then alpha holds those, and lost says so. */
 
-static float most(const float *x, long n) {
-    float top = x[0];
-    for (long k = 1; k < n; k++) top = larger(top, x[k]);
-    return top;
+/* log sum_j exp(s[j] + pair[j, k]) for all k. */
+static void chain_6_summed(float *restrict to, const float *restrict s, const float *restrict pair) {
+    float top[6], sum[6];
+    for (long k = 0; k < 6; k++) top[k] = s[0] + pair[k], sum[k] = 0;
+    for (long j = 1; j < 6; j++)
+        for (long k = 0; k < 6; k++) top[k] = larger(top[k], s[j] + pair[j * 6 + k]);
+    for (long j = 0; j < 6; j++)
+        for (long k = 0; k < 6; k++) sum[k] += f32_exp(s[j] + pair[j * 6 + k] - top[k]);
+    for (long k = 0; k < 6; k++) to[k] = top[k] + f32_log(sum[k]);
 }
 
-/* log sum_j exp(s[j] + pair[j, k]) for all k, and the logarithms' top in between. */
-static void summed(float *restrict to, const float *restrict s, const float *restrict pair, long n) {
-    float top[STATES], sum[STATES];
-    for (long k = 0; k < n; k++) top[k] = s[0] + pair[k], sum[k] = 0;
-    for (long j = 1; j < n; j++)
-        for (long k = 0; k < n; k++) top[k] = larger(top[k], s[j] + pair[j * n + k]);
-    for (long j = 0; j < n; j++)
-        for (long k = 0; k < n; k++) sum[k] += f32_exp(s[j] + pair[j * n + k] - top[k]);
-    for (long k = 0; k < n; k++) to[k] = top[k] + f32_log(sum[k]);
-}
-
-static float in_logarithms(const float *e, const float *pair, float *alpha, long length, long n) {
-    float total = 0, above[STATES];
+static float chain_6_in_logarithms(const float *e, const float *pair, float *alpha, long length) {
+    float total = 0, above[6];
     for (long t = 0; t < length; t++) {
-        if (t > 0) summed(above, alpha + (t - 1) * n, pair, n);
-        for (long k = 0; k < n; k++) alpha[t * n + k] = e[t * n + k] + (t > 0 ? above[k] : 0);
+        if (t > 0) chain_6_summed(above, alpha + (t - 1) * 8, pair);
+        for (long k = 0; k < 6; k++) alpha[t * 8 + k] = e[t * 6 + k] + (t > 0 ? above[k] : 0);
     }
-    const float *last = alpha + (length - 1) * n, top = most(last, n);
-    for (long k = 0; k < n; k++) total += f32_exp(last[k] - top);
+    const float *last = alpha + (length - 1) * 8;
+    float top = last[0];
+    for (long k = 1; k < 6; k++) top = larger(top, last[k]);
+    for (long k = 0; k < 6; k++) total += f32_exp(last[k] - top);
     return top + f32_log(total);
 }
 
-void chain_forward(const float *e, const float *pair, const float *v, float top, const long *lengths, float *log_z, float *alpha,
-                   float *predicted, int *lost, long rows, long steps, long n, int threads) {
+void chain_6_forward(const float *e, const float *pair, float top, const long *lengths, float *log_z, float *alpha, float *predicted,
+             int *lost, long rows, long steps, int threads) {
+    float v[6 * 8] = {0};
+    for (long j = 0; j < 6; j++)
+        for (long k = 0; k < 6; k++) v[j * 8 + k] = f32_exp(pair[j * 6 + k] - top);
     PARALLEL(threads)
     for (long row = 0; row < rows; row++) {
         const long length = lengths ? lengths[row] : steps;
-        const float *own = e + row * steps * n;
-        float *share = alpha + row * steps * n, *next = predicted + row * steps * n;
+        const float *own = e + row * steps * 6;
+        float *share = alpha + row * steps * 8, *next = predicted + row * steps * 8;
         double total = 0;
-        lost[row] = 0;
-        for (long k = 0; k < n; k++) next[k] = 0;
-        for (long t = 0; t < length; t++) {
-            float w[STATES], sum = 0;
-            const float *restrict now = own + t * n;
-            const float high = most(now, n);
+        long t = 0;
+        for (long k = 0; k < steps * 8; k++) next[k] = 0;
+        for (; t < length; t++) {
+            float x[8], sum = 0, high = own[t * 6];
+            for (long k = 0; k < 8; k++) x[k] = k < 6 ? own[t * 6 + k] : -1e30f;
+            for (long k = 1; k < 6; k++) high = larger(high, x[k]);
+            for (long k = 0; k < 8; k++) x[k] = f32_exp(x[k] - high);
             if (t > 0) {
-                const float *restrict before = share + (t - 1) * n;
-                float *restrict to = next + t * n;
-                for (long k = 0; k < n; k++) to[k] = 0;
-                for (long j = 0; j < n; j++)
-                    for (long k = 0; k < n; k++) to[k] += before[j] * v[j * n + k];
-                for (long k = 0; k < n; k++) w[k] = to[k] * f32_exp(now[k] - high);
-            } else
-                for (long k = 0; k < n; k++) w[k] = f32_exp(now[k] - high);
-            for (long k = 0; k < n; k++) sum += w[k];
-            if (!(sum > 1e-20f)) {
-                lost[row] = 1;
-                for (long k = n; k < length * n; k++) next[k] = 0;
-                break;
+                const float *restrict before = share + (t - 1) * 8;
+                float *restrict to = next + t * 8;
+                for (long j = 0; j < 6; j++)
+                    for (long k = 0; k < 8; k++) to[k] += before[j] * v[j * 8 + k];
+                for (long k = 0; k < 8; k++) x[k] *= to[k];
             }
-            for (long k = 0; k < n; k++) share[t * n + k] = w[k] / sum;
+            for (long k = 0; k < 6; k++) sum += x[k];
+            if (!(sum > 1e-20f)) break;
+            for (long k = 0; k < 8; k++) share[t * 8 + k] = x[k] / sum;
             total += high + (t > 0 ? top : 0) + f32_log(sum);
         }
-        for (long k = length * n; k < steps * n; k++) share[k] = next[k] = 0;
-        log_z[row] = lost[row] ? in_logarithms(own, pair, share, length, n) : (float)total;
+        lost[row] = t < length;
+        for (long k = length * 8; k < steps * 8; k++) share[k] = 0;
+        for (long k = t * 8; k < length * 8; k++) share[k] = 0;
+        log_z[row] = lost[row] ? chain_6_in_logarithms(own, pair, share, length) : (float)total;
     }
 }
 
-/* Gradients of e, and of pair part by part: first what is still to be multiplied by v, then what is not. */
-void chain_backward(const float *g, const float *alpha, const float *predicted, const int *lost, const float *pair, const float *v,
-                    const long *lengths, float *ge, float *gpair, long rows, long steps, long n, int threads) {
+/* Gradients of e; shares and later, (rows, steps, 8), whose products over all steps times exp(pair - top) are the gradient of pair; and what
+ * rows that were lost add to it. */
+void chain_6_backward(const float *g, const float *alpha, const float *predicted, const int *lost, const float *pair, float top,
+             const long *lengths, float *ge, float *shares, float *later, float *whole, long rows, long steps, int threads) {
+    float v[6 * 8] = {0}; /* transposed */
+    for (long j = 0; j < 6; j++)
+        for (long k = 0; k < 6; k++) v[k * 8 + j] = f32_exp(pair[j * 6 + k] - top), whole[j * 6 + k] = 0;
     PARALLEL(threads)
-    for (long part = 0; part < PARTS; part++) {
-        float *restrict outer = gpair + 2 * part * n * n, *restrict whole = outer + n * n;
-        for (long k = 0; k < 2 * n * n; k++) outer[k] = 0;
-        for (long row = part * rows / PARTS; row < (part + 1) * rows / PARTS; row++) {
-            const long length = lengths ? lengths[row] : steps;
-            const float *share = alpha + row * steps * n, *next = predicted + row * steps * n;
-            float p[STATES], u[STATES], above[STATES];
-            for (long k = length * n; k < steps * n; k++) ge[row * steps * n + k] = 0;
-            for (long t = length - 1; t >= 0; t--) {
-                const float *restrict now = share + t * n;
-                float *restrict to = ge + (row * steps + t) * n;
-                if (t == length - 1) {
-                    const float high = lost[row] ? most(now, n) : 0;
-                    float sum = 0;
-                    for (long k = 0; k < n; k++) sum += p[k] = lost[row] ? f32_exp(now[k] - high) : now[k];
-                    for (long k = 0; k < n; k++) p[k] /= sum;
-                } else if (lost[row]) {
-                    summed(above, now, pair, n);
-                    for (long k = 0; k < n; k++) u[k] = p[k];
-                    for (long j = 0; j < n; j++) {
-                        float sum = 0;
-                        for (long k = 0; k < n; k++) {
-                            const float both = f32_exp(now[j] + pair[j * n + k] - above[k]) * u[k];
-                            whole[j * n + k] += g[row] * both;
-                            sum += both;
-                        }
-                        p[j] = sum;
-                    }
-                } else {
-                    for (long k = 0; k < n; k++) u[k] = next[(t + 1) * n + k] > 0 ? p[k] / next[(t + 1) * n + k] : 0;
-                    for (long j = 0; j < n; j++) {
-                        float sum = 0;
-                        const float scale = g[row] * now[j];
-                        for (long k = 0; k < n; k++) sum += v[j * n + k] * u[k];
-                        for (long k = 0; k < n; k++) outer[j * n + k] += scale * u[k];
-                        p[j] = now[j] * sum;
+    for (long row = 0; row < rows; row++) {
+        const long length = lengths ? lengths[row] : steps;
+        const float *share = alpha + row * steps * 8, *next = predicted + row * steps * 8;
+        float p[8] = {0};
+        for (long k = length * 6; k < steps * 6; k++) ge[row * steps * 6 + k] = 0;
+        for (long k = 0; k < steps * 8; k++) shares[row * steps * 8 + k] = later[row * steps * 8 + k] = 0;
+        if (lost[row]) continue;
+        for (long t = length - 1; t >= 0; t--) {
+            const float *restrict now = share + t * 8;
+            if (t == length - 1)
+                for (long k = 0; k < 8; k++) p[k] = now[k];
+            else {
+                float *restrict u = later + (row * steps + t) * 8, *restrict scaled = shares + (row * steps + t) * 8;
+                float q[8] = {0};
+                for (long k = 0; k < 8; k++) u[k] = next[(t + 1) * 8 + k] > 0 ? p[k] / next[(t + 1) * 8 + k] : 0;
+                for (long k = 0; k < 6; k++)
+                    for (long j = 0; j < 8; j++) q[j] += v[k * 8 + j] * u[k];
+                for (long j = 0; j < 8; j++) scaled[j] = g[row] * now[j], p[j] = now[j] * q[j];
+            }
+            for (long k = 0; k < 6; k++) ge[(row * steps + t) * 6 + k] = g[row] * p[k];
+        }
+    }
+    for (long row = 0; row < rows; row++) { /* in order, so that sums are the same however many threads there are */
+        if (!lost[row]) continue;
+        const long length = lengths ? lengths[row] : steps;
+        float p[6], above[6], u[6], sum = 0;
+        for (long t = length - 1; t >= 0; t--) {
+            const float *now = alpha + (row * steps + t) * 8;
+            if (t == length - 1) {
+                float high = now[0];
+                for (long k = 1; k < 6; k++) high = larger(high, now[k]);
+                for (long k = 0; k < 6; k++) sum += p[k] = f32_exp(now[k] - high);
+                for (long k = 0; k < 6; k++) p[k] /= sum;
+            } else {
+                chain_6_summed(above, now, pair);
+                for (long k = 0; k < 6; k++) u[k] = p[k];
+                for (long j = 0; j < 6; j++) {
+                    p[j] = 0;
+                    for (long k = 0; k < 6; k++) {
+                        const float both = f32_exp(now[j] + pair[j * 6 + k] - above[k]) * u[k];
+                        whole[j * 6 + k] += g[row] * both;
+                        p[j] += both;
                     }
                 }
-                for (long k = 0; k < n; k++) to[k] = g[row] * p[k];
             }
+            for (long k = 0; k < 6; k++) ge[(row * steps + t) * 6 + k] = g[row] * p[k];
         }
     }
 }
