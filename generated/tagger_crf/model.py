@@ -66,7 +66,7 @@ class Chain(nn.Module):
         if self.start is not None:
             step = torch.arange(e.shape[-2], device=e.device)
             last = e.shape[-2] - 1 if lengths is None else lengths[:, None] - 1
-            e = e + self.start * (step == 0)[:, None] + self.end * (step == last)[..., None]
+            e = e + (self.start * (step == 0)[:, None] + self.end * (step == last)[..., None])
         return e, self.weight
 
     def sums(self, e: Tensor, pair: Tensor, reduce=torch.logsumexp) -> Tensor:
@@ -76,21 +76,21 @@ class Chain(nn.Module):
             s.append(e_t + reduce(s[-1][..., None] + pair, -2))
         return torch.stack(s, -2)
 
-    def log_z(self, e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:
-        if kernels and kernels.fits_chain(e, pair, lengths):
-            return kernels.log_partition(e, pair, lengths)
-        s, rows = self.sums(e, pair), torch.arange(e.shape[-3], device=e.device)
-        return s[..., rows, -1 if lengths is None else lengths - 1, :].logsumexp(-1)
+    def log_z(self, s: Tensor, lengths: Tensor | None) -> Tensor:
+        rows, step = torch.arange(s.shape[-3], device=s.device), -1 if lengths is None else lengths - 1
+        return s[..., rows, step, :].logsumexp(-1)
 
     def log_partition(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.log_z(*self.potentials(e, lengths), lengths)
+        return self.log_z(self.sums(*self.potentials(e, lengths)), lengths)
 
     def log_prob(self, y: Tensor, e: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if kernels and kernels.fits_chain(e, self.weight, lengths):
+            return kernels.chain(y, e, self.weight, self.start, self.end, lengths)
         e, pair = self.potentials(e, lengths)
         valid = None if lengths is None else torch.arange(e.shape[-2], device=e.device) < lengths[:, None]
         y = (y if valid is None else y.where(valid, 0)).expand(e.shape[:-1])
         score = e.gather(-1, y[..., None])[..., 0] + F.pad(pair[y[..., :-1], y[..., 1:]], (1, 0))
-        return (score if valid is None else score.where(valid, 0)).sum(-1) - self.log_z(e, pair, lengths)
+        return (score if valid is None else score.where(valid, 0)).sum(-1) - self.log_z(self.sums(e, pair), lengths)
 
     def expectation(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
         """P(y[t] = k | e): of the states of each step given those of the next, averaged over these."""

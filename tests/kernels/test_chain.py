@@ -30,7 +30,7 @@ def plain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:
 
 def check(ops: ModuleType, e: Tensor, pair: Tensor, lengths: Tensor | None = None, rtol: float = 1e-5) -> None:
     found, g = [], torch.randn(len(e), generator=torch.Generator().manual_seed(1))
-    for way in (lambda *given: ops.log_partition(given[0][None], *given[1:])[0], plain):
+    for way in (lambda e, pair, lengths: -ops.chain(None, e[None], pair, None, None, lengths)[0], plain):
         leaves = e.clone().requires_grad_(), pair.clone().requires_grad_()
         z = way(*leaves, lengths)
         (z * g).sum().backward()
@@ -59,7 +59,9 @@ def test_every_path(ops: ModuleType) -> None:
         sum(e[0, t, y[t]] for t in range(5)) + sum(pair[a, b] for a, b in itertools.pairwise(y))
         for y in itertools.product(range(3), repeat=5)
     ]
-    torch.testing.assert_close(ops.log_partition(e[None], pair, None)[0, 0], torch.stack(scores).logsumexp(0), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        -ops.chain(None, e[None], pair, None, None, None)[0, 0], torch.stack(scores).logsumexp(0), rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("size", [30.0, 300.0, 3000.0])
@@ -76,15 +78,53 @@ def test_where_shares_would_be_lost(ops: ModuleType, size: float) -> None:
 
 def test_no_rows(ops: ModuleType) -> None:
     e, pair = torch.zeros(0, 4, 3, requires_grad=True), torch.zeros(3, 3, requires_grad=True)
-    ops.log_partition(e[None], pair, None).sum().backward()
+    ops.chain(None, e[None], pair, None, None, None).sum().backward()
     assert e.grad is not None and e.grad.shape == (0, 4, 3) and pair.grad is not None and not pair.grad.any()
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_likelihood_of_states(ops: ModuleType, lost: bool) -> None:
+    """Score less log Z, with what is added to the ends, and all gradients."""
+    torch.manual_seed(3)
+    rows, steps, states = 5, 7, 4
+    e, y, lengths = torch.randn(rows, steps, states), torch.randint(states, (rows, steps)), torch.tensor([7, 1, 3, 6, 2])
+    if lost:
+        e[0, 3:] += torch.tensor([300.0, -300, 0, 0])
+    weights = torch.randn(states, states) - lost * 200 * (1 - torch.eye(states)), torch.randn(states), torch.randn(states)
+    # behind the end anything may stand
+    y[1, 1:], y[4, 3:] = 99, -7
+    found, g = [], torch.randn(rows)
+    for fused in (True, False):
+        leaves = [t.clone().requires_grad_() for t in (e, *weights)]
+        own, pair, start, end = leaves
+        if fused:
+            log_p = ops.chain(y, own[None], pair, start, end, lengths)[0]
+        else:
+            step = torch.arange(steps)
+            wide = own + start * (step == 0)[:, None] + end * (step == lengths[:, None] - 1)[..., None]
+            scores = [
+                sum(wide[r, t, y[r, t]] for t in range(n)) + sum(pair[y[r, t - 1], y[r, t]] for t in range(1, n))
+                for r, n in enumerate(lengths)
+            ]
+            log_p = torch.stack(scores).double() - plain(wide, pair, lengths)
+        (log_p * g).sum().backward()
+        found.append([log_p.detach().double(), *(leaf.grad for leaf in leaves)])
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=2e-4 if lost else 2e-5)
+
+
+def test_what_is_no_state_is_refused(ops: ModuleType) -> None:
+    e, pair = torch.randn(1, 2, 3, 4), torch.randn(4, 4)
+    for wrong in (4, -1):
+        with pytest.raises(ValueError, match=r"0 \.\.\. 3"):
+            ops.chain(torch.tensor([[0, 1, 2], [3, wrong, 0]]), e, pair, None, None, None)
+
+
 def test_opcheck(ops: ModuleType) -> None:
-    e, pair, lengths = torch.randn(3, 4, 5), torch.randn(5, 5), torch.tensor([4, 2, 3])
+    e, pair, lengths, y = torch.randn(3, 4, 5), torch.randn(5, 5), torch.tensor([4, 2, 3]), torch.randint(5, (3, 4))
+    start, end = torch.randn(5), torch.randn(5)
     checks = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
-    torch.library.opcheck(ops.OPS.chain.default, (e, pair, lengths), test_utils=checks)
-    z, alpha, predicted, lost = ops.OPS.chain(e, pair, lengths)
-    torch.library.opcheck(
-        ops.OPS.chain_backward.default, (z, alpha, predicted, lost, pair, lengths), test_utils=("test_schema", "test_faketensor")
-    )
+    torch.library.opcheck(ops.OPS.chain.default, (e, pair, start, end, y, lengths), test_utils=checks)
+    z, alpha, predicted, lost = ops.OPS.chain(e, pair, None, None, None, lengths)
+    given = (z, alpha, predicted, lost, pair, y, lengths)
+    torch.library.opcheck(ops.OPS.chain_backward.default, given, test_utils=("test_schema", "test_faketensor"))

@@ -246,8 +246,14 @@ void free(void *);
     int lost[3]; \\
     for (int i = 0; i < 3 * 5 * n; i++) e[i] = (float)(i % 7) * 40.0f; \\
     for (int i = 0; i < n * n; i++) pair[i] = i % 3 ? -200.0f : 1.0f; \\
-    chain_##n##_forward(e, pair, 1, lengths, z, alpha, next, lost, 3, 5, 2); \\
-    chain_##n##_backward(g, alpha, next, lost, pair, 1, lengths, ge, shares, later, whole, 3, 5, 2); \\
+    long y[15]; \\
+    for (int i = 0; i < 15; i++) y[i] = i % n; \\
+    for (int more = 0; more < 2; more++) {{ \\
+        const long *states = more ? y : 0, *ends = more ? lengths : 0; \\
+        const float *more_pair = more ? pair : 0; \\
+        chain_##n##_forward(e, pair, 1, more_pair, more_pair, states, ends, z, alpha, next, lost, 3, 5, 2); \\
+        chain_##n##_backward(g, alpha, next, lost, pair, 1, states, ends, ge, shares, later, whole, 3, 5, 2); \\
+    }} \\
     free(e), free(alpha), free(next), free(ge), free(pair), free(whole), free(shares), free(later); \\
 }}
 int main(void) {{

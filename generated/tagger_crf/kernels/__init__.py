@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_e8cd32957753"
+NAMESPACE = "cgc_168870e18a39"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -105,8 +105,8 @@ def library() -> ctypes.CDLL | None:
             getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, n, n, n, i, f, u, i]
             getattr(found, f"{law.name}_recur_backward").argtypes = [p, p, p, p, p, p, p, p, n, n, n, i, i, f, u, i]
     for states in CHAINS:
-        getattr(found, f"chain_{states}_forward").argtypes = [p, p, f, p, p, p, p, p, n, n, i]
-        getattr(found, f"chain_{states}_backward").argtypes = [p, p, p, p, p, f, p, p, p, p, p, n, n, i]
+        getattr(found, f"chain_{states}_forward").argtypes = [p, p, f, *[p] * 8, n, n, i]
+        getattr(found, f"chain_{states}_backward").argtypes = [*[p] * 5, f, *[p] * 6, n, n, i]
     return found
 
 
@@ -136,8 +136,9 @@ OPERATIONS = {
     "recurrence": "(Tensor x, Tensor w, Tensor past, str law, float rate, Tensor? seed) -> Tensor",
     "recurrence_backward": "(Tensor g, Tensor x, Tensor w, Tensor past, Tensor h, str law, int how, float rate, Tensor? seed)"
     " -> (Tensor, Tensor, Tensor)",
-    "chain": "(Tensor e, Tensor pair, Tensor? lengths) -> (Tensor, Tensor, Tensor, Tensor)",
-    "chain_backward": "(Tensor g, Tensor alpha, Tensor predicted, Tensor lost, Tensor pair, Tensor? lengths) -> (Tensor, Tensor)",
+    "chain": "(Tensor e, Tensor pair, Tensor? start, Tensor? end, Tensor? y, Tensor? lengths) -> (Tensor, Tensor, Tensor, Tensor)",
+    "chain_backward": "(Tensor g, Tensor alpha, Tensor predicted, Tensor lost, Tensor pair, Tensor? y, Tensor? lengths)"
+    " -> (Tensor, Tensor)",
 }
 
 
@@ -184,25 +185,27 @@ def _place(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
 
 
-def _chain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _chain(e: Tensor, pair: Tensor, *given: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     e, pair = e.contiguous(), pair.contiguous()
     made = _all_of_chain(e, pair)
     run = getattr(library(), f"chain_{len(pair)}_forward")
-    run(_place(e), _place(pair), float(pair.max()), *map(_place, (lengths, *made)), *e.shape[:-1], _threads(e.numel()))
+    sizes = *e.shape[:-1], _threads(e.numel())
+    if run(_place(e), _place(pair), float(pair.max()), *map(_place, (*given, *made)), *sizes):
+        raise ValueError(f"states must lie in 0 ... {len(pair) - 1}")
     return made
 
 
 def _chain_backward(
-    g: Tensor, alpha: Tensor, predicted: Tensor, lost: Tensor, pair: Tensor, lengths: Tensor | None
+    g: Tensor, alpha: Tensor, predicted: Tensor, lost: Tensor, pair: Tensor, y: Tensor | None, lengths: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     g, pair, top, states = g.contiguous(), pair.contiguous(), float(pair.max()), len(pair)
     ge, shares, later = alpha.new_empty(*alpha.shape[:-1], states), torch.empty_like(alpha), torch.empty_like(alpha)
     whole = torch.empty_like(pair)
-    given, made = map(_place, (g, alpha, predicted, lost, pair)), map(_place, (lengths, ge, shares, later, whole))
+    given, made = map(_place, (g, alpha, predicted, lost, pair)), map(_place, (y, lengths, ge, shares, later, whole))
     run = getattr(library(), f"chain_{states}_backward")
     run(*given, top, *made, *alpha.shape[:-1], _threads(alpha.numel()))
     products = shares.flatten(0, -2).T @ later.flatten(0, -2)
-    return ge, (pair - top).exp() * products[:states, :states] + whole
+    return ge, whole - (pair - top).exp() * products[:states, :states]
 
 
 def _all_of_chain(e: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -289,27 +292,36 @@ class _Recurrence(torch.autograd.Function):
 
 class _Chain(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:
-        log_z, *kept = _operation("chain", e)(e, pair, lengths)
-        ctx.save_for_backward(*kept, pair, lengths)
-        return log_z
+    def forward(ctx, e: Tensor, pair: Tensor, *given: Tensor | None) -> Tensor:
+        log_p, *kept = _operation("chain", e)(e, pair, *given)
+        start, _, y, lengths = given
+        ctx.save_for_backward(*kept, pair, y, lengths)
+        ctx.ends = start is not None
+        return log_p
 
     @staticmethod
     def backward(ctx, g: Tensor):
         _once()
-        return *_operation("chain_backward", g)(g, *ctx.saved_tensors), None
+        lengths = ctx.saved_tensors[-1]
+        ge, gpair = _operation("chain_backward", g)(g, *ctx.saved_tensors)
+        if not ctx.ends:
+            return ge, gpair, None, None, None, None
+        last = ge[:, -1] if lengths is None else ge[torch.arange(len(ge)), lengths - 1]
+        return ge, gpair, ge[:, 0].sum(0), last.sum(0), None, None
 
 
 def fits_chain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> bool:
-    """Whether a kernel sums over the states of chains of these energies."""
+    """Whether a kernel knows chains of these energies, (..., steps, states), or (draws, batch, steps, states) with lengths."""
     laid_out = pair.dim() == 2 and e.shape[-1] in CHAINS and e.shape[-2] > 0 and (lengths is None or e.dim() == 4)
     return laid_out and e.device.type == "cpu" and e.dtype == torch.float32 and available()
 
 
-def log_partition(e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:
-    """log Z of chains, (...): e is (..., steps, states), pair (states, states), lengths (batch,) or none."""
+def chain(y: Tensor | None, e: Tensor, pair: Tensor, start: Tensor | None, end: Tensor | None, lengths: Tensor | None):
+    """log P of states y, (...); without y, -log Z. Weights are pair, (states, states), start and end, (states,)."""
+    states = None if y is None else y.expand(e.shape[:-1]).flatten(0, -2).contiguous()
     counts = None if lengths is None else lengths.expand(e.shape[:-2]).flatten().long()
-    return _Chain.apply(e.flatten(0, -3), pair.float(), counts).view(e.shape[:-2])
+    weights = (w if w is None else w.float().contiguous() for w in (pair, start, end))
+    return _Chain.apply(e.flatten(0, -3), *weights, states, counts).view(e.shape[:-2])
 
 
 def fits_loop(law: object, rate: float, x: Tensor) -> bool:

@@ -363,8 +363,14 @@ void rect_recur_backward(const void *g, const void *x, const float *w, const voi
     }
 }
 
+/* Eight floats, which need not be aligned. */
+typedef float eight __attribute__((vector_size(32), aligned(4)));
 
-/* Sums over all paths of 6 states: e is (rows, steps, 6), lengths (rows) or none.
+static inline float sum_of(const eight *x) { return (((*x)[0] + (*x)[4]) + ((*x)[1] + (*x)[5])) + (((*x)[2] + (*x)[6]) + ((*x)[3] + (*x)[7])); }
+
+
+/* log P of states y, (rows, steps), in chains of 6 states: e is (rows, steps, 6), start and end what is added to
+ * their first and last steps, lengths (rows); all three or any of them may be missing. Without y it is -log Z.
  *
  * alpha, (rows, steps, 8), holds the shares of states given what was before, and predicted these shares a step on. Where shares get
  * so small that some may have been lost, a row is summed again in logarithms: then alpha holds those, and lost says so. */
@@ -380,11 +386,13 @@ static void chain_6_summed(float *restrict to, const float *restrict s, const fl
     for (long k = 0; k < 6; k++) to[k] = top[k] + f32_log(sum[k]);
 }
 
-static float chain_6_in_logarithms(const float *e, const float *pair, float *alpha, long length) {
+static float chain_6_in_logarithms(const float *e, const float *pair, const float *start, const float *end, float *alpha, long length) {
     float total = 0, above[6];
     for (long t = 0; t < length; t++) {
         if (t > 0) chain_6_summed(above, alpha + (t - 1) * 8, pair);
-        for (long k = 0; k < 6; k++) alpha[t * 8 + k] = e[t * 6 + k] + (t > 0 ? above[k] : 0);
+        for (long k = 0; k < 6; k++) alpha[t * 8 + k] = e[t * 6 + k] + (t > 0 ? above[k] : start ? start[k] : 0);
+        if (t == length - 1 && end)
+            for (long k = 0; k < 6; k++) alpha[t * 8 + k] += end[k];
     }
     const float *last = alpha + (length - 1) * 8;
     float top = last[0];
@@ -393,8 +401,10 @@ static float chain_6_in_logarithms(const float *e, const float *pair, float *alp
     return top + f32_log(total);
 }
 
-void chain_6_forward(const float *e, const float *pair, float top, const long *lengths, float *log_z, float *alpha, float *predicted,
-             int *lost, long rows, long steps, int threads) {
+/* Returns how many rows have a y that is no state. */
+int chain_6_forward(const float *e, const float *pair, float top, const float *start, const float *end, const long *y, const long *lengths,
+                float *log_p, float *alpha, float *predicted, int *lost, long rows, long steps, int threads) {
+    int wrong = 0;
     float v[6 * 8] = {0};
     for (long j = 0; j < 6; j++)
         for (long k = 0; k < 6; k++) v[j * 8 + k] = f32_exp(pair[j * 6 + k] - top);
@@ -405,35 +415,65 @@ void chain_6_forward(const float *e, const float *pair, float top, const long *l
         float *share = alpha + row * steps * 8, *next = predicted + row * steps * 8;
         double total = 0;
         long t = 0;
-        for (long k = 0; k < steps * 8; k++) next[k] = 0;
-        for (; t < length; t++) {
-            float x[8], sum = 0, high = own[t * 6];
+        for (long k = 0; k < 8; k++) next[k] = 0;
+        for (; t < length; t++) { /* what does not wait for the step before */
+            float x[8], high;
             for (long k = 0; k < 8; k++) x[k] = k < 6 ? own[t * 6 + k] : -1e30f;
+            for (long k = 0; t == 0 && start && k < 6; k++) x[k] += start[k];
+            for (long k = 0; t == length - 1 && end && k < 6; k++) x[k] += end[k];
+            high = x[0];
             for (long k = 1; k < 6; k++) high = larger(high, x[k]);
-            for (long k = 0; k < 8; k++) x[k] = f32_exp(x[k] - high);
+            for (long k = 0; k < 8; k++) share[t * 8 + k] = f32_exp(x[k] - high);
+            total += high + (t > 0 ? top : 0);
+        }
+        for (t = 0; t < length; t++) {
+            eight *now = (eight *)(share + t * 8), x[1], sum = {0};
             if (t > 0) {
-                const float *restrict before = share + (t - 1) * 8;
-                float *restrict to = next + t * 8;
-                for (long j = 0; j < 6; j++)
-                    for (long k = 0; k < 8; k++) to[k] += before[j] * v[j * 8 + k];
-                for (long k = 0; k < 8; k++) x[k] *= to[k];
-            }
-            for (long k = 0; k < 6; k++) sum += x[k];
-            if (!(sum > 1e-20f)) break;
-            for (long k = 0; k < 8; k++) share[t * 8 + k] = x[k] / sum;
-            total += high + (t > 0 ? top : 0) + f32_log(sum);
+                const float *before = share + (t - 1) * 8;
+                eight a[1] = {{0}}, b[1] = {{0}};
+                for (long j = 0; j + 1 < 6; j += 2)
+                    for (long k = 0; k < 1; k++) {
+                        a[k] += before[j] * *(eight *)(v + j * 8 + 8 * k);
+                        b[k] += before[j + 1] * *(eight *)(v + (j + 1) * 8 + 8 * k);
+                    }
+                for (long k = 0; k < 1; k++) {
+                    const eight to = a[k] + b[k];
+                    *(eight *)(next + t * 8 + 8 * k) = to;
+                    x[k] = to * now[k];
+                }
+            } else
+                for (long k = 0; k < 1; k++) x[k] = now[k];
+            for (long k = 0; k < 1; k++) sum += x[k];
+            const float mass = sum_of(&sum);
+            if (!(mass > 1e-20f)) break;
+            const float scale = 1 / mass;
+            for (long k = 0; k < 1; k++) now[k] = x[k] * scale;
+            total += f32_log(mass);
         }
         lost[row] = t < length;
-        for (long k = length * 8; k < steps * 8; k++) share[k] = 0;
-        for (long k = t * 8; k < length * 8; k++) share[k] = 0;
-        log_z[row] = lost[row] ? chain_6_in_logarithms(own, pair, share, length) : (float)total;
+        for (long k = length * 8; k < steps * 8; k++) share[k] = next[k] = 0;
+        for (long k = t * 8; k < length * 8; k++) share[k] = next[k] = 0;
+        if (lost[row]) total = chain_6_in_logarithms(own, pair, start, end, share, length);
+        total = -total;
+        for (long k = 0; y && k < length; k++) {
+            const long now = y[row * steps + k];
+            if (now < 0 || now >= 6) {
+                lost[row] = -1;
+                break;
+            }
+            total += own[k * 6 + now] + (k > 0 ? pair[y[row * steps + k - 1] * 6 + now] : start ? start[now] : 0);
+            if (k == length - 1 && end) total += end[now];
+        }
+        log_p[row] = (float)total;
     }
+    for (long row = 0; row < rows; row++) wrong += lost[row] < 0;
+    return wrong;
 }
 
-/* Gradients of e; shares and later, (rows, steps, 8), whose products over all steps times exp(pair - top) are the gradient of pair; and what
- * rows that were lost add to it. */
+/* Gradients of e; less shares and later, (rows, steps, 8), whose products over all steps times exp(pair - top) are what pair's gradient loses; and what
+ * y and rows that were lost add to it. */
 void chain_6_backward(const float *g, const float *alpha, const float *predicted, const int *lost, const float *pair, float top,
-             const long *lengths, float *ge, float *shares, float *later, float *whole, long rows, long steps, int threads) {
+             const long *y, const long *lengths, float *ge, float *shares, float *later, float *whole, long rows, long steps, int threads) {
     float v[6 * 8] = {0}; /* transposed */
     for (long j = 0; j < 6; j++)
         for (long k = 0; k < 6; k++) v[k * 8 + j] = f32_exp(pair[j * 6 + k] - top), whole[j * 6 + k] = 0;
@@ -443,26 +483,42 @@ void chain_6_backward(const float *g, const float *alpha, const float *predicted
         const float *share = alpha + row * steps * 8, *next = predicted + row * steps * 8;
         float p[8] = {0};
         for (long k = length * 6; k < steps * 6; k++) ge[row * steps * 6 + k] = 0;
-        for (long k = 0; k < steps * 8; k++) shares[row * steps * 8 + k] = later[row * steps * 8 + k] = 0;
-        if (lost[row]) continue;
+        float *own = shares + row * steps * 8, *own_later = later + row * steps * 8;
+        if (lost[row] || length == 0) {
+            for (long k = 0; k < steps * 8; k++) own[k] = own_later[k] = 0;
+            continue;
+        }
+        for (long k = (length - 1) * 8; k < steps * 8; k++) own[k] = own_later[k] = 0;
+        for (long k = 0; k < 8; k++) p[k] = share[(length - 1) * 8 + k];
         for (long t = length - 1; t >= 0; t--) {
-            const float *restrict now = share + t * 8;
-            if (t == length - 1)
-                for (long k = 0; k < 8; k++) p[k] = now[k];
-            else {
-                float *restrict u = later + (row * steps + t) * 8, *restrict scaled = shares + (row * steps + t) * 8;
-                float q[8] = {0};
-                for (long k = 0; k < 8; k++) u[k] = next[(t + 1) * 8 + k] > 0 ? p[k] / next[(t + 1) * 8 + k] : 0;
-                for (long k = 0; k < 6; k++)
-                    for (long j = 0; j < 8; j++) q[j] += v[k * 8 + j] * u[k];
-                for (long j = 0; j < 8; j++) scaled[j] = g[row] * now[j], p[j] = now[j] * q[j];
+            for (long k = 0; k < 6; k++) ge[(row * steps + t) * 6 + k] = -g[row] * p[k];
+            if (t == 0) break;
+            const float *now = share + (t - 1) * 8, *after = next + t * 8;
+            float *u = own_later + (t - 1) * 8;
+            for (long k = 0; k < 8; k++) u[k] = after[k] > 0 ? p[k] / after[k] : 0;
+            eight a[1] = {{0}}, b[1] = {{0}};
+            for (long k = 0; k + 1 < 6; k += 2)
+                for (long j = 0; j < 1; j++) {
+                    a[j] += u[k] * *(eight *)(v + k * 8 + 8 * j);
+                    b[j] += u[k + 1] * *(eight *)(v + (k + 1) * 8 + 8 * j);
+                }
+            for (long j = 0; j < 1; j++) {
+                const eight shown = *(const eight *)(now + 8 * j);
+                *(eight *)(own + (t - 1) * 8 + 8 * j) = g[row] * shown;
+                *(eight *)(p + 8 * j) = shown * (a[j] + b[j]);
             }
-            for (long k = 0; k < 6; k++) ge[(row * steps + t) * 6 + k] = g[row] * p[k];
         }
     }
     for (long row = 0; row < rows; row++) { /* in order, so that sums are the same however many threads there are */
-        if (!lost[row]) continue;
         const long length = lengths ? lengths[row] : steps;
+        for (long t = 0; y && t < length; t++) {
+            const long now = y[row * steps + t];
+            if (t > 0) whole[y[row * steps + t - 1] * 6 + now] += g[row];
+        }
+        if (!lost[row]) {
+            for (long t = 0; y && t < length; t++) ge[(row * steps + t) * 6 + y[row * steps + t]] += g[row];
+            continue;
+        }
         float p[6], above[6], u[6], sum = 0;
         for (long t = length - 1; t >= 0; t--) {
             const float *now = alpha + (row * steps + t) * 8;
@@ -478,12 +534,13 @@ void chain_6_backward(const float *g, const float *alpha, const float *predicted
                     p[j] = 0;
                     for (long k = 0; k < 6; k++) {
                         const float both = f32_exp(now[j] + pair[j * 6 + k] - above[k]) * u[k];
-                        whole[j * 6 + k] += g[row] * both;
+                        whole[j * 6 + k] -= g[row] * both;
                         p[j] += both;
                     }
                 }
             }
-            for (long k = 0; k < 6; k++) ge[(row * steps + t) * 6 + k] = g[row] * p[k];
+            for (long k = 0; k < 6; k++) ge[(row * steps + t) * 6 + k] = -g[row] * p[k];
+            if (y) ge[(row * steps + t) * 6 + y[row * steps + t]] += g[row];
         }
     }
 }
