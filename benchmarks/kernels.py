@@ -99,137 +99,123 @@ def gradients(step: Step, *leaves: Tensor) -> list[Tensor]:
     return [leaf.grad.clone() for leaf in leaves if leaf.grad is not None]
 
 
-def recurrences(kernels: ModuleType) -> list[dict[str, Any]]:
+def back(forward: Callable[[], Tensor], g: Tensor, *leaves: Tensor) -> Step:
+    """Forward and backward, gradients from nothing."""
+
+    def step() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+        forward().backward(g)
+
+    return step
+
+
+def ahead(forward: Callable[[], Tensor]) -> Step:
+    """Forward alone."""
+
+    def step() -> None:
+        with torch.no_grad():
+            forward()
+
+    return step
+
+
+def recurrence(kernels: ModuleType, law: object, function: Callable[[Tensor], Tensor]) -> list[dict[str, Any]]:
     """An IndRNN's loop: T = 784, batch 32, 128 nodes."""
     steps, batch, nodes = 784, 32, 128
     x = torch.randn(batch, steps, nodes).requires_grad_()
     w = torch.rand(nodes).requires_grad_()
     past, g = torch.zeros(batch, 1, nodes), torch.randn(batch, steps, nodes)
-    rows = []
-    for law, function in ((Rect(), torch.relu), (Spin(), torch.tanh)):
 
-        def loop(function: Callable[[Tensor], Tensor] = function) -> Tensor:
-            h, kept = past[:, 0], []
-            for e in x.unbind(1):
-                h = function(e + w * h)
-                kept.append(h)
-            return torch.stack(kept, 1)
+    def loop() -> Tensor:
+        h, kept = past[:, 0], []
+        for e in x.unbind(1):
+            h = function(e + w * h)
+            kept.append(h)
+        return torch.stack(kept, 1)
 
-        def fused(law: object = law) -> Tensor:
-            return kernels.recurrence(law, x, w, past, 0.0, False)
+    def fused() -> Tensor:
+        return kernels.recurrence(law, x, w, past, 0.0, False)
 
-        def back(forward: Callable[[], Tensor]) -> Step:
-            def step() -> None:
-                x.grad = w.grad = None
-                forward().backward(g)
+    torch.testing.assert_close(fused(), loop(), rtol=1e-4, atol=1e-5)
+    ours, theirs = back(fused, g, x, w), back(loop, g, x, w)
+    for mine, other in zip(gradients(ours, x, w), gradients(theirs, x, w), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+    what = f"{function.__name__} recurrence (784, 32, 128)"
+    rows = [compare(f"{what}, forward and backward: unbind loop", ours, theirs, "8", 11)]
+    rows.append(compare(f"{what}, forward: unbind loop", ahead(fused), ahead(loop), "8", 11))
+    if function is torch.relu:
+        a, b, c, d, e = (torch.randn(batch, steps, nodes) for _ in range(5))
 
-            return step
+        def stream() -> None:
+            b.copy_(a)  # x to h
+            torch.add(c, d, out=e)  # h and the gradient to that of x
 
-        torch.testing.assert_close(fused(), loop(), rtol=1e-4, atol=1e-5)
-        for mine, other in zip(gradients(back(fused), x, w), gradients(back(loop), x, w), strict=True):
-            torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
-        name = function.__name__
-        rows.append(compare(f"{name} recurrence (784, 32, 128), forward and backward: unbind loop", back(fused), back(loop), "8", 11))
-
-        def ahead(forward: Callable[[], Tensor]) -> Step:
-            def step() -> None:
-                with torch.no_grad():
-                    forward()
-
-            return step
-
-        rows.append(compare(f"{name} recurrence (784, 32, 128), forward: unbind loop", ahead(fused), ahead(loop), "8", 11))
-        if function is torch.relu:
-            a, b, c, d, e = (torch.randn(batch, steps, nodes) for _ in range(5))
-
-            def stream() -> None:
-                b.copy_(a)  # x to h
-                torch.add(c, d, out=e)  # h and the gradient to that of x
-
-            rows.append(compare("the same, forward and backward: streaming five such arrays", back(fused), stream, "0.4", 11))
+        rows.append(compare(f"{what}, forward and backward: streaming five such arrays", ours, stream, "0.4", 11))
     return rows
 
 
-def inferred(kernels: ModuleType) -> list[dict[str, Any]]:
+def inferred(kernels: ModuleType, batch: int) -> list[dict[str, Any]]:
     """PCFF nodes with states -1 and 1, sample rate 0.3: bias, expectation, draw and choice."""
-    rows = []
-    for batch in (32, 4096):
-        shape = (batch, 1024)
-        z, b, g = torch.randn(shape).requires_grad_(), torch.randn(1024).requires_grad_(), torch.randn(shape)
+    shape = (batch, 1024)
+    z, b, g = torch.randn(shape).requires_grad_(), torch.randn(1024).requires_grad_(), torch.randn(shape)
 
-        def composed() -> Tensor:
-            e = z + b
-            q = torch.tanh(e)
-            drawn = 2 * torch.bernoulli(torch.sigmoid(2 * e)) - 1
-            return torch.where(torch.rand_like(q) < 0.3, drawn.detach(), q)
+    def composed() -> Tensor:
+        e = z + b
+        q = torch.tanh(e)
+        drawn = 2 * torch.bernoulli(torch.sigmoid(2 * e)) - 1
+        return torch.where(torch.rand_like(q) < 0.3, drawn.detach(), q)
 
-        def fused() -> Tensor:
-            return kernels.node(Spin(), z + b, 0.3, False)
+    def fused() -> Tensor:
+        return kernels.node(Spin(), z + b, 0.3, False)
 
-        def plain() -> Tensor:
-            return torch.tanh(z + b)
+    def plain() -> Tensor:
+        return torch.tanh(z + b)
 
-        def back(forward: Callable[[], Tensor]) -> Step:
-            def step() -> None:
-                z.grad = b.grad = None
-                forward().backward(g)
-
-            return step
-
-        for way in (composed, fused):
-            h = way().detach()
-            share = (h.abs() == 1).float().mean()
-            assert abs(share - 0.3) < 0.02 and torch.equal(h[h.abs() != 1], plain().detach()[h.abs() != 1]) or way is fused
-            torch.testing.assert_close(h[h.abs() != 1], plain().detach()[h.abs() != 1], rtol=1e-5, atol=1e-6)
-        count = 41 if batch == 32 else 11
-        rows.append(
-            compare(
-                f"PCFF nodes {shape}, forward and backward: bernoulli, where, tanh",
-                back(fused),
-                back(composed),
-                "10" if batch == 32 else "18",
-                count,
-            )
-        )
-        rows.append(compare(f"PCFF nodes {shape}, forward and backward: tanh(z + b)", back(fused), back(plain), "1", count))
-    return rows
+    for way in (composed, fused):
+        h, q = way().detach(), plain().detach()
+        drawn = h.abs() == 1
+        assert abs(float(drawn.float().mean()) - 0.3) < 0.02
+        torch.testing.assert_close(h[~drawn], q[~drawn], rtol=1e-5, atol=1e-6)
+        slopes = gradients(back(way, torch.ones_like(g), z, b), z)[0]
+        assert abs(float((slopes == 0).float().mean()) - 0.3) < 0.02
+    count, goal = (41, "10") if batch == 32 else (11, "18")
+    ours = back(fused, g, z, b)
+    what = f"PCFF nodes {shape}, forward and backward"
+    return [
+        compare(f"{what}: bernoulli, where, tanh", ours, back(composed, g, z, b), goal, count),
+        compare(f"{what}: tanh(z + b)", ours, back(plain, g, z, b), "1", count),
+    ]
 
 
-def chains() -> list[dict[str, Any]]:
+def chains(states: int) -> list[dict[str, Any]]:
     """Loss and gradient of a CRF: T = 100, batch 32; pytorch-crf, if it is installed."""
     try:
         from torchcrf import CRF
     except ImportError:
         print("pytorch-crf is not installed: pip install pytorch-crf")
         return []
-    rows = []
-    for states in (10, 50):
-        ours, theirs = package(states).model.Chain(states, states, ends=True), CRF(states, batch_first=True)
-        with torch.no_grad():
-            for mine, other in (
-                (ours.weight, theirs.transitions),
-                (ours.start, theirs.start_transitions),
-                (ours.end, theirs.end_transitions),
-            ):
-                mine.copy_(other.uniform_(-1, 1))
-        e, y = torch.randn(32, 100, states).requires_grad_(), torch.randint(states, (32, 100))
+    ours, theirs = package(states).model.Chain(states, states, ends=True), CRF(states, batch_first=True)
+    alike = ((ours.weight, theirs.transitions), (ours.start, theirs.start_transitions), (ours.end, theirs.end_transitions))
+    with torch.no_grad():
+        for mine, other in alike:
+            mine.copy_(other.uniform_(-1, 1))
+    e, y = torch.randn(32, 100, states).requires_grad_(), torch.randint(states, (32, 100))
 
-        def fused() -> None:
-            e.grad = None
-            (-ours.log_prob(y, e[None])).sum().backward()
+    def fused() -> None:
+        e.grad = None
+        (-ours.log_prob(y, e[None])).sum().backward()
 
-        def library() -> None:
-            e.grad = None
-            (-theirs(e, y)).backward()
+    def library() -> None:
+        e.grad = None
+        (-theirs(e, y)).backward()
 
-        torch.testing.assert_close(-ours.log_prob(y, e[None]).sum(), -theirs(e, y), rtol=1e-5, atol=1e-4)
-        mine = gradients(fused, e, ours.weight, ours.start, ours.end)
-        other = gradients(library, e, theirs.transitions, theirs.start_transitions, theirs.end_transitions)
-        for a, b in zip(mine, other, strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
-        goal = "30" if states == 10 else "25"
-        rows.append(compare(f"CRF loss and gradient (100, 32, {states}): pytorch-crf", fused, library, goal, 15))
-    return rows
+    torch.testing.assert_close(-ours.log_prob(y, e[None]).sum(), -theirs(e, y), rtol=1e-5, atol=1e-4)
+    found = gradients(fused, e, *(a for a, _ in alike)), gradients(library, e, *(b for _, b in alike))
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+    what = f"CRF loss and gradient (100, 32, {states})"
+    return [compare(f"{what}: pytorch-crf", fused, library, "30" if states == 10 else "25", 15)]
 
 
 def overhead(kernels: ModuleType) -> list[dict[str, Any]]:
@@ -266,10 +252,10 @@ def main() -> None:
     warnings.filterwarnings("ignore", "where received a uint8 condition tensor")  # of pytorch-crf
     kernels = package().kernels
     assert kernels.library() is not None
-    parts = {
-        "recurrences": lambda: recurrences(kernels),
-        "nodes": lambda: inferred(kernels),
-        "chains": chains,
+    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "recurrences": lambda: [*recurrence(kernels, Rect(), torch.relu), *recurrence(kernels, Spin(), torch.tanh)],
+        "nodes": lambda: [*inferred(kernels, 32), *inferred(kernels, 4096)],
+        "chains": lambda: [*chains(10), *chains(50)],
         "overhead": lambda: overhead(kernels),
     }
     chosen = sys.argv[1:] or list(parts)

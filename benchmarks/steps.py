@@ -92,18 +92,16 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
     batch = tuple(a[: written.batch_size] for a in data["training"])
     torch.manual_seed(0)
     model, peer = script.Model(), peer_of(case)
-    if case.reuse:
-        for part in ("h1", "h2"):
-            if hasattr(model, part):
-                getattr(model, part).requires_grad_(False).eval()
+    frozen = [model.get_submodule(part).requires_grad_(False) for part in getattr(script, "REUSED", ())]
     counts = [sum(p.numel() for p in m.parameters()) for m in (model, peer)]
     model.inference("feed_forward")
     ours, hand = step_of(model, batch, written.learning_rate), step_of(peer, batch, written.learning_rate)
+    for part in frozen:
+        part.eval()
     first = [float(ours()), float(hand())]
     assert abs(first[0] - first[1]) < 0.35 * abs(first[1]), (name, first)
     row: dict[str, Any] = {"spec": name, "batch": written.batch_size, "parameters": counts}
     row["feed_forward"] = ratio(in_turn([ours, hand], PAIRS), 0, 1)
-    module = sys.modules[script.Model.__module__] if script.Model.__module__ in sys.modules else None
     kernels = script.Model.forward.__globals__.get("kernels")
     if kernels is not None:
         glob = script.Model.forward.__globals__
@@ -120,7 +118,6 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
         found = in_turn([pcff(True, RATE), pcff(False, RATE), pcff(True, 0.0)], PAIRS)
         row["pcff"] = ratio(found, 1, 0)
         row["free_sampling"] = ratio(found, 1, 2)
-    del module
     return row
 
 
