@@ -80,17 +80,30 @@ def _log_tail(s: Any) -> Any:
     return (mpmath.atanh(mpmath.sqrt(s)) / mpmath.sqrt(s) - 1) / s if s else mpmath.mpf(1) / 3
 
 
+def _log_parts(x: Value, exponent_less: Value | float) -> tuple[Value, Value]:
+    """The exponent of x, and what the mantissa, from √½ to √2, has more than 1."""
+    bits = operation("bits", x)
+    k = operation("wshr", operation("wsub", bits, word(0x3F3504F3 - (127 << 23))), 23)
+    mantissa = operation("from_bits", operation("wsub", bits, operation("wshl", operation("wsub", k, word(127)), 23)))
+    return operation("to_float", k) - exponent_less, mantissa - 1.0
+
+
+def _log1p_ratio(f: Any) -> Any:
+    return mpmath.log1p(f) / f if f else mpmath.mpf(1)
+
+
+@function
+def log_of_normal(x: Value) -> Value:
+    """log x of a positive normal number, to six digits."""
+    exponent, f = _log_parts(x, 127.0)
+    return exponent * float(np.float32(math.log(2))) + f * fitted("log_of_normal", _log1p_ratio, -0.2929, 0.4143, 8)(f)
+
+
 @function
 def log(x: Value) -> Value:
     """log x; -∞ at 0, no number below."""
     tiny = x < _SMALLEST
-    scaled = select(tiny, x * 2.0**23, x)
-    bits = operation("bits", scaled)
-    # from √½ to √2: the exponent is rounded
-    k = operation("wshr", operation("wsub", bits, word(0x3F3504F3 - (127 << 23))), 23)
-    mantissa = operation("from_bits", operation("wsub", bits, operation("wshl", operation("wsub", k, word(127)), 23)))
-    exponent = operation("to_float", k) - select(tiny, 150.0, 127.0)
-    f = mantissa - 1.0
+    exponent, f = _log_parts(select(tiny, x * 2.0**23, x), select(tiny, 150.0, 127.0))
     s = f / (2.0 + f)
     z = s * s
     # log(1 + f) = f - s (f - 2 z P(z)), so that f itself is not rounded
@@ -506,8 +519,8 @@ def define_all() -> None:
     """Define every function of this file, of the orders that derivations have."""
     x = argument("x")
     for build in (
-        exp, expm1, log, log1p, tanh, sigmoid, logistic_pdf, softplus, log_sigmoid, sinh, cosh, asinh, sin, cos, norm_pdf, log_norm_cdf,
-        log_mills, erf, inverse_expm1, inverse_sinh2, log1mexp, gumbel_ramp, gumbel_fall, log_gumbel_upper,
+        exp, expm1, log, log_of_normal, log1p, tanh, sigmoid, logistic_pdf, softplus, log_sigmoid, sinh, cosh, asinh, sin, cos, erf,
+        norm_pdf, log_norm_cdf, log_mills, inverse_expm1, inverse_sinh2, log1mexp, gumbel_ramp, gumbel_fall, log_gumbel_upper,
     ):  # fmt: skip
         build(x)
     for k in range(4):

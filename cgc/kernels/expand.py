@@ -15,7 +15,7 @@ from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, random
 from cgc.kernels import arithmetic
 from cgc.kernels.code import Value, both, constant, lifted, maximum, minimum, operation, select
 from cgc.kernels.fit import horner
-from cgc.kernels.random import uniform
+from cgc.kernels.random import Source, below, uniform, whole
 
 MAX_ROWS = 16
 """Reductions over longer tables are not written out."""
@@ -53,7 +53,7 @@ _OF_ORDER: dict[str, Callable[[int, Value], Value]] = {
 
 
 class Words:
-    """The random words of one element. ``coin`` decides whether it is drawn; if a word more is not needed, it is also what is drawn."""
+    """The random words of one element. The first decides whether it is drawn (``coin``), and, given that, the first thing that is drawn."""
 
     def __init__(self, sources: tuple[Value, ...], rate: Value) -> None:
         self.sources, self.rate = sources, rate
@@ -70,6 +70,13 @@ class Words:
             self.used = 1
             return uniform(self.sources[0]) < self.rate * p
         return uniform(self.take()) < p
+
+    def noise(self) -> Source:
+        """Where a noise comes from, given that the element is drawn."""
+        if self.used == 0:
+            self.used = 1
+            return below(self.sources[0], self.rate)
+        return whole(self.take())
 
     def take(self) -> Value:
         """A word of its own."""

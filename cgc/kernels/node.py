@@ -112,7 +112,7 @@ class _Leaves:
             return part
         inner = tuple(self.told(argument) for argument in part.args)
         if part.name in NOISES:
-            return self.named(NOISES[part.name](self.words.take()))
+            return self.named(NOISES[part.name](self.words.noise()))
         if part.name == "draw_bernoulli":
             return self.named(select(self.words.below(self.probability(inner[0])), 1.0, 0.0))
         return Op(part.name, inner)

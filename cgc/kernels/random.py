@@ -6,12 +6,13 @@ The words that an element gets depend on the seed and its place alone: nothing i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import mpmath
 
 from cgc.kernels import arithmetic
-from cgc.kernels.code import Value, define, operation, select, word
+from cgc.kernels.code import Value, define, minimum, operation, select, word
 from cgc.kernels.fit import fitted
 
 ROUNDS = 7
@@ -41,14 +42,28 @@ def uniform(source: Value) -> Value:
     return operation("to_float", operation("wshr", source, 8)) * 2.0**-24
 
 
-def share(source: Value) -> Value:
-    """A uniform number inside (0, ½], fine near 0: how far a draw is in the tail on its side."""
-    return (operation("to_float", operation("wand", source, word(0x7FFFFFFF))) + 0.5) * 2.0**-32
+@dataclass(frozen=True)
+class Source:
+    """Where a noise comes from: ``share``, uniform in (0, ½], is how far it is in the tail on its side, and fine near 0; ``side`` has its
+    sign as the highest bit."""
+
+    share: Value
+    side: Value
 
 
-def _signed(size: Value, source: Value) -> Value:
-    """With the sign that the word's first bit says."""
-    flipped = operation("wand", source, word(0x80000000))
+def whole(w: Value) -> Source:
+    """What one word gives."""
+    return Source((operation("to_float", operation("wand", w, word(0x7FFFFFFF))) + 0.5) * 2.0**-32, w)
+
+
+def below(w: Value, rate: Value) -> Source:
+    """What a word gives, given that its ``uniform`` number is below ``rate``: then it is itself uniform up to there."""
+    size = (operation("to_float", operation("wshr", w, 1)) + 0.5) * (2.0**-32 / rate)
+    return Source(minimum(size, 0.5), operation("wshl", w, 31))
+
+
+def _signed(size: Value, source: Source) -> Value:
+    flipped = operation("wand", source.side, word(0x80000000))
     return operation("from_bits", operation("wxor", operation("bits", size), flipped))
 
 
@@ -69,42 +84,42 @@ def _far(r: Any) -> Any:
 def _normal_quantile(q: Value) -> Value:
     x = 0.5 - q
     near = x * fitted("normal_near", _central, 0.0, 0.153, 8)(x * x)
-    r = operation("sqrt", -2.0 * arithmetic.log(q))
+    r = operation("sqrt", -2.0 * arithmetic.log_of_normal(q))
     far = fitted("normal_far", _far, 2.09, 6.8, 10)(r)
     return select(q > 0.11, near, far)
 
 
-def normal(source: Value) -> Value:
+def normal(source: Source) -> Value:
     """Standard normal."""
     define("normal_quantile", _normal_quantile, "z with Φ(-z) = q, 0 < q ≤ ½.", ("q",))
-    return _signed(operation("call", "normal_quantile", share(source)), source)
+    return _signed(operation("call", "normal_quantile", source.share), source)
 
 
-def logistic(source: Value) -> Value:
+def logistic(source: Source) -> Value:
     """Standard logistic."""
-    q = share(source)
-    return _signed(arithmetic.log1p(-q) - arithmetic.log(q), source)
+    q = source.share
+    return _signed(arithmetic.log1p(-q) - arithmetic.log_of_normal(q), source)
 
 
-def laplace(source: Value) -> Value:
+def laplace(source: Source) -> Value:
     """Standard Laplace."""
-    return _signed(-arithmetic.log(2.0 * share(source)), source)
+    return _signed(-arithmetic.log_of_normal(2.0 * source.share), source)
 
 
-def centred_uniform(source: Value) -> Value:
+def centred_uniform(source: Source) -> Value:
     """Uniform between -1 and 1."""
-    return _signed(1.0 - 2.0 * share(source), source)
+    return _signed(1.0 - 2.0 * source.share, source)
 
 
-def exponential(source: Value) -> Value:
+def exponential(source: Source) -> Value:
     """Standard exponential."""
-    q = share(source)
-    return select(operation("to_float", operation("wshr", source, 31)) > 0.5, -arithmetic.log(q), -arithmetic.log1p(-q))
+    upper = operation("to_float", operation("wshr", source.side, 31)) > 0.5
+    return select(upper, -arithmetic.log_of_normal(source.share), -arithmetic.log1p(-source.share))
 
 
-def gumbel(source: Value) -> Value:
+def gumbel(source: Source) -> Value:
     """Standard Gumbel."""
-    return -arithmetic.log(exponential(source))
+    return -arithmetic.log_of_normal(exponential(source))
 
 
 NOISES = {
@@ -116,4 +131,4 @@ NOISES = {
 
 def define_all() -> None:
     """Define every function of this file."""
-    normal(word(0))
+    normal(whole(word(0)))

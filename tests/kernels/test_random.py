@@ -6,9 +6,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from cgc.kernels.code import given, word
+from cgc.kernels.code import argument, given, word
 from cgc.kernels.interpret import evaluate
-from cgc.kernels.random import NOISES, philox, uniform
+from cgc.kernels.random import NOISES, below, philox, uniform, whole
 
 W = given("w")
 WORDS = np.random.default_rng(1).integers(0, 2**32, 400_000, dtype=np.uint32)
@@ -38,7 +38,7 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize("name", NOISES)
 def test_noises_have_their_distributions(name: str) -> None:
     """Kolmogorov and Smirnov's test at 1 in 10^6, on a fixed sample."""
-    (drawn,) = evaluate((NOISES[name](W),), {"w": WORDS})
+    (drawn,) = evaluate((NOISES[name](whole(W)),), {"w": WORDS})
     assert np.isfinite(drawn).all()
     ordered = np.sort(drawn.astype(np.float64))[:: len(WORDS) // 2000]
     ranks = np.searchsorted(np.sort(drawn), ordered, side="right") / len(WORDS)
@@ -46,10 +46,22 @@ def test_noises_have_their_distributions(name: str) -> None:
     assert np.abs(cdf - ranks).max() < 2.7 / len(WORDS) ** 0.5
 
 
+@pytest.mark.parametrize("rate", [0.03, 0.3, 1.0])
+@pytest.mark.parametrize("name", ["draw_normal", "draw_exponential"])
+def test_what_is_below_a_rate_is_spread_as_evenly(name: str, rate: float) -> None:
+    """The word that decided that a node is drawn also says what is drawn."""
+    coin, drawn = evaluate((uniform(W), NOISES[name](below(W, argument("rate")))), {"w": WORDS, "rate": np.float32(rate)})
+    kept = np.sort(drawn[coin < np.float32(rate)].astype(np.float64))
+    assert abs(len(kept) / len(WORDS) - rate) < 5 * (rate * (1 - rate) / len(WORDS)) ** 0.5 + 1e-9
+    places = np.arange(0, len(kept), max(1, len(kept) // 1000))
+    cdf = np.array([float(DISTRIBUTIONS[name](mpmath.mpf(kept[k]))) for k in places])
+    assert np.abs(cdf - (places + 0.5) / len(kept)).max() < 2.7 / len(kept) ** 0.5
+
+
 def test_normal_tails_are_fine() -> None:
     """The smallest shares are 2^-33: z = 6.3; every quantile has six digits."""
     words = np.concatenate([np.arange(0, 4000, 7, dtype=np.uint32), WORDS[:2000]])
-    (drawn,) = evaluate((NOISES["draw_normal"](W),), {"w": words})
+    (drawn,) = evaluate((NOISES["draw_normal"](whole(W)),), {"w": words})
     assert np.abs(drawn).max() > 6.2
     with mpmath.mp.workdps(30):
         for w, z in zip(words, drawn, strict=True):

@@ -191,6 +191,16 @@ static inline float f32_log1p(float x) {
     return t2 ? x : (t3 ? (f32_log(f0) * (x / f1)) : f0);
 }
 
+/* log x of a positive normal number, to six digits. */
+static inline float f32_log_of_normal(float x) {
+    const u32 w0 = bits_of(x);
+    const u32 w1 = (w0 - 0xffb504f3u) >> 23;
+    const float f2 = float_of(w0 - ((w1 - 0x7fu) << 23)) - 1.0f;
+    const float f3 = ((0.08531075f * f2 - 0.14268601f) * f2 + 0.14977854f) * f2 - 0.165781f;
+    const float f4 = (((f3 * f2 + 0.19955903f) * f2 - 0.25001347f) * f2 + 0.33334193f) * f2;
+    return (((float)(int)w1) - 127.0f) * 0.6931472f + f2 * ((f4 - 0.49999997f) * f2 + 1.0f);
+}
+
 
 /* X = max(0, Y), Y = e + n, n ~ Logistic(0, 1) */
 
@@ -202,36 +212,36 @@ static inline float soft_slope(float e) {
     return f32_sigmoid(e);
 }
 
-static inline float soft_inferred(float e, float rate, u32 w0, u32 w1) {
+static inline float soft_inferred(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = (((float)(int)(w1 & 0x7fffffffu)) + 0.5f) * 2.3283064e-10f;
-    const float f2 = float_of(bits_of(f32_log1p(-f1) - f32_log(f1)) ^ (w1 & 0x80000000u));
-    return t0 ? larger(0.0f, e + f2) : f32_softplus(e);
+    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const u32 w2 = bits_of(f32_log1p(-f1) - f32_log_of_normal(f1)) ^ ((w0 << 31) & 0x80000000u);
+    return t0 ? larger(0.0f, e + float_of(w2)) : f32_softplus(e);
 }
 
-static inline float soft_drawn_slope(float e, float rate, u32 w0, u32 w1) {
+static inline float soft_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = (((float)(int)(w1 & 0x7fffffffu)) + 0.5f) * 2.3283064e-10f;
-    const float f2 = float_of(bits_of(f32_log1p(-f1) - f32_log(f1)) ^ (w1 & 0x80000000u));
-    const int t3 = (e + f2) < 0.0f;
+    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const u32 w2 = bits_of(f32_log1p(-f1) - f32_log_of_normal(f1)) ^ ((w0 << 31) & 0x80000000u);
+    const int t3 = (e + float_of(w2)) < 0.0f;
     return t0 ? (t3 ? 0.0f : 1.0f) : f32_sigmoid(e);
 }
 
 void soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 2 * LANES - 1) / (2 * LANES); tile++) {
+    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[LANES], result[LANES];
         u32 words[4][LANES];
         if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 2; part++) {
-            const long start = (tile * 2 + part) * LANES;
+        for (int part = 0; part < 4; part++) {
+            const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
             if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = soft_inferred(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+                for (long i = 0; i < count; i++) to[i] = soft_inferred(x[i], rate, words[part][i]);
             else
                 for (long i = 0; i < count; i++) to[i] = soft_expectation(x[i]);
             stored(h, to, start, count, half);
@@ -243,19 +253,19 @@ void soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed
 void soft_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
     (void)rate, (void)seed;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 2 * LANES - 1) / (2 * LANES); tile++) {
+    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[2][LANES], result[LANES];
         u32 words[4][LANES];
         if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 2; part++) {
-            const long start = (tile * 2 + part) * LANES;
+        for (int part = 0; part < 4; part++) {
+            const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
             const float *restrict x = loaded(room[0], saved, start, count, half);
             const float *restrict d = loaded(room[1], g, start, count, half);
             float *restrict to = place(result, ge, start, half);
             if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * soft_drawn_slope(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * soft_drawn_slope(x[i], rate, words[part][i]);
             else
                 for (long i = 0; i < count; i++) to[i] = d[i] * soft_slope(x[i]);
             stored(ge, to, start, count, half);

@@ -140,21 +140,14 @@ static inline float f32_tanh(float x) {
     return smaller(f4, 1.0f);
 }
 
-/* log x; -∞ at 0, no number below. */
-static inline float f32_log(float x) {
-    const int t0 = x <= 0.0f;
-    const int t1 = x < 0.0f;
-    const int t2 = x < __builtin_inff();
-    const int t3 = x < 1.1754944e-38f;
-    const u32 w4 = bits_of(t3 ? (x * 8388608.0f) : x);
-    const u32 w5 = (w4 - 0xffb504f3u) >> 23;
-    const float f6 = ((float)(int)w5) - (t3 ? 150.0f : 127.0f);
-    const float f7 = float_of(w4 - ((w5 - 0x7fu) << 23)) - 1.0f;
-    const float f8 = f7 / (2.0f + f7);
-    const float f9 = f8 * f8;
-    const float f10 = ((0.11668406f * f9 + 0.14275293f) * f9 + 0.20000061f) * f9 + 0.33333334f;
-    const float f11 = f6 * 0.6933594f + (f7 - f8 * (f7 - 2.0f * f9 * f10) + f6 * -0.00021219444f);
-    return t0 ? (t1 ? __builtin_nanf("") : (-__builtin_inff())) : (t2 ? f11 : x);
+/* log x of a positive normal number, to six digits. */
+static inline float f32_log_of_normal(float x) {
+    const u32 w0 = bits_of(x);
+    const u32 w1 = (w0 - 0xffb504f3u) >> 23;
+    const float f2 = float_of(w0 - ((w1 - 0x7fu) << 23)) - 1.0f;
+    const float f3 = ((0.08531075f * f2 - 0.14268601f) * f2 + 0.14977854f) * f2 - 0.165781f;
+    const float f4 = (((f3 * f2 + 0.19955903f) * f2 - 0.25001347f) * f2 + 0.33334193f) * f2;
+    return (((float)(int)w1) - 127.0f) * 0.6931472f + f2 * ((f4 - 0.49999997f) * f2 + 1.0f);
 }
 
 /* z with Φ(-z) = q, 0 < q ≤ ½. */
@@ -164,7 +157,7 @@ static inline float f32_normal_quantile(float q) {
     const float f2 = f1 * f1;
     const float f3 = ((154781.23f * f2 - 64097.594f) * f2 + 13098.695f) * f2 - 1141.9462f;
     const float f4 = (((f3 * f2 + 121.367165f) * f2 + 13.3325615f) * f2 + 5.808538f) * f2;
-    const float f5 = __builtin_sqrtf(-2.0f * f32_log(q));
+    const float f5 = __builtin_sqrtf(-2.0f * f32_log_of_normal(q));
     const float f6 = ((-4.6547957e-08f * f5 + 2.298622e-06f) * f5 - 5.100269e-05f) * f5;
     const float f7 = (((f6 + 0.00067148096f) * f5 - 0.005834438f) * f5 + 0.03520702f) * f5;
     const float f8 = (((f7 - 0.15123142f) * f5 + 0.4668411f) * f5 - 1.0377909f) * f5 + 2.6829617f;
@@ -208,17 +201,17 @@ static inline float rect_slope_of_value(float h) {
     return t0 ? 1.0f : 0.0f;
 }
 
-static inline float rect_inferred(float e, float rate, u32 w0, u32 w1) {
+static inline float rect_inferred(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = f32_normal_quantile((((float)(int)(w1 & 0x7fffffffu)) + 0.5f) * 2.3283064e-10f);
-    const float f2 = larger(0.0f, e + f32_tanh(e) * float_of(bits_of(f1) ^ (w1 & 0x80000000u)));
-    return t0 ? f2 : larger(0.0f, e);
+    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
+    return t0 ? larger(0.0f, e + f32_tanh(e) * f2) : larger(0.0f, e);
 }
 
-static inline float rect_drawn_slope(float e, float rate, u32 w0, u32 w1) {
+static inline float rect_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = f32_normal_quantile((((float)(int)(w1 & 0x7fffffffu)) + 0.5f) * 2.3283064e-10f);
-    const float f2 = float_of(bits_of(f1) ^ (w1 & 0x80000000u));
+    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
     const int t3 = (e + f32_tanh(e) * f2) < 0.0f;
     const int t4 = 0.0f < e;
     return t0 ? (t3 ? 0.0f : (1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e)))) : (t4 ? 1.0f : 0.0f);
@@ -227,18 +220,18 @@ static inline float rect_drawn_slope(float e, float rate, u32 w0, u32 w1) {
 void rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 2 * LANES - 1) / (2 * LANES); tile++) {
+    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[LANES], result[LANES];
         u32 words[4][LANES];
         if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 2; part++) {
-            const long start = (tile * 2 + part) * LANES;
+        for (int part = 0; part < 4; part++) {
+            const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
             if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = rect_inferred(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+                for (long i = 0; i < count; i++) to[i] = rect_inferred(x[i], rate, words[part][i]);
             else
                 for (long i = 0; i < count; i++) to[i] = rect_expectation(x[i]);
             stored(h, to, start, count, half);
@@ -250,12 +243,12 @@ void rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed
 void rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
     (void)rate, (void)seed;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 2 * LANES - 1) / (2 * LANES); tile++) {
+    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[2][LANES], result[LANES];
         u32 words[4][LANES];
         if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 2; part++) {
-            const long start = (tile * 2 + part) * LANES;
+        for (int part = 0; part < 4; part++) {
+            const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
             const float *restrict x = loaded(room[0], saved, start, count, half);
@@ -265,7 +258,7 @@ void rect_backward(const void *g, const void *saved, void *ge, long n, int half,
                 for (long i = 0; i < count; i++) to[i] = d[i] * rect_slope_of_value(x[i]);
             else
             if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * rect_drawn_slope(x[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * rect_drawn_slope(x[i], rate, words[part][i]);
             else
                 for (long i = 0; i < count; i++) to[i] = d[i] * rect_slope(x[i]);
             stored(ge, to, start, count, half);
@@ -292,10 +285,10 @@ void rect_recur(const void *x, const float *w, const void *past, void *h, long r
             const float *restrict now = loaded(room, x, at, count, half);
             float *restrict to = place(state[t & 1], h, at, half);
             if (rate > 0) {
-                const int part = (int)(t % 2);
-                if (part == 0) philox(words, (u64)(row * features + first), (u32)(t / 2) + 1, seed);
+                const int part = (int)(t % 4);
+                if (part == 0) philox(words, (u64)(row * features + first), (u32)(t / 4) + 1, seed);
                 for (long i = 0; i < count; i++)
-                    to[i] = rect_inferred(now[i] + weight[i] * before[i], rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+                    to[i] = rect_inferred(now[i] + weight[i] * before[i], rate, words[part][i]);
             } else
                 for (long i = 0; i < count; i++) to[i] = rect_expectation(now[i] + weight[i] * before[i]);
             stored(h, to, at, count, half);
@@ -339,13 +332,13 @@ void rect_recur_backward(const void *g, const void *x, const float *w, const voi
             } else
             {
                 const float *restrict given = loaded(room[4], x, at, count, half);
-                const int part = (int)(t % 2);
-                if (how == 2 && (part == 2 - 1 || t == steps - 1))
-                    philox(words, (u64)(row * features + first), (u32)(t / 2) + 1, seed);
+                const int part = (int)(t % 4);
+                if (how == 2 && (part == 4 - 1 || t == steps - 1))
+                    philox(words, (u64)(row * features + first), (u32)(t / 4) + 1, seed);
                 if (how == 2)
                     for (long i = 0; i < count; i++) {
                         const float e = given[i] + weight[i] * before[i];
-                        const float slope = (d[i] + carry[i]) * rect_drawn_slope(e, rate, words[part * 2 + 0][i], words[part * 2 + 1][i]);
+                        const float slope = (d[i] + carry[i]) * rect_drawn_slope(e, rate, words[part][i]);
                         to[i] = slope, sum[i] += slope * before[i], carry[i] = slope * weight[i];
                     }
                 else
