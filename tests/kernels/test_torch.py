@@ -110,6 +110,20 @@ def test_a_second_derivative_is_refused_in_words(ops: ModuleType) -> None:
         torch.autograd.grad(ops.node(Spin(), x, 0.0, False).sum(), x, create_graph=True)
 
 
+def test_transforms_of_functions_see_the_plain_path(ops: ModuleType) -> None:
+    x = torch.rand(100, 100)
+    assert ops.fits(Spin(), 0.5, x)
+    seen: list[bool] = []
+
+    def function(x: Tensor) -> Tensor:
+        seen.append(ops.fits(Spin(), 0.5, x))
+        return x.sum()
+
+    torch.func.grad(function)(x)
+    torch.vmap(function)(x)
+    assert seen == [False, False]
+
+
 def test_fake_tensors_and_other_dtypes(ops: ModuleType) -> None:
     from torch._subclasses.fake_tensor import FakeTensorMode
 

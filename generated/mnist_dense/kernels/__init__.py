@@ -7,6 +7,7 @@ Made by cgc; do not edit, compile again.
 import ctypes
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -59,7 +60,7 @@ def machine() -> str:
     except OSError:
         lines = []
     told = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
-    return " ".join([os.uname().machine, *sorted(told)])
+    return " ".join([platform.machine(), *sorted(told)])
 
 
 def compiled() -> Path:
@@ -105,9 +106,14 @@ def library() -> ctypes.CDLL | None:
 
 
 @torch.compiler.assume_constant_result
-def available() -> bool:
+def compiled_here() -> bool:
     """Whether there are kernels in this process."""
     return library() is not None
+
+
+def available() -> bool:
+    """Whether kernels can be used here: torch.func transforms what is written in torch alone."""
+    return compiled_here() and (torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active())
 
 
 def _threads(elements: int) -> int:
