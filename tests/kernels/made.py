@@ -52,9 +52,13 @@ def nodes() -> dict[str, Node]:
     return {name: node for name, node in found.items() if node is not None}
 
 
+RECURRENT = ("Relu", "Spin", "Gaussian", "Gelu", "RectifiedLogistic")
+CHAINS = (1, 3, 4, 5, 13, 40)
+
+
 def kernels() -> Kernels:
-    """A kernel for each, recurrent too."""
-    return Kernels(tuple(LawKernel(name, laws()[name].density, node, True) for name, node in nodes().items()), chains=(1, 3, 4, 5, 13, 256))
+    """A kernel for each, some of them recurrent, and for some chains."""
+    return Kernels(tuple(LawKernel(name, laws()[name].density, node, name in RECURRENT) for name, node in nodes().items()), CHAINS)
 
 
 def written(folder: Path) -> Path:

@@ -41,7 +41,7 @@ def check(ops: ModuleType, e: Tensor, pair: Tensor, lengths: Tensor | None = Non
     torch.testing.assert_close(gp, gp_, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("rows", "steps", "states"), [(1, 1, 1), (3, 7, 5), (2, 1, 4), (17, 30, 13), (2, 400, 3), (5, 6, 1), (3, 4, 256)])
+@pytest.mark.parametrize(("rows", "steps", "states"), [(1, 1, 1), (3, 7, 5), (2, 1, 4), (17, 30, 13), (2, 400, 3), (5, 6, 1), (3, 4, 40)])
 def test_odd_sizes(ops: ModuleType, rows: int, steps: int, states: int) -> None:
     torch.manual_seed(rows + states)
     check(ops, torch.randn(rows, steps, states) * 2, torch.randn(states, states))

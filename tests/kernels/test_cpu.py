@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made import NUMERIC, element_words, imported, laws, nodes, step_words, value, written
+from made import CHAINS, NUMERIC, RECURRENT, element_words, imported, kernels, laws, nodes, step_words, value, written
 
 from cgc.derive.derivation import Draw
+from cgc.emit.kernels import kernel_files
 from cgc.formula.numeric import array
 from cgc.formula.tangent import tangent
+from cgc.kernels.plan import Kernels
 
 SEED = 0x0123456789ABCDEF
 NODES = nodes()
@@ -206,12 +208,8 @@ CHECKED = ["Spin", "Bit", "Relu", "SpinWithMeasure", "GumbelRectifier", "MaxOfTw
 @pytest.mark.parametrize("more", [[], ["-march=native", "-fopenmp"]])
 def test_the_source_has_no_warnings_and_no_undefined_behaviour(tmp_path: Path, more: list[str]) -> None:
     """With everything that compilers warn about; run over odd sizes under the sanitizers."""
-    from made import kernels
 
-    from cgc.emit.kernels import kernel_files
-    from cgc.kernels.plan import Kernels
-
-    known = Kernels(tuple(law for law in kernels().laws if law.name in CHECKED), chains=(1, 3, 4, 5, 13, 256))
+    known = Kernels(tuple(law for law in kernels().laws if law.name in CHECKED), CHAINS)
     source = tmp_path / "cpu.c"
     source.write_bytes(kernel_files("some", known, {law.name: law.name for law in known.laws})["kernels/cpu.c"])
     (tmp_path / "main.c").write_text(driver([name.lower() for name in CHECKED]))
@@ -230,12 +228,18 @@ def driver(names: list[str]) -> str:
         f"""
         {name}_forward(x, y, n, half, rate, 77, 2);
         for (int how = 0; how < 3; how++) {name}_backward(x, y, z, n, half, how, rate, 77, 2);
+"""
+        for name in names
+    )
+    calls += "\n".join(
+        f"""
         {name}_recur(x, w, x, y, 1, n > 0 ? n / f : 0, f, half, rate, 77, 2);
         for (int how = 0; how < 3; how++)
             {name}_recur_backward(x, x, w, x, y, z, v, z, 1, n / f, f, half, how, rate, 77, 2);"""
         for name in names
+        if name in [law.lower() for law in RECURRENT]
     )
-    chains = "".join(f"TRY({n}, {(n + 7) // 8 * 8})" for n in (1, 3, 4, 5, 13, 256))
+    chains = "".join(f"TRY({n}, {(n + 7) // 8 * 8})" for n in CHAINS)
     return f"""#include "cpu.c"
 void *malloc(unsigned long);
 void free(void *);

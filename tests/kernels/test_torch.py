@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -171,22 +172,51 @@ def used(folder: Path, name: str, inference: str, **environment: str) -> tuple[A
     return torch.load(place, weights_only=True), done.stderr
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_models_are_the_same_with_and_without(tmp_path: Path, name: str) -> None:
-    (loss, e, grads), said = used(tmp_path, name, '"feed_forward"')
-    (loss_, e_, grads_), _ = used(tmp_path, name, '"feed_forward"', CGC_KERNELS="off")
-    assert "without fused kernels" not in said
+def shipped(name: str) -> ModuleType:
+    """A package of this checkout."""
+    sys.path.insert(0, str(ROOT / "generated"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
+
+
+def trained(package: ModuleType, kernels: ModuleType | None, *inference: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Loss, energies and gradients of a new model, always the same, with and without kernels."""
+    torch.manual_seed(0)
+    model = package.Model()
+    model.inference(*inference)
+    if package.__name__ == "tagger_crf":
+        data: list[Any] = [torch.randint(50, (9, 12)), torch.randint(6, (9, 12)), torch.randint(1, 13, (9,))]
+    else:
+        data = list(eval(MODELS[package.__name__]))
+    whole, package.model.kernels = package.model.kernels, kernels
+    try:
+        loss = model.loss(*data)
+        loss.backward()
+        e = model.eval()(data[0], *data[2:])
+    finally:
+        package.model.kernels = whole
+    return loss.detach(), e.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", [*MODELS, "tagger_crf"])
+def test_models_are_the_same_with_and_without(name: str) -> None:
+    package = shipped(name)
+    assert package.kernels.library() is not None
+    (loss, e, grads), (loss_, e_, grads_) = (trained(package, kernels, "feed_forward") for kernels in (package.kernels, None))
     torch.testing.assert_close(loss, loss_, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(e, e_, rtol=1e-5, atol=1e-5)
+    assert set(grads) == set(grads_)
     for key in grads:
         torch.testing.assert_close(grads[key], grads_[key], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["indrnn", "mnist_dense", "srn"])
-def test_pcff_trains_with_and_without(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["indrnn", "mnist_dense", "srn", "tagger_crf"])
+def test_pcff_trains_with_and_without(name: str) -> None:
     """Other draws, of the same distribution: losses of untrained networks are near each other."""
-    (loss, _, grads), _ = used(tmp_path, name, '"pcff", 0.3')
-    (loss_, _, grads_), _ = used(tmp_path, name, '"pcff", 0.3', CGC_KERNELS="off")
+    package = shipped(name)
+    (loss, _, grads), (loss_, _, grads_) = (trained(package, kernels, "pcff", 0.3) for kernels in (package.kernels, None))
     assert abs(loss - loss_) < 0.6 * loss_ and loss != loss_
     for key in grads:
         assert grads[key].isfinite().all() and bool(grads[key].any()) == bool(grads_[key].any())
@@ -237,11 +267,7 @@ def test_two_processes_compile_at_once(tmp_path: Path) -> None:
 
 
 def test_a_model_is_compiled_exported_and_trained_in_half_precision(tmp_path: Path) -> None:
-    sys.path.insert(0, str(ROOT / "generated"))
-    try:
-        import indrnn
-    finally:
-        sys.path.pop(0)
+    indrnn = shipped("indrnn")
     torch.manual_seed(0)
     model = indrnn.Model()
     x, y = torch.rand(4, 8, 8), torch.randint(10, (4,))
