@@ -16,7 +16,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -94,24 +94,32 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
     model, peer = script.Model(), peer_of(case)
     frozen = [model.get_submodule(part).requires_grad_(False) for part in getattr(script, "REUSED", ())]
     counts = [sum(p.numel() for p in m.parameters()) for m in (model, peer)]
+    row: dict[str, Any] = {"spec": name, "batch": written.batch_size, "parameters": counts}
+    return row | beside(script, model, peer, batch, written.learning_rate, frozen)
+
+
+def beside(
+    script: Any, model: Any, peer: Any, batch: tuple[Tensor, ...], learning_rate: float, frozen: Sequence[nn.Module] = ()
+) -> dict[str, Any]:
+    """The ratios of a model and its peer."""
+    row: dict[str, Any] = {}
     model.inference("feed_forward")
-    ours, hand = step_of(model, batch, written.learning_rate), step_of(peer, batch, written.learning_rate)
+    ours, hand = step_of(model, batch, learning_rate), step_of(peer, batch, learning_rate)
     for part in frozen:
         part.eval()
     first = [float(ours()), float(hand())]
-    assert abs(first[0] - first[1]) < 0.35 * abs(first[1]), (name, first)
-    row: dict[str, Any] = {"spec": name, "batch": written.batch_size, "parameters": counts}
+    assert abs(first[0] - first[1]) < 0.35 * abs(first[1]), first
     row["feed_forward"] = ratio(in_turn([ours, hand], PAIRS), 0, 1)
-    kernels = script.Model.forward.__globals__.get("kernels")
+    names = script.Model.forward.__globals__
+    kernels = names.get("kernels")
     if kernels is not None:
-        glob = script.Model.forward.__globals__
 
         def pcff(on: bool, rate: float) -> Step:
             def step() -> None:
-                glob["kernels"] = kernels if on else None
+                names["kernels"] = kernels if on else None
                 model.inference("pcff", rate) if rate else model.inference("feed_forward")
                 ours()
-                glob["kernels"] = kernels
+                names["kernels"] = kernels
 
             return step
 
@@ -121,18 +129,38 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
     return row
 
 
+class Dense(nn.Sequential):
+    """What ``mnist_dense`` is, by hand."""
+
+    def __init__(self) -> None:
+        layers = [nn.Linear(784, 1024), nn.Tanh(), nn.Linear(1024, 1024), nn.Tanh(), nn.Linear(1024, 10)]
+        super().__init__(*layers)
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(self(x), y)
+
+
+def dense(folder: Path) -> dict[str, Any]:
+    """``mnist_dense``: batch 32 of noise, as the images are not bundled."""
+    script = library.script(library.compiled(library.Case("mnist_dense", "", Dense), folder))
+    batch = torch.rand(32, 784), torch.randint(10, (32,))
+    torch.manual_seed(0)
+    row: dict[str, Any] = {"spec": "mnist_dense", "batch": 32}
+    return row | beside(script, script.Model(), Dense(), batch, 1e-3)
+
+
 def main() -> None:
     torch.set_num_threads(1)
-    names = sys.argv[1:] or list(library.CASES)
+    names = sys.argv[1:] or [*library.CASES, "mnist_dense"]
     before = {row["spec"]: row for row in json.loads(RESULTS.read_text())["rows"]} if RESULTS.exists() else {}
     print(f"{'':<16} {'ours / by hand':<28} {'PCFF: composed / ours':<28} composed / free sampling")
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            row = before[name] = measured(name, Path(folder))
+            row = before[name] = dense(Path(folder)) if name == "mnist_dense" else measured(name, Path(folder))
             cells = [row.get(key) for key in ("feed_forward", "pcff", "free_sampling")]
             shown = [f"{c['ratio']:.3f}  [{c['low']:.3f}, {c['high']:.3f}]" if c else "-" for c in cells]
             print(f"{name:<16} {shown[0]:<28} {shown[1]:<28} {shown[2]}", flush=True)
-    rows = [before[name] for name in library.CASES if name in before]
+    rows = [before[name] for name in [*library.CASES, "mnist_dense"] if name in before]
     RESULTS.write_text(json.dumps({"torch": torch.__version__, "threads": 1, "rows": rows}, indent=1) + "\n")
 
 
