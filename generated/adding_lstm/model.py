@@ -219,7 +219,7 @@ class AddingLSTM(nn.Module):
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        zero = x.new_zeros(*x.shape[:2], 1, 1, dtype=next(self.parameters()).dtype)
         return {"cell.0": {"h": zero.expand(-1, -1, 1, 128), "c": zero.expand(-1, -1, 1, 128)}}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):

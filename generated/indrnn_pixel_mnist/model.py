@@ -172,7 +172,7 @@ class IndRNNPixelMnist(nn.Module):
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        zero = x.new_zeros(*x.shape[:2], 1, 1, dtype=next(self.parameters()).dtype)
         return {f"h.{k}": zero.expand(-1, -1, 1, 128) for k in range(6)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):

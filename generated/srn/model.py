@@ -154,7 +154,7 @@ class SRN(nn.Module):
 
     def past(self, x: Tensor) -> State:
         """What came before the first step: nothing, and that contributes 0."""
-        zero = next(self.parameters()).new_zeros(*x.shape[:2], 1, 1)
+        zero = x.new_zeros(*x.shape[:2], 1, 1, dtype=next(self.parameters()).dtype)
         return {"h.0": zero.expand(-1, -1, 1, 128), "h.1": zero.expand(-1, -1, 1, 128)}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None, return_state: bool = False):

@@ -284,3 +284,47 @@ def test_a_model_is_compiled_exported_and_trained_in_half_precision(tmp_path: Pa
         loss = model.loss(x, y)
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+SHARDED = """
+import sys
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.nn.parallel import DistributedDataParallel
+import indrnn
+
+dist.init_process_group("gloo")
+torch.manual_seed(1)
+x, y = torch.rand(8, 8, 8), torch.randint(10, (8,))
+found = []
+for way in ("alone", "ddp", "fsdp"):
+    torch.manual_seed(0)
+    model = indrnn.Model()
+    if way == "ddp":
+        wrapped = DistributedDataParallel(model)
+        torch.nn.functional.cross_entropy(wrapped(x), y).backward()
+    else:
+        if way == "fsdp":
+            mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+            for part in (*model.h, model):
+                fully_shard(part, mesh=mesh)
+            register_fsdp_forward_method(model, "loss")
+        model.loss(x, y).backward()
+    found.append({n: p.grad.full_tensor() if way == "fsdp" else p.grad for n, p in model.named_parameters()})
+assert indrnn.kernels.library() is not None
+for other in found[1:]:
+    for name, grad in found[0].items():
+        torch.testing.assert_close(other[name], grad, rtol=1e-4, atol=1e-6)
+dist.destroy_process_group()
+"""
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    """DDP and FSDP2 give every parameter the gradient that one process gives it."""
+    (tmp_path / "run.py").write_text(SHARDED)
+    known = {**os.environ, "PYTHONPATH": str(ROOT / "generated"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "run.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env=known)
+    assert done.returncode == 0, done.stderr[-3000:]

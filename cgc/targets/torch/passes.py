@@ -58,7 +58,8 @@ class _Pass:
         # the argument has a name of its own: an input may be called `sizes`
         like = self.blocks.like.replace(self.blocks.program.inputs[0].name + ".new_zeros", "x.new_zeros")
         doc = ("What came before the first step: nothing, and that contributes 0.",)
-        zero = f"zero = {like}.new_zeros(*x.shape[:2], 1, 1)"
+        # like x, as parameters may be sharded here
+        zero = f"zero = x.new_zeros(*x.shape[:2], 1, 1, dtype={like}.dtype)"
         return Function("past(self, x: Tensor) -> State", (zero, f"return {_nothing(self.scope)}"), doc).fitted()
 
     def _given(self, item: Input) -> list[str]:

@@ -116,6 +116,15 @@ def available() -> bool:
     return compiled_here() and (torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active())
 
 
+def _place(x: Tensor | None) -> int | None:
+    """Where a tensor is. Raises RuntimeError for one whose memory was given away."""
+    if x is None:
+        return None
+    if not x.data_ptr() and x.numel():
+        raise RuntimeError("a tensor has no memory: is it a sharded parameter, outside of its module's forward?")
+    return x.data_ptr()
+
+
 def _threads(elements: int) -> int:
     return torch.get_num_threads() if elements >= 32768 else 1
 
@@ -143,7 +152,7 @@ def _node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
     e = e.contiguous()
     h = torch.empty_like(e)
     run = getattr(library(), f"{law}_forward")
-    run(e.data_ptr(), h.data_ptr(), e.numel(), _half(e), rate, _seed(seed), _threads(e.numel()))
+    run(_place(e), _place(h), e.numel(), _half(e), rate, _seed(seed), _threads(e.numel()))
     return h
 
 
@@ -151,7 +160,7 @@ def _node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, se
     g, saved = g.contiguous(), saved.contiguous()
     to = torch.empty_like(g)
     run = getattr(library(), f"{law}_backward")
-    run(g.data_ptr(), saved.data_ptr(), to.data_ptr(), g.numel(), _half(g), how, rate, _seed(seed), _threads(g.numel()))
+    run(_place(g), _place(saved), _place(to), g.numel(), _half(g), how, rate, _seed(seed), _threads(g.numel()))
     return to
 
 
@@ -160,7 +169,8 @@ def _recurrence(x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed:
     h = torch.empty_like(x)
     steps, features = x.shape[-2:]
     run = getattr(library(), f"{law}_recur")
-    places = (t.data_ptr() for t in (x, w.contiguous(), past, h))
+    w = w.contiguous()
+    places = map(_place, (x, w, past, h))
     run(*places, past.numel() // max(features, 1), steps, features, _half(x), rate, _seed(seed), _threads(x.numel()))
     return h
 
@@ -173,7 +183,7 @@ def _recurrence_backward(
     gx, gpast, rows = torch.empty_like(x), torch.empty_like(past), past.numel() // max(features, 1)
     gw = w.new_empty(rows, features)
     run = getattr(library(), f"{law}_recur_backward")
-    places = (t.data_ptr() for t in (g, x, w, past, h, gx, gw, gpast))
+    places = map(_place, (g, x, w, past, h, gx, gw, gpast))
     run(*places, rows, steps, features, _half(x), how, rate, _seed(seed), _threads(x.numel()))
     return gx, gw.sum(0), gpast
 
@@ -198,10 +208,13 @@ if not hasattr(getattr(torch.ops, NAMESPACE), "node"):  # the same kernels may b
 OPS = getattr(torch.ops, NAMESPACE)
 
 
-def _operation(name: str, x: Tensor):
+PLAIN = (Tensor, torch.nn.Parameter, type(None))
+
+
+def _operation(name: str, *tensors: Tensor | None):
     """The operation as torch knows it where something looks on (compilers, tracers, fake tensors); else the function behind it."""
-    plain = type(x) is Tensor and not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
-    return globals()[f"_{name}"] if plain else getattr(OPS, name)
+    plain = not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
+    return globals()[f"_{name}"] if plain and all(type(x) in PLAIN for x in tensors) else getattr(OPS, name)
 
 
 # --- derivatives, and what model.py calls
@@ -237,7 +250,7 @@ class _Node(torch.autograd.Function):
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None, how: int):
-        h = _operation("recurrence", x)(x, w, past, law, rate, seed)
+        h = _operation("recurrence", x, w, past)(x, w, past, law, rate, seed)
         ctx.save_for_backward(h if how == 0 else x, w, past, h, seed if how == 2 else None)
         ctx.law = law, how, rate
         return h
@@ -246,7 +259,7 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx, g: Tensor):
         _once()
         x, w, past, h, seed = ctx.saved_tensors
-        return *_operation("recurrence_backward", g)(g, x, w, past, h, *ctx.law, seed), None, None, None, None
+        return *_operation("recurrence_backward", g, w)(g, x, w, past, h, *ctx.law, seed), None, None, None, None
 
 
 def fits_loop(law: object, rate: float, x: Tensor) -> bool:
