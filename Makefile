@@ -41,6 +41,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/steps.py
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from cgc.families.forms import Density, Law, MaxOf, Mixture, Noise, Support
-from cgc.formula.scalar import Const, Op, Scalar, random, walk
+from cgc.formula.scalar import Const, Op, Scalar, Var, random, walk
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,11 @@ class Derivation:
         if isinstance(self.law, Mixture):
             return "mixed"
         return "states"
+
+    @property
+    def copies_energy(self) -> bool:
+        """Whether the node is its energy."""
+        return self.deterministic and self.computed == Var("e")
 
     @property
     def deterministic(self) -> bool:

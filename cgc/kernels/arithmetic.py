@@ -13,7 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from cgc.kernels.code import Value, argument, both, constant, define, function, maximum, minimum, operation, select, word
+from cgc.kernels.code import Value, argument, constant, define, function, maximum, minimum, operation, select, word
 from cgc.kernels.fit import fitted, quotient
 
 _SHIFT = 12582912.0  # 1.5 · 2²³: adding it leaves a whole number in the low bits
@@ -32,7 +32,7 @@ _PI_HALF = _split(mpmath.pi / 2, 7)
 _PI_HALF_LOW = _split(mpmath.pi / 2 - mpmath.mpf(_PI_HALF[0]), 18)
 
 
-def reciprocal_power(n: Value) -> Value:
+def _exponent(n: Value) -> Value:
     """What ``n`` shifts the exponent by: n as an integral word, from n + 1.5 · 2²³."""
     return operation("wsub", operation("bits", n), word(0x4B400000))
 
@@ -58,7 +58,7 @@ def _scaled_exp(x: Value, low: Value, doublings: int = 0) -> Value:
     r = (x - n * _LN2[0]) - n * _LN2[1] + low
     p = 1.0 + (r + r * r * _exp_polynomial(r))
     # two factors, as one would leave the range of exponents
-    k = operation("wadd", reciprocal_power(shifted), word(300 + doublings))
+    k = operation("wadd", _exponent(shifted), word(300 + doublings))
     half = operation("wshr", k, 1)
     rest = operation("wsub", k, half)
     return p * _power_of_two(half, 150) * _power_of_two(rest, 150)
@@ -241,7 +241,7 @@ def _circular(x: Value, quarter: int) -> Value:
     s = r * r
     sine = r + r * s * fitted("sin", _sin_tail, 0.0, 0.62, 3)(s)
     cosine = 1.0 - 0.5 * s + s * s * fitted("cos", _cos_tail, 0.0, 0.62, 3)(s)
-    k = operation("wadd", reciprocal_power(shifted), word(quarter))
+    k = operation("wadd", _exponent(shifted), word(quarter))
     odd = operation("to_float", operation("wand", k, word(1))) > 0.5
     flipped = operation("wshl", operation("wand", k, word(2)), 30)
     chosen = select(odd, cosine, sine)
@@ -532,8 +532,3 @@ def define_all() -> None:
 
 def _abs(x: Value) -> Value:
     return operation("abs", x)
-
-
-def finite(x: Value) -> Value:
-    """Whether a float is a finite number."""
-    return both(x < math.inf, x > -math.inf)

@@ -21,7 +21,7 @@ SIGNATURES: dict[str, tuple[str, Kind]] = {
     "lt": ("ff", "truth"), "le": ("ff", "truth"), "eq": ("ff", "truth"), "and": ("tt", "truth"), "or": ("tt", "truth"),
     "select": ("tff", "float"), "bits": ("f", "word"), "from_bits": ("w", "float"), "to_float": ("w", "float"),
     "wadd": ("ww", "word"), "wsub": ("ww", "word"), "wmul": ("ww", "word"), "whigh": ("ww", "word"), "wxor": ("ww", "word"),
-    "wand": ("ww", "word"), "wor": ("ww", "word"), "wshl": ("wc", "word"), "wshr": ("wc", "word"), "wselect": ("tww", "word"),
+    "wand": ("ww", "word"), "wor": ("ww", "word"), "wshl": ("wc", "word"), "wshr": ("wc", "word"),
 }  # fmt: skip
 """Beside these, ``call`` takes the name of a function and floats. ``max(a, b)`` is b if b > a, else a, so that a stays where it is no
 number; ``min`` likewise. ``whigh`` is the upper half of a product, ``to_float`` the nearest float to a word below 2³¹. A float constant
@@ -214,13 +214,3 @@ def in_order(*results: Value) -> Iterator[Value]:
         else:
             stack.append((value, True))
             stack += [(inner, False) for inner in reversed(value.inputs) if inner not in seen]
-
-
-def substitute(result: Value, values: dict[Value, Value]) -> Value:
-    """``result`` with other values in place of some."""
-    known = dict(values)
-    for value in in_order(result):
-        if value not in known:
-            args = tuple(known[a] if isinstance(a, Value) else a for a in value.args)
-            known[value] = value if args == value.args else operation(value.name, *args)
-    return known[result]

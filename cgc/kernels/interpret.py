@@ -21,7 +21,7 @@ def _high(a: Array, b: Array) -> Array:
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "abs": np.abs, "sqrt": np.sqrt,
     "max": lambda a, b: np.where(b > a, b, a), "min": lambda a, b: np.where(b < a, b, a), "lt": np.less, "le": np.less_equal,
-    "eq": np.equal, "and": np.logical_and, "or": np.logical_or, "select": np.where, "wselect": np.where,
+    "eq": np.equal, "and": np.logical_and, "or": np.logical_or, "select": np.where,
     "bits": lambda a: np.asarray(a, np.float32).view(_U), "from_bits": lambda a: np.asarray(a, _U).view(np.float32),
     "to_float": lambda a: a.astype(np.int32).astype(np.float32), "wadd": np.add, "wsub": np.subtract, "wmul": np.multiply, "whigh": _high,
     "wxor": np.bitwise_xor, "wand": np.bitwise_and, "wor": np.bitwise_or, "wshl": lambda a, n: a << _U(n), "wshr": lambda a, n: a >> _U(n),

@@ -6,6 +6,7 @@ what was drawn, from the same random words.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -24,6 +25,7 @@ from cgc.kernels.expand import EXP_LIMIT, Unsupported, Words, expand
 from cgc.kernels.random import NOISES
 
 MAX_WORDS = 4
+_ENERGIES = [mpmath.mpf(n) / 64 for n in (-155, -82, -36, -9, 18, 55, 119, 220)]
 E, H, RATE = argument("e"), argument("h"), argument("rate")
 WORDS = tuple(given(f"w{k}") for k in range(MAX_WORDS))
 
@@ -130,7 +132,20 @@ class _Leaves:
         return Var(name)
 
 
-_ENERGIES = [mpmath.mpf(n) / 64 for n in (-155, -82, -36, -9, 18, 55, 119, 220)]
+def _affine(x: Scalar, y: Scalar) -> tuple[float, float] | None:
+    """The numbers a and b with y = a + b x at every energy, if there are such, seen to 40 digits."""
+    with mp.workdps(60):
+        try:
+            pairs = [(value_of(x, e=e), value_of(y, e=e)) for e in _ENERGIES]
+        except (KeyError, ValueError, ZeroDivisionError):
+            return None
+        (a, fa), (b, fb) = pairs[1], pairs[5]
+        if a == b or fa == fb:
+            return None
+        slope = (fb - fa) / (b - a)
+        if any(abs(fa + slope * (x - a) - y) > mpmath.mpf(10) ** -40 for x, y in pairs):
+            return None
+        return float(fa - slope * a), float(slope)
 
 
 # --- the slope as a function of the value
@@ -198,22 +213,6 @@ def _quadratic(computed: Scalar) -> Scalar | None:
     return _factored(c0, c1, c2)
 
 
-def _affine(x: Scalar, y: Scalar) -> tuple[float, float] | None:
-    """The numbers a and b with y = a + b x at every energy, if there are such, seen to 40 digits."""
-    with mp.workdps(60):
-        try:
-            pairs = [(value_of(x, e=e), value_of(y, e=e)) for e in _ENERGIES]
-        except (KeyError, ValueError, ZeroDivisionError):
-            return None
-        (a, fa), (b, fb) = pairs[1], pairs[5]
-        if a == b or fa == fb:
-            return None
-        slope = (fb - fa) / (b - a)
-        if any(abs(fa + slope * (x - a) - y) > mpmath.mpf(10) ** -40 for x, y in pairs):
-            return None
-        return float(fa - slope * a), float(slope)
-
-
 def _factored(c0: Fraction, c1: Fraction, c2: Fraction) -> Scalar | None:
     """c2 (h - r)(h - s), with the zeros r and s, which are the states that the node ends in."""
     discriminant = c1 * c1 - 4 * c0 * c2
@@ -229,8 +228,8 @@ def _factored(c0: Fraction, c1: Fraction, c2: Fraction) -> Scalar | None:
 
 
 def _square_root(x: Fraction) -> Fraction | None:
-    numerator, denominator = (int(mpmath.sqrt(n) + 0.5) for n in (x.numerator, x.denominator))
-    return Fraction(numerator, denominator) if Fraction(numerator, denominator) ** 2 == x else None
+    root = Fraction(math.isqrt(x.numerator), math.isqrt(x.denominator))
+    return root if root**2 == x else None
 
 
 def _nearest(x: object) -> Fraction | None:

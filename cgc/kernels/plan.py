@@ -11,8 +11,8 @@ from cgc.kernels.node import Node, node
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage
 from cgc.program.loops import inside, outside, reads_itself_alone
 
-MOST_STATES = 256
-"""Chains with more states are torch's."""
+MOST_STATES = 64
+"""Chains with more states are torch's: their loops are written out, and take long to compile."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def plan(program: Program) -> Kernels:
     used = {layer.law for layer in program.layers() if not layer.output}
     found = []
     for name, law in program.laws:
-        if name in used and (name in recurrent or worth_it(law)):
+        # a node that is a function of its energy is torch's, unless it reads itself
+        if name in used and (name in recurrent or not law.deterministic):
             known = supported(law)
             if known is not None:
                 found.append(LawKernel(name, law.density, known, name in recurrent))
@@ -59,11 +60,6 @@ def supported(law: Derivation) -> Node | None:
         return None
 
 
-def worth_it(law: Derivation) -> bool:
-    """Whether there is anything to fuse: not where a node is a function of its energy, which torch computes as it is."""
-    return not law.deterministic
-
-
 def fused_loop(layer: Layer, group: tuple[str, ...], law: Derivation) -> bool:
     """Whether a layer's loop over time is a recurrence of single nodes: each reads what it was one step before, and all else is known."""
     if not group or not reads_itself_alone(layer, group) or layer.labels is not None or layer.output:
@@ -73,7 +69,8 @@ def fused_loop(layer: Layer, group: tuple[str, ...], law: Derivation) -> bool:
         return False
     (c,) = waits
     own = c.source == layer.name and c.lag == 1 and c.gate is None and c.block is None
-    return own and c.product.kind in ("elementwise", "identity") and supported(law) is not None
+    # nodes that are their energies have no class in model.py that a kernel could be told
+    return own and c.product.kind in ("elementwise", "identity") and not law.copies_energy and supported(law) is not None
 
 
 def fused_chain(layer: Layer) -> bool:

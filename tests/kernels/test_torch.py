@@ -16,6 +16,8 @@ import torch
 from made import imported, written
 from torch import Tensor
 
+from cgc.compiler import compile
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,10 +37,10 @@ class Relu:
 X, W, PAST = torch.randn(3, 6, 5), torch.rand(5), torch.zeros(3, 5)
 SEED = torch.tensor(7)
 CALLS: dict[str, tuple[Any, ...]] = {
-    "node": (X, "spin", 0.3, SEED),
-    "node_backward": (X, X.tanh(), "spin", 0, 0.3, None),
-    "recurrence": (X, W, PAST, "relu", 0.3, SEED),
-    "recurrence_backward": (X, X, W, PAST, X.relu(), "relu", 2, 0.3, SEED),
+    "node": (X, "Spin", 0.3, SEED),
+    "node_backward": (X, X.tanh(), "Spin", 0, 0.3, None),
+    "recurrence": (X, W, PAST, "Relu", 0.3, SEED),
+    "recurrence_backward": (X, X, W, PAST, X.relu(), "Relu", 2, 0.3, SEED),
 }
 
 
@@ -328,3 +330,23 @@ def test_several_processes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "run.py")]
     done = subprocess.run(command, capture_output=True, text=True, env=known)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_families_whose_names_differ_little(tmp_path: Path) -> None:
+    """`ab_c` and `abc` are AbC and Abc in model.py, and two functions in C; what is its energy has no kernel."""
+    (tmp_path / "spec.yaml").write_text("""cgc: 1
+name: alike
+families: {ab_c: {kind: binary, values: [0, 1]}, abc: {kind: binary, values: [-1, 1]}, same: {kind: gaussian, std: 0}}
+time: {steps: 3}
+components:
+  x: {role: input, nodes: 3, family: {kind: gaussian, std: 1}}
+  a: {nodes: 4, family: ab_c, parents: {x: dense}}
+  b: {nodes: 4, family: abc, parents: {a: dense}}
+  c: {nodes: 4, family: same, parents: {b: dense, c: {kind: elementwise, lag: 1}}}
+  y: {role: output, nodes: 1, family: {kind: categorical, labels: 2}, parents: {c: dense}}
+""")
+    package = imported(compile(tmp_path / "spec.yaml", output=tmp_path) / "kernels", "alike_kernels")
+    assert package.library() is not None and set(package.LAWS) == {"AbC", "Abc"}
+    e = torch.randn(9)
+    for law, exact in (("AbC", torch.sigmoid(e)), ("Abc", torch.tanh(e))):
+        torch.testing.assert_close(package.OPS.node(e, package.LAWS[law].name, 0.0, None), exact)

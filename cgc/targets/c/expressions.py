@@ -14,7 +14,7 @@ _TYPES = {"float": "float", "word": "u32", "truth": "int"}
 _FORMATS = {
     "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}", "abs": "__builtin_fabsf({})",
     "sqrt": "__builtin_sqrtf({})", "max": "larger({}, {})", "min": "smaller({}, {})", "lt": "{} < {}", "le": "{} <= {}", "eq": "{} == {}",
-    "and": "{} & {}", "or": "{} | {}", "select": "{} ? {} : {}", "wselect": "{} ? {} : {}", "bits": "bits_of({})",
+    "and": "{} & {}", "or": "{} | {}", "select": "{} ? {} : {}", "bits": "bits_of({})",
     "from_bits": "float_of({})", "to_float": "(float)(int){}", "wadd": "{} + {}", "wsub": "{} - {}", "wmul": "{} * {}",
     "whigh": "high_half({}, {})", "wxor": "{} ^ {}", "wand": "{} & {}", "wor": "{} | {}", "wshl": "{} << {}", "wshr": "{} >> {}",
 }  # fmt: skip

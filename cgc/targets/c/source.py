@@ -79,7 +79,7 @@ def _values(law: LawKernel) -> Iterable[Value]:
 
 
 def _law(law: LawKernel, key: str) -> Law:
-    name, node = key.lower(), law.node
+    name, node = key, law.node
     written = [defined(f"{name}_expectation", node.expectation, (E,)), defined(f"{name}_slope", node.slope, (E,))]
     if node.slope_of_value is not None:
         written.append(defined(f"{name}_slope_of_value", node.slope_of_value, (H,)))

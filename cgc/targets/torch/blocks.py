@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from cgc.derive.derivation import Derivation, Labels
-from cgc.formula.scalar import Var
 from cgc.kernels.plan import fused_loop, plan
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.parameters import learned_size
@@ -154,8 +153,7 @@ class Blocks:
 
     def copies_energy(self, layer: Layer) -> bool:
         """Whether the expectation is the energy itself."""
-        law = self.law(layer.law)
-        return law.computed == Var("e") and law.deterministic
+        return self.law(layer.law).copies_energy
 
     def law_call(self, layer: Layer) -> str:
         """The layer's law as an expression; none where hidden nodes are their energies."""

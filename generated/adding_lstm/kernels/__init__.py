@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_fa938f1e1b17"
+NAMESPACE = "cgc_dfb0bfec315d"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -37,8 +37,8 @@ class Law(NamedTuple):
 
 
 LAWS = {
-    "Bit": Law("bit", True, True, True, True, True, False),
-    "Spin": Law("spin", True, True, True, True, True, False),
+    "Bit": Law("Bit", True, True, True, True, True, False),
+    "Spin": Law("Spin", True, True, True, True, True, False),
 }
 
 

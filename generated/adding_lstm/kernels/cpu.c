@@ -171,19 +171,19 @@ static inline float f32_logistic_pdf(float x) {
 
 /* p(x | e) ∝ exp(e*x), x in {0, 1} */
 
-static inline float bit_expectation(float e) {
+static inline float Bit_expectation(float e) {
     return f32_sigmoid(e);
 }
 
-static inline float bit_slope(float e) {
+static inline float Bit_slope(float e) {
     return f32_sigmoid(e) * f32_sigmoid(-e);
 }
 
-static inline float bit_slope_of_value(float h) {
+static inline float Bit_slope_of_value(float h) {
     return h * (1.0f - h);
 }
 
-static inline float bit_inferred(float e, float rate, u32 w0) {
+static inline float Bit_inferred(float e, float rate, u32 w0) {
     const float f0 = ((float)(int)(w0 >> 8)) * 5.9604645e-08f;
     const int t1 = f0 < rate;
     const float f2 = f32_sigmoid(e);
@@ -191,12 +191,12 @@ static inline float bit_inferred(float e, float rate, u32 w0) {
     return t1 ? (t3 ? 1.0f : 0.0f) : f2;
 }
 
-static inline float bit_drawn_slope(float e, float rate, u32 w0) {
+static inline float Bit_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     return t0 ? 0.0f : (f32_sigmoid(e) * f32_sigmoid(-e));
 }
 
-void bit_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
+void Bit_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -210,16 +210,16 @@ void bit_forward(const void *e, void *h, long n, int half, float rate, u64 seed,
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
             if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = bit_inferred(x[i], rate, words[part][i]);
+                for (long i = 0; i < count; i++) to[i] = Bit_inferred(x[i], rate, words[part][i]);
             else
-                for (long i = 0; i < count; i++) to[i] = bit_expectation(x[i]);
+                for (long i = 0; i < count; i++) to[i] = Bit_expectation(x[i]);
             stored(h, to, start, count, half);
         }
     }
 }
 
 /* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void bit_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
+void Bit_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
     (void)rate, (void)seed;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -234,12 +234,12 @@ void bit_backward(const void *g, const void *saved, void *ge, long n, int half, 
             const float *restrict d = loaded(room[1], g, start, count, half);
             float *restrict to = place(result, ge, start, half);
             if (how == 0)
-                for (long i = 0; i < count; i++) to[i] = d[i] * bit_slope_of_value(x[i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Bit_slope_of_value(x[i]);
             else
             if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * bit_drawn_slope(x[i], rate, words[part][i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Bit_drawn_slope(x[i], rate, words[part][i]);
             else
-                for (long i = 0; i < count; i++) to[i] = d[i] * bit_slope(x[i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Bit_slope(x[i]);
             stored(ge, to, start, count, half);
         }
     }
@@ -248,19 +248,19 @@ void bit_backward(const void *g, const void *saved, void *ge, long n, int half, 
 
 /* p(x | e) ∝ exp(e*x), x in {-1, 1} */
 
-static inline float spin_expectation(float e) {
+static inline float Spin_expectation(float e) {
     return f32_tanh(e);
 }
 
-static inline float spin_slope(float e) {
+static inline float Spin_slope(float e) {
     return 4.0f * f32_logistic_pdf(2.0f * e);
 }
 
-static inline float spin_slope_of_value(float h) {
+static inline float Spin_slope_of_value(float h) {
     return (h - (-1.0f)) * (1.0f - h);
 }
 
-static inline float spin_inferred(float e, float rate, u32 w0) {
+static inline float Spin_inferred(float e, float rate, u32 w0) {
     const float f0 = ((float)(int)(w0 >> 8)) * 5.9604645e-08f;
     const int t1 = f0 < rate;
     const float f2 = f32_tanh(e);
@@ -268,12 +268,12 @@ static inline float spin_inferred(float e, float rate, u32 w0) {
     return t1 ? (2.0f * (t3 ? 1.0f : 0.0f) - 1.0f) : f2;
 }
 
-static inline float spin_drawn_slope(float e, float rate, u32 w0) {
+static inline float Spin_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     return t0 ? 0.0f : (4.0f * f32_logistic_pdf(2.0f * e));
 }
 
-void spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
+void Spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -287,16 +287,16 @@ void spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
             if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = spin_inferred(x[i], rate, words[part][i]);
+                for (long i = 0; i < count; i++) to[i] = Spin_inferred(x[i], rate, words[part][i]);
             else
-                for (long i = 0; i < count; i++) to[i] = spin_expectation(x[i]);
+                for (long i = 0; i < count; i++) to[i] = Spin_expectation(x[i]);
             stored(h, to, start, count, half);
         }
     }
 }
 
 /* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void spin_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
+void Spin_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
     (void)rate, (void)seed;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -311,12 +311,12 @@ void spin_backward(const void *g, const void *saved, void *ge, long n, int half,
             const float *restrict d = loaded(room[1], g, start, count, half);
             float *restrict to = place(result, ge, start, half);
             if (how == 0)
-                for (long i = 0; i < count; i++) to[i] = d[i] * spin_slope_of_value(x[i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Spin_slope_of_value(x[i]);
             else
             if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * spin_drawn_slope(x[i], rate, words[part][i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Spin_drawn_slope(x[i], rate, words[part][i]);
             else
-                for (long i = 0; i < count; i++) to[i] = d[i] * spin_slope(x[i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Spin_slope(x[i]);
             stored(ge, to, start, count, half);
         }
     }

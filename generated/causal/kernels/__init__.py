@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_42eb00d63154"
+NAMESPACE = "cgc_3947cc8ae16f"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -37,7 +37,7 @@ class Law(NamedTuple):
 
 
 LAWS = {
-    "Soft": Law("soft", False, False, False, True, True, False),
+    "Soft": Law("Soft", False, False, False, True, True, False),
 }
 
 

@@ -204,22 +204,22 @@ static inline float f32_log_of_normal(float x) {
 
 /* X = max(0, Y), Y = e + n, n ~ Logistic(0, 1) */
 
-static inline float soft_expectation(float e) {
+static inline float Soft_expectation(float e) {
     return f32_softplus(e);
 }
 
-static inline float soft_slope(float e) {
+static inline float Soft_slope(float e) {
     return f32_sigmoid(e);
 }
 
-static inline float soft_inferred(float e, float rate, u32 w0) {
+static inline float Soft_inferred(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const u32 w2 = bits_of(f32_log1p(-f1) - f32_log_of_normal(f1)) ^ ((w0 << 31) & 0x80000000u);
     return t0 ? larger(0.0f, e + float_of(w2)) : f32_softplus(e);
 }
 
-static inline float soft_drawn_slope(float e, float rate, u32 w0) {
+static inline float Soft_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const u32 w2 = bits_of(f32_log1p(-f1) - f32_log_of_normal(f1)) ^ ((w0 << 31) & 0x80000000u);
@@ -227,7 +227,7 @@ static inline float soft_drawn_slope(float e, float rate, u32 w0) {
     return t0 ? (t3 ? 0.0f : 1.0f) : f32_sigmoid(e);
 }
 
-void soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
+void Soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -241,16 +241,16 @@ void soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
             if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = soft_inferred(x[i], rate, words[part][i]);
+                for (long i = 0; i < count; i++) to[i] = Soft_inferred(x[i], rate, words[part][i]);
             else
-                for (long i = 0; i < count; i++) to[i] = soft_expectation(x[i]);
+                for (long i = 0; i < count; i++) to[i] = Soft_expectation(x[i]);
             stored(h, to, start, count, half);
         }
     }
 }
 
 /* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void soft_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
+void Soft_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
     (void)rate, (void)seed;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -265,9 +265,9 @@ void soft_backward(const void *g, const void *saved, void *ge, long n, int half,
             const float *restrict d = loaded(room[1], g, start, count, half);
             float *restrict to = place(result, ge, start, half);
             if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * soft_drawn_slope(x[i], rate, words[part][i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Soft_drawn_slope(x[i], rate, words[part][i]);
             else
-                for (long i = 0; i < count; i++) to[i] = d[i] * soft_slope(x[i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Soft_slope(x[i]);
             stored(ge, to, start, count, half);
         }
     }

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_f7b4b2b7be9f"
+NAMESPACE = "cgc_d08856017f7e"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -37,7 +37,7 @@ class Law(NamedTuple):
 
 
 LAWS = {
-    "Rect": Law("rect", True, False, False, True, False, False),
+    "Rect": Law("Rect", True, False, False, True, False, False),
 }
 
 

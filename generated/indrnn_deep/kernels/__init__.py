@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_87302029265c"
+NAMESPACE = "cgc_2b31b0086d83"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -37,7 +37,7 @@ class Law(NamedTuple):
 
 
 LAWS = {
-    "Rect": Law("rect", True, False, False, True, False, True),
+    "Rect": Law("Rect", True, False, False, True, False, True),
 }
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_c24e030a7404"
+NAMESPACE = "cgc_5106d8313785"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -37,7 +37,7 @@ class Law(NamedTuple):
 
 
 LAWS = {
-    "Spin": Law("spin", True, True, True, True, True, False),
+    "Spin": Law("Spin", True, True, True, True, True, False),
 }
 
 

@@ -187,28 +187,28 @@ static inline float f32_logistic_pdf(float x) {
 
 /* X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)| */
 
-static inline float rect_expectation(float e) {
+static inline float Rect_expectation(float e) {
     return larger(0.0f, e);
 }
 
-static inline float rect_slope(float e) {
+static inline float Rect_slope(float e) {
     const int t0 = 0.0f < e;
     return t0 ? 1.0f : 0.0f;
 }
 
-static inline float rect_slope_of_value(float h) {
+static inline float Rect_slope_of_value(float h) {
     const int t0 = 0.0f < h;
     return t0 ? 1.0f : 0.0f;
 }
 
-static inline float rect_inferred(float e, float rate, u32 w0) {
+static inline float Rect_inferred(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
     return t0 ? larger(0.0f, e + f32_tanh(e) * f2) : larger(0.0f, e);
 }
 
-static inline float rect_drawn_slope(float e, float rate, u32 w0) {
+static inline float Rect_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
@@ -217,7 +217,7 @@ static inline float rect_drawn_slope(float e, float rate, u32 w0) {
     return t0 ? (t3 ? 0.0f : (1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e)))) : (t4 ? 1.0f : 0.0f);
 }
 
-void rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
+void Rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -231,16 +231,16 @@ void rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
             if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = rect_inferred(x[i], rate, words[part][i]);
+                for (long i = 0; i < count; i++) to[i] = Rect_inferred(x[i], rate, words[part][i]);
             else
-                for (long i = 0; i < count; i++) to[i] = rect_expectation(x[i]);
+                for (long i = 0; i < count; i++) to[i] = Rect_expectation(x[i]);
             stored(h, to, start, count, half);
         }
     }
 }
 
 /* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
+void Rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
     (void)rate, (void)seed;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -255,12 +255,12 @@ void rect_backward(const void *g, const void *saved, void *ge, long n, int half,
             const float *restrict d = loaded(room[1], g, start, count, half);
             float *restrict to = place(result, ge, start, half);
             if (how == 0)
-                for (long i = 0; i < count; i++) to[i] = d[i] * rect_slope_of_value(x[i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope_of_value(x[i]);
             else
             if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * rect_drawn_slope(x[i], rate, words[part][i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_drawn_slope(x[i], rate, words[part][i]);
             else
-                for (long i = 0; i < count; i++) to[i] = d[i] * rect_slope(x[i]);
+                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope(x[i]);
             stored(ge, to, start, count, half);
         }
     }
