@@ -10,6 +10,8 @@ import pytest
 # derivations are kept in this checkout, for all workers and for the commands that tests run
 os.environ.setdefault("CGC_CACHE", str(Path(__file__).parents[1] / ".tmp" / "derivations"))
 os.environ.setdefault("CGC_KERNEL_CACHE", str(Path(__file__).parents[1] / ".tmp" / "kernels"))
+# kernels for GPUs run on arrays in memory; it has to be said before Triton is first imported
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,15 +6,18 @@ import hashlib
 
 from cgc.emit.render import render
 from cgc.kernels.plan import Kernels
-from cgc.targets.c.source import source
+from cgc.targets.c.language import C
+from cgc.targets.fused import source
+from cgc.targets.triton.language import TRITON
 
 
 def kernel_files(name: str, kernels: Kernels, classes: dict[str, str]) -> dict[str, bytes]:
     """Relative paths with contents; ``classes`` are the names of laws in model.py."""
     if not kernels:
         return {}
-    written = source(name, kernels, classes)
-    cpu = render("c/cpu.c.jinja", kernels=written).encode()
-    namespace = f"cgc_{hashlib.sha256(cpu).hexdigest()[:12]}"
-    init = render("torch/kernels/init.py.jinja", kernels=written, namespace=namespace).encode()
-    return {"kernels/__init__.py": init, "kernels/cpu.c": cpu}
+    cpu = render("c/cpu.c.jinja", kernels=source(name, kernels, classes, C)).encode()
+    for_gpu = source(name, kernels, classes, TRITON)
+    cuda = render("triton/cuda.py.jinja", kernels=for_gpu).encode()
+    namespace = f"cgc_{hashlib.sha256(cpu + cuda).hexdigest()[:12]}"
+    init = render("torch/kernels/init.py.jinja", kernels=for_gpu, namespace=namespace).encode()
+    return {"kernels/__init__.py": init, "kernels/cpu.c": cpu, "kernels/cuda.py": cuda}

@@ -186,13 +186,18 @@ def select(condition: Value, taken: Value | float, other: Value | float) -> Valu
 
 
 def maximum(a: Value | float, b: Value | float) -> Value:
-    """The larger; ``a`` where it is no number."""
-    return operation("max", lifted(a), lifted(b))
+    """The larger; no number where ``a`` is none, or either beside a constant."""
+    return operation("max", *_constant_last(a, b))
 
 
 def minimum(a: Value | float, b: Value | float) -> Value:
-    """The smaller; ``a`` where it is no number."""
-    return operation("min", lifted(a), lifted(b))
+    """The smaller; no number where ``a`` is none, or either beside a constant."""
+    return operation("min", *_constant_last(a, b))
+
+
+def _constant_last(a: Value | float, b: Value | float) -> tuple[Value, Value]:
+    left, right = lifted(a), lifted(b)
+    return (right, left) if left.name == "constant" else (left, right)
 
 
 def both(a: Value, b: Value) -> Value:

@@ -37,6 +37,7 @@ class Node:
     ``expectation`` is what feed-forward computes, ``inferred`` the same or, with probability ``rate``, a draw, for which ``words`` random
     words are used; None where draws have no such form. ``slope`` is the derivative of the expectation; ``drawn_slope`` that of
     ``inferred``: 0 for a draw that passes no gradient. ``always``: ``slope_of_value`` holds for drawn values too, as it is 0 there.
+    ``bounds``: the expectation is the energy between them, and one of them beyond; None where it is no such clamp.
     """
 
     expectation: Value
@@ -47,6 +48,7 @@ class Node:
     drawn_slope: Value | None
     words: int
     discrete: bool
+    bounds: tuple[float, float] | None
 
 
 @lru_cache(maxsize=256)
@@ -61,7 +63,7 @@ def node(law: Derivation) -> Node:
     except Unsupported:
         inferred, drawn_slope, words = None, None, 0
     slope_of_value = None if of_value is None else expand(of_value, {"h": H})
-    return Node(expectation, slope, slope_of_value, always, inferred, drawn_slope, words, law.discrete)
+    return Node(expectation, slope, slope_of_value, always, inferred, drawn_slope, words, law.discrete, _bounds(law.computed))
 
 
 def _slope(computed: Scalar) -> Scalar:
@@ -183,6 +185,15 @@ def _clamped(computed: Scalar) -> tuple[Fraction | None, Fraction | None] | None
             low, high = (low, rest[1]) if low is not None else (rest[0], high)
             return (low, high) if low is not None and high is not None and low < high else None
     return None
+
+
+def _bounds(computed: Scalar) -> tuple[float, float] | None:
+    """The same as floats."""
+    found = (None, None) if computed == Var("e") else _clamped(computed)
+    if found is None:
+        return None
+    low, high = found
+    return (-math.inf if low is None else float(low), math.inf if high is None else float(high))
 
 
 def _quadratic(computed: Scalar) -> Scalar | None:

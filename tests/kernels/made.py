@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
 from cgc.derive.derivation import Derivation
 from cgc.emit.kernels import kernel_files
@@ -24,6 +26,25 @@ from laws import derivation
 from test_all_families import ALL, law
 
 LANES = 256
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where kernels run: ``laws`` and ``back`` of the module, and its operations in C or in Triton."""
+
+    name: str
+    laws: Any
+    back: Any
+    operations: Any
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self.operations, operation)
+
+    def rounded(self, wide: torch.Tensor) -> torch.Tensor:
+        """Floats as bfloat16 arrays hold them: Triton's interpreter cuts off, where processors and GPUs round to the nearest."""
+        if self.name == "triton":
+            wide = (wide.view(torch.int32) & -65536).view(torch.float32)
+        return wide.bfloat16()
 
 
 def class_of(name: str) -> str:

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
 import torch
-from made import imported, written
 from torch import Tensor
-
-
-@pytest.fixture(scope="session")
-def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
-    yield imported(written(tmp_path_factory.mktemp("all")))
 
 
 def plain(e: Tensor, pair: Tensor, lengths: Tensor | None) -> Tensor:

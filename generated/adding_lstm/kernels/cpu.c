@@ -97,13 +97,13 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
 }
 #else
 static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
-    const u32 low = (u32)first, high = (u32)(first >> 32), c3 = 0, k0 = (u32)seed, k1 = (u32)(seed >> 32);
+    const u32 low = (u32)first, high = (u32)(first >> 32), k0 = (u32)seed, k1 = (u32)(seed >> 32);
     for (u32 i = 0; i < LANES; i++) {
         const u32 c0 = low + i, c1 = high + (c0 < low);
         const u32 w0 = (high_half(later, 0xcd9e8d57u) ^ c1) ^ k0;
         const u32 w1 = k1 + 0xbb67ae85u;
         const u32 w2 = (high_half(w0, 0xd2511f53u) ^ (c0 * 0xd2511f53u)) ^ w1;
-        const u32 w3 = (high_half(c0, 0xd2511f53u) ^ c3) ^ k1;
+        const u32 w3 = (high_half(c0, 0xd2511f53u) ^ 0u) ^ k1;
         const u32 w4 = k0 + 0x9e3779b9u;
         const u32 w5 = w4 + 0x9e3779b9u;
         const u32 w6 = (high_half(w2, 0xcd9e8d57u) ^ (w3 * 0xcd9e8d57u)) ^ w5;

@@ -1,4 +1,5 @@
-"""inception: fused node laws as operations of torch, where there is a C compiler; model.py computes the same as it is written.
+"""inception: fused node laws as operations of torch: of cpu.c where there is a C compiler, of cuda.py where there are a GPU and
+Triton. model.py computes the same as it is written.
 
 The first use compiles cpu.c for this machine, into a cache (CGC_KERNEL_CACHE). CGC_KERNELS=off leaves the kernels out.
 Made by cgc; do not edit, compile again.
@@ -6,6 +7,7 @@ Made by cgc; do not edit, compile again.
 
 import ctypes
 import hashlib
+import importlib
 import os
 import platform
 import shutil
@@ -14,13 +16,14 @@ import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_6890676cdd38"
+NAMESPACE = "cgc_e8d2fdf7c9e0"
 FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
@@ -85,15 +88,31 @@ def compiled() -> Path:
     return library
 
 
+def wanted() -> bool:
+    return os.environ.get("CGC_KERNELS", "on").lower() not in ("off", "0", "no")
+
+
+def missed(error: Exception) -> None:
+    warnings.warn(f"inception is computed without fused kernels: {error}", RuntimeWarning, stacklevel=4)
+
+
+@cache
+def gpu() -> ModuleType | None:
+    """The kernels for GPUs; None where there are none, and why is said once."""
+    try:
+        return importlib.import_module(".cuda", __name__) if wanted() else None
+    except (ImportError, RuntimeError, AttributeError) as error:
+        return missed(error)
+
+
 @cache
 def library() -> ctypes.CDLL | None:
-    """The kernels; None where there are none, and why is said once."""
-    if os.environ.get("CGC_KERNELS", "on").lower() in ("off", "0", "no"):
-        return None
+    """The kernels for this processor; None where there are none, and why is said once."""
     try:
-        found = ctypes.CDLL(str(compiled()))
+        found = ctypes.CDLL(str(compiled())) if wanted() else None
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        warnings.warn(f"inception is computed without fused kernels: {error}", RuntimeWarning, stacklevel=3)
+        return missed(error)
+    if found is None:
         return None
     p, n, i, f, u = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float, ctypes.c_ulonglong
     for law in LAWS.values():
@@ -106,14 +125,16 @@ def library() -> ctypes.CDLL | None:
 
 
 @torch.compiler.assume_constant_result
-def compiled_here() -> bool:
+def compiled_here(device: str) -> bool:
     """Whether there are kernels in this process."""
-    return library() is not None
+    return {"cpu": library, "cuda": gpu}[device]() is not None if device in ("cpu", "cuda") else False
 
 
-def available() -> bool:
+def available(x: Tensor) -> bool:
     """Whether kernels can be used here: torch.func transforms what is written in torch alone."""
-    return compiled_here() and (torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active())
+    return compiled_here(x.device.type) and (
+        torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
+    )
 
 
 def _place(x: Tensor | None) -> int | None:
@@ -196,11 +217,16 @@ def _all_alike(_: Tensor, x: Tensor, w: Tensor, past: Tensor, *__: object) -> tu
     return _alike(x), _alike(w), _alike(past)
 
 
+def _on_gpu(name: str):
+    return lambda *arguments: getattr(gpu(), name)(*arguments)
+
+
 if not hasattr(getattr(torch.ops, NAMESPACE), "node"):  # the same kernels may be there from another copy of this folder
     _library = torch.library.Library(NAMESPACE, "FRAGMENT")
     for _name, _schema in OPERATIONS.items():
         _library.define(_name + _schema)
         _library.impl(_name, globals()[f"_{_name}"], "CPU")
+        _library.impl(_name, _on_gpu(_name), "CUDA")
         _fake = {
             "recurrence_backward": _all_alike,
         }.get(_name, _alike)
@@ -214,7 +240,9 @@ PLAIN = (Tensor, torch.nn.Parameter, type(None))
 def _operation(name: str, *tensors: Tensor | None):
     """The operation as torch knows it where something looks on (compilers, tracers, fake tensors); else the function behind it."""
     plain = not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
-    return globals()[f"_{name}"] if plain and all(type(x) in PLAIN for x in tensors) else getattr(OPS, name)
+    if not plain or not all(type(x) in PLAIN for x in tensors):
+        return getattr(OPS, name)
+    return getattr(gpu(), name) if tensors[0].is_cuda else globals()[f"_{name}"]
 
 
 # --- derivatives, and what model.py calls
@@ -265,8 +293,8 @@ class _Recurrence(torch.autograd.Function):
 def fits_loop(law: object, rate: float, x: Tensor) -> bool:
     """Whether a kernel runs a law over the steps of these energies."""
     known = LAWS.get(type(law).__name__)
-    fitting = known is not None and (rate == 0 or known.drawn) and x.device.type == "cpu"
-    return fitting and x.dtype in (torch.float32, torch.bfloat16) and available()
+    fitting = known is not None and (rate == 0 or known.drawn)
+    return fitting and x.dtype in (torch.float32, torch.bfloat16) and available(x)
 
 
 def fits(law: object, rate: float, e: Tensor) -> bool:
@@ -274,19 +302,23 @@ def fits(law: object, rate: float, e: Tensor) -> bool:
     return fits_loop(law, rate, e) and (rate > 0 or (LAWS[type(law).__name__].costly and e.numel() >= 8192))
 
 
-def _drawn(rate: float) -> Tensor | None:
-    """A seed for one pass, from torch's generator."""
-    return torch.randint(2**63 - 1, ()) if rate else None
+def _drawn(rate: float, x: Tensor) -> Tensor | None:
+    """A seed for one pass, from torch's generator: the CPU's, so that a seed gives the same draws everywhere, unless it must be drawn anew
+    where a graph of what runs on the GPU is replayed."""
+    if not rate:
+        return None
+    here = torch.compiler.is_compiling() or (x.is_cuda and torch.cuda.is_current_stream_capturing())
+    return torch.randint(2**63 - 1, (), device=x.device if here else "cpu")
 
 
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
     known = LAWS[type(law).__name__]
-    return _Node.apply(e, known.name, rate, _drawn(rate), _back(known, rate, straight_through))
+    return _Node.apply(e, known.name, rate, _drawn(rate, e), _back(known, rate, straight_through))
 
 
 def recurrence(law: object, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool) -> Tensor:
     """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), w (nodes,), past (..., 1 or more, nodes)."""
-    known = LAWS[type(law).__name__]
-    before = past[..., -1, :].to(x.dtype)
-    return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate), _back(known, rate, straight_through))
+    known, before = LAWS[type(law).__name__], past[..., -1, :].to(x.dtype)
+    how = _back(known, rate, straight_through)
+    return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate, x), how)

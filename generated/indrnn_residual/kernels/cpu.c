@@ -97,13 +97,13 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
 }
 #else
 static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
-    const u32 low = (u32)first, high = (u32)(first >> 32), c3 = 0, k0 = (u32)seed, k1 = (u32)(seed >> 32);
+    const u32 low = (u32)first, high = (u32)(first >> 32), k0 = (u32)seed, k1 = (u32)(seed >> 32);
     for (u32 i = 0; i < LANES; i++) {
         const u32 c0 = low + i, c1 = high + (c0 < low);
         const u32 w0 = (high_half(later, 0xcd9e8d57u) ^ c1) ^ k0;
         const u32 w1 = k1 + 0xbb67ae85u;
         const u32 w2 = (high_half(w0, 0xd2511f53u) ^ (c0 * 0xd2511f53u)) ^ w1;
-        const u32 w3 = (high_half(c0, 0xd2511f53u) ^ c3) ^ k1;
+        const u32 w3 = (high_half(c0, 0xd2511f53u) ^ 0u) ^ k1;
         const u32 w4 = k0 + 0x9e3779b9u;
         const u32 w5 = w4 + 0x9e3779b9u;
         const u32 w6 = (high_half(w2, 0xcd9e8d57u) ^ (w3 * 0xcd9e8d57u)) ^ w5;
@@ -188,7 +188,7 @@ static inline float f32_logistic_pdf(float x) {
 /* X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)| */
 
 static inline float Rect_expectation(float e) {
-    return larger(0.0f, e);
+    return larger(e, 0.0f);
 }
 
 static inline float Rect_slope(float e) {
@@ -205,7 +205,7 @@ static inline float Rect_inferred(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
-    return t0 ? larger(0.0f, e + f32_tanh(e) * f2) : larger(0.0f, e);
+    return t0 ? larger(e + f32_tanh(e) * f2, 0.0f) : larger(e, 0.0f);
 }
 
 static inline float Rect_drawn_slope(float e, float rate, u32 w0) {

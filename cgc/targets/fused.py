@@ -1,0 +1,117 @@
+"""The kernels of a program as data for the templates: functions as lines of a language, and what the loops around them have to know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cgc.kernels.arithmetic import exp, log
+from cgc.kernels.code import Value, argument, functions, given, word
+from cgc.kernels.node import RATE, WORDS, E, H
+from cgc.kernels.plan import Kernels, LawKernel
+from cgc.kernels.random import ROUNDS, philox
+from cgc.targets.arithmetic import Language, called, defined, statements
+
+NO_BOUND = "3e38"
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law. ``functions`` are definitions as lines; ``per`` elements share a block of ``4`` random words, of which each has ``words``.
+
+    ``name`` is its class in model.py. ``costly``: its expectation calls functions. ``bounds``: between these the expectation is the energy.
+    """
+
+    name: str
+    doc: str
+    functions: tuple[tuple[str, ...], ...]
+    words: int
+    of_value: bool
+    always: bool
+    discrete: bool
+    costly: bool
+    recurrent: bool
+    bounds: tuple[float, float] | None
+
+    @property
+    def per(self) -> int:
+        """How many elements one block of random words serves."""
+        return 4 // self.words if self.words else 4
+
+    @property
+    def word_arguments(self) -> str:
+        """The words of element i in part ``part``, as further arguments."""
+        places = ["part" if self.words == 1 else f"part * {self.words} + {k}" if self.per > 1 else str(k) for k in range(self.words)]
+        return "".join(f", words[{place}][i]" for place in places)
+
+    @property
+    def scanned(self) -> bool:
+        """Whether steps of its recurrence are clamps, which can be composed."""
+        return self.recurrent and self.of_value and self.bounds is not None
+
+    @property
+    def low(self) -> str:
+        """The lower bound, or a number that stands for none."""
+        return str(self.bounds[0]) if self.bounds and self.bounds[0] > -math.inf else f"-{NO_BOUND}"
+
+    @property
+    def high(self) -> str:
+        """The upper bound, likewise."""
+        return str(self.bounds[1]) if self.bounds and self.bounds[1] < math.inf else NO_BOUND
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Sums over chains of so many ``states``, which take ``width`` floats: whole vectors."""
+
+    states: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file of kernels consists of. ``philox`` are the lines of random.py's rounds, for names that the template gives."""
+
+    name: str
+    rounds: int
+    philox: tuple[str, ...]
+    functions: tuple[tuple[str, ...], ...]
+    laws: tuple[Law, ...]
+    chains: tuple[Chain, ...] = ()
+
+
+def source(name: str, kernels: Kernels, classes: dict[str, str], language: Language) -> Source:
+    """The source for ``kernels`` in a language; ``classes`` are the names of laws in model.py."""
+    laws = tuple(_law(law, classes[law.name], language) for law in kernels.laws)
+    results = [value for law in kernels.laws for value in _values(law)]
+    results += [exp(argument("x")), log(argument("x"))] if kernels.chains else []
+    lines = tuple(called(language, function) for function in functions(*results))
+    drawn = any(law.words for law in laws)
+    chains = tuple(Chain(n, (n + 7) // 8 * 8) for n in kernels.chains)
+    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains)
+
+
+def _values(law: LawKernel) -> Iterable[Value]:
+    node = law.node
+    return (v for v in (node.expectation, node.slope, node.slope_of_value, node.inferred, node.drawn_slope) if v is not None)
+
+
+def _law(law: LawKernel, name: str, language: Language) -> Law:
+    node = law.node
+    drawn = (E, RATE, *WORDS[: node.words])
+    wanted: list[tuple[str, Value | None, tuple[Value, ...]]] = [
+        ("expectation", node.expectation, (E,)),
+        ("slope", node.slope, (E,)),
+        ("slope_of_value", node.slope_of_value, (H,)),
+        ("inferred", node.inferred, drawn),
+        ("drawn_slope", node.drawn_slope, drawn),
+    ]
+    written = tuple(defined(language, f"{name}_{what}", value, given) for what, value, given in wanted if value is not None)
+    of_value, costly = node.slope_of_value is not None, bool(functions(node.expectation))
+    return Law(name, law.density, written, node.words, of_value, node.always, node.discrete, costly, law.recurrent, node.bounds)
+
+
+def _philox(language: Language) -> tuple[str, ...]:
+    counter, key = tuple(given(name) for name in ("c0", "c1", "later")), (given("k0"), given("k1"))
+    return statements(language, *philox((counter[0], counter[1], counter[2], word(0)), key))

@@ -1,0 +1,31 @@
+"""The kernels of all families, once for a worker, as C and as Triton."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from made import Target, imported, written
+
+
+@pytest.fixture(scope="session")
+def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    module = imported(written(tmp_path_factory.mktemp("all")))
+    assert module.library() is not None
+    yield module
+
+
+@pytest.fixture(scope="session")
+def triton_kernels(ops: ModuleType) -> Iterator[ModuleType]:
+    pytest.importorskip("triton")
+    yield importlib.import_module(".cuda", ops.__name__)
+
+
+@pytest.fixture(scope="session", params=["c", "triton"])
+def target(request: pytest.FixtureRequest, ops: ModuleType) -> Iterator[Target]:
+    if request.param == "c":
+        yield Target("c", ops.LAWS, ops._back, ops.OPS)
+    else:
+        yield Target("triton", ops.LAWS, ops._back, request.getfixturevalue("triton_kernels"))

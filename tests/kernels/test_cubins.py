@@ -1,0 +1,59 @@
+"""Limits on the machine code of kernels for GPUs, which is compiled here without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import written
+
+pytest.importorskip("triton")
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the tools that read machine code are for x86_64")
+
+ARCHITECTURES = ["80", "90", "100", "120"]
+K = 8  # steps of a recurrence that are asked for ahead
+
+
+def cubins(folder: Path, which: str, laws: str, *archs: str) -> list[dict[str, Any]]:
+    """What cubins.py tells of kernels, compiled in a process of its own, where Triton's interpreter is off."""
+    cache = os.environ.get("TRITON_CACHE_DIR", str(Path(__file__).parents[2] / ".tmp" / "triton"))
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": cache}
+    command = [sys.executable, str(Path(__file__).with_name("cubins.py")), str(written(folder)), which, laws, *archs]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check(kernel: dict[str, Any]) -> None:
+    assert kernel["stack"] == kernel["local"] == kernel["spills"] == 0, kernel
+    if kernel["kernel"] == "nodes":
+        # beside arrays there is the seed, of 64 bits
+        assert set(kernel["widths"]) <= {128, 64} and 128 in kernel["widths"], kernel
+        assert kernel["narrow"] <= 1, kernel
+    if kernel["kernel"] in ("recur", "recur_backward"):
+        assert kernel["loads_first"] >= K, kernel
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_limits(tmp_path: Path, arch: str) -> None:
+    found = cubins(tmp_path, "some", "Spin,Relu", arch)
+    for kernel in found:
+        check(kernel)
+    names = {kernel["kernel"] for kernel in found}
+    assert names == {"nodes", "recur", "recur_backward", "scan", "scan_backward", "chain_sums", "chain_logs", "chain_shares"}
+    known = {kernel["what"]: kernel["instructions"] for kernel in found}
+    # 16 elements a thread where they are drawn, else 32
+    assert known["Spin float32 rate 0.3"] <= 48 * 16
+    assert known["Spin float32 how 0"] <= 8 * 32 and known["Relu float32 how 0"] <= 8 * 32
+
+
+@pytest.mark.slow
+def test_limits_of_all_families(tmp_path: Path) -> None:
+    for kernel in cubins(tmp_path, "every", "all", *ARCHITECTURES):
+        check(kernel)
