@@ -44,7 +44,8 @@ class TrainingContext:
     An example is the tensors ``names``: inputs, targets, and lengths where they differ; ``inputs`` are the names that a model's answers
     need, and ``against`` what an answer is compared with. ``target`` says how labels are passed to ``loss``: as int64 of shape (batch,)
     or as float values of shape (batch, 1). ``metric`` is what is reported on test data, ``compared`` how much of an example it compares,
-    ``several`` whether a step of it has several nodes, ``outputs`` how many there are. ``once`` are the components at the last step alone.
+    ``several`` whether a step of it has several nodes, ``merged`` whether draws are rows, ``outputs`` how many there are. ``once`` are the
+    components at the last step alone.
     ``states`` are what the input's and the output's pixels become, below and above a threshold. None stands for what the spec leaves out.
     """
 
@@ -68,6 +69,7 @@ class TrainingContext:
     metric: Metric
     compared: Literal["once", "nodes", "steps"]
     several: bool
+    merged: bool
     optimizer: Literal["SGD", "Adam"]
     learning_rate: float
     momentum: float
@@ -158,6 +160,7 @@ def training_context(spec: Spec, program: Program | None = None) -> TrainingCont
         metric=metric(spec),
         compared=compared(spec, data),
         several=outputs[0].size > 1,
+        merged=program is not None and program.steps is None and program.eval.method != "moments",
         optimizer="SGD" if train.optimizer.kind == "sgd" else "Adam",
         learning_rate=train.optimizer.learning_rate,
         momentum=train.optimizer.momentum,

@@ -33,8 +33,18 @@ class Inference(NamedTuple):
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
     def check_states(self, x: Tensor, *states: float) -> None:
-        if not torch.compiler.is_compiling() and not torch.stack([x == state for state in states]).any(0).all():
-            raise ValueError(f"inputs must be one of {states}")
+        known = x == states[0]
+        for state in states[1:]:
+            known = known | (x == state)
+        require(known, f"inputs must be one of {states}")
+
+
+def require(holds: Tensor, reason: str) -> None:
+    """On a GPU, which is not waited for, an assertion ends the run there."""
+    if holds.is_cuda:
+        torch._assert_async(holds.all(), reason)
+    elif not torch.compiler.is_compiling() and not holds.all():
+        raise ValueError(reason)
 
 
 def widened(method):
@@ -78,8 +88,8 @@ class Masked(nn.Module):
         else:
             self.register_buffer("weight", torch.full(mask.shape, float(fixed)), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.mask)
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.linear(x, self.weight * self.mask, bias)
 
 
 class Soft:
@@ -106,8 +116,6 @@ class Bit:
 
     @widened
     def log_prob(self, x: Tensor, e: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling() and not ((x == 0) | (x == 1)).all():
-            raise ValueError("states must be one of 0, 1")
         return F.logsigmoid(e * (2 * x - 1))
 
     def mode(self, e: Tensor) -> Tensor:
@@ -126,7 +134,7 @@ class H(nn.Module):
         self.bias = nn.Parameter(torch.empty(128).uniform_(-(64**-0.5), 64**-0.5))
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
-        return how(Soft(), self.x(x) + self.bias)
+        return how(Soft(), self.x(x, self.bias))
 
 
 class Y(nn.Module):
@@ -141,7 +149,7 @@ class Y(nn.Module):
         self.bias = nn.Parameter(torch.empty(64).uniform_(-(128**-0.5), 128**-0.5))
 
     def forward(self, h: Tensor) -> Tensor:
-        return self.h(h) + self.bias
+        return self.h(h, self.bias)
 
 
 class Causal(nn.Module):
@@ -156,10 +164,10 @@ class Causal(nn.Module):
     def energies(self, x: Tensor, how: Inference | None = None) -> Tensor:
         """Energies of every draw, (draws, batch, 64)."""
         how = how or self.how[self.training]
-        x = x.expand(how.draws, *x.shape)
+        x = x if how.draws == 1 else torch.cat([x] * how.draws)
         how.check_states(x, 0, 1)
         h = self.h(x, how)
-        return self.y(h)
+        return self.y(h).unflatten(0, (how.draws, -1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies of y, (batch, 64): their mean over the draws."""
@@ -180,7 +188,10 @@ class Causal(nn.Module):
         return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
 
     def loss(self, x: Tensor) -> Tensor:
-        return -self.log_prob(x).mean()
+        if self.how[self.training].draws > 1:
+            return -self.log_prob(x).mean()
+        e = self.energies(x).flatten(0, 1)
+        return -Bit().log_prob(x.to(e.dtype).reshape(e.shape), e).sum() / len(e)
 
     def decode(self, x: Tensor) -> Tensor:
         return Bit().mode(self(x))

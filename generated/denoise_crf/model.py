@@ -29,8 +29,18 @@ class Inference(NamedTuple):
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
     def check_states(self, x: Tensor, *states: float) -> None:
-        if not torch.compiler.is_compiling() and not torch.stack([x == state for state in states]).any(0).all():
-            raise ValueError(f"inputs must be one of {states}")
+        known = x == states[0]
+        for state in states[1:]:
+            known = known | (x == state)
+        require(known, f"inputs must be one of {states}")
+
+
+def require(holds: Tensor, reason: str) -> None:
+    """On a GPU, which is not waited for, an assertion ends the run there."""
+    if holds.is_cuda:
+        torch._assert_async(holds.all(), reason)
+    elif not torch.compiler.is_compiling() and not holds.all():
+        raise ValueError(reason)
 
 
 def widened(method):
@@ -70,9 +80,8 @@ class Conv2d(nn.Conv2d):
         self.extents = extents
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        maps = x.flatten(0, -2).unflatten(-1, (self.in_channels, *self.extents))
-        e = F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
-        return e.flatten(1).unflatten(0, x.shape[:-1])
+        maps = x.reshape(len(x), self.in_channels, *self.extents)
+        return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups).flatten(1)
 
 
 class Spin:
@@ -86,8 +95,7 @@ class Spin:
 
     @widened
     def log_prob(self, x: Tensor, e: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling() and not ((x == -1) | (x == 1)).all():
-            raise ValueError("states must be one of -1, 1")
+        require((x == -1) | (x == 1), "states must be one of -1, 1")
         return F.logsigmoid(2 * e * x)
 
     def mode(self, e: Tensor) -> Tensor:
@@ -151,9 +159,9 @@ class DenoiseCRF(nn.Module):
         """Energies of every draw, (draws, batch, 1, 8, 8)."""
         how = how or self.how[self.training]
         x = x.flatten(1)
-        x = x.expand(how.draws, *x.shape)
+        x = x if how.draws == 1 else torch.cat([x] * how.draws)
         how.check_states(x, -1, 1)
-        return self.y(x)
+        return self.y(x).unflatten(0, (how.draws, -1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Unary energies of y, (batch, 1, 8, 8): their mean over the draws."""

@@ -34,8 +34,12 @@ class Inference(NamedTuple):
 
     def soft_clamp(self, x: Tensor, low: float, high: float) -> Tensor:
         """Two-state inputs given as expectations (section 2.3); where everything is drawn, their states are."""
-        if not torch.compiler.is_compiling() and not ((x >= low) & (x <= high)).all():
-            raise ValueError(f"inputs must lie in [{low}, {high}]")
+        if x.numel() and not torch.compiler.is_compiling():
+            least, most = torch.aminmax(x.detach())
+            if x.is_cuda:  # which is not waited for: an assertion ends the run there
+                torch._assert_async((least >= low) & (most <= high), f"inputs must lie in [{low}, {high}]")
+            elif not (least.item() >= low and most.item() <= high):
+                raise ValueError(f"inputs must lie in [{low}, {high}]")
         return low + (high - low) * torch.bernoulli((x - low) / (high - low)) if self.sampled else x
 
 
@@ -47,9 +51,8 @@ class Conv2d(nn.Conv2d):
         self.extents = extents
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        maps = x.flatten(0, -2).unflatten(-1, (self.in_channels, *self.extents))
-        e = F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
-        return e.flatten(1).unflatten(0, x.shape[:-1])
+        maps = x.reshape(len(x), self.in_channels, *self.extents)
+        return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups).flatten(1)
 
 
 def avg_pool2d(x: Tensor, extents: tuple[int, ...], *settings) -> Tensor:
@@ -74,11 +77,10 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(maps))
         self.register_buffer("running_var", torch.ones(maps))
 
-    def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        rows = (a.flatten(0, -2) if valid is None else a[valid]).unflatten(-1, (len(self.weight), -1))
-        training = self.training and rows.shape[0] * rows.shape[2] > 1  # one value has no variance
-        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training).flatten(-2)
-        return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
+    def forward(self, a: Tensor, bias: Tensor | None) -> Tensor:
+        maps = a.reshape(len(a), len(self.weight), a.shape[1] // len(self.weight))
+        training = self.training and len(a) * maps.shape[2] > 1  # one value has no variance
+        return F.batch_norm(maps, self.running_mean, self.running_var, self.weight, bias, training).flatten(1)
 
 
 class Rect:
@@ -199,14 +201,14 @@ class Inception(nn.Module):
         """Energies of every draw, (draws, batch, 10)."""
         how = how or self.how[self.training]
         x = x.flatten(1)
-        x = x.expand(how.draws, *x.shape)
+        x = x if how.draws == 1 else torch.cat([x] * how.draws)
         x = how.soft_clamp(x, 0, 1)
         h = self.h(x, how)
         mix = h
         for layer in self.mix:
             mix = layer(mix, how)
         p = mean_over(mix, 64)
-        return self.y(p)
+        return self.y(p).unflatten(0, (how.draws, -1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies of y, (batch, 10): their mean over the draws."""
@@ -225,7 +227,9 @@ class Inception(nn.Module):
         return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        return -self.log_prob(x, y).mean()
+        if self.how[self.training].draws > 1:
+            return -self.log_prob(x, y).mean()
+        return F.cross_entropy(self.energies(x).flatten(0, 1), y)
 
     def decode(self, x: Tensor) -> Tensor:
         return self(x).argmax(-1)

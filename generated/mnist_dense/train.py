@@ -364,8 +364,7 @@ def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[st
         found.clear()
         model.how[False] = how
         output = model.expectation(*given)
-        parts = {name: [part[0] for part in parts] for name, parts in found.items()}
-        hidden = {name: part[0] if len(part) == 1 else torch.stack(part, 1) for name, part in parts.items()}
+        hidden = {name: part[0] if len(part) == 1 else torch.stack(part, 1) for name, part in found.items()}
         return {name: value.double() for name, value in (hidden | {"y": output}).items()}
 
     for name, module in model.eval().named_modules():

@@ -34,9 +34,21 @@ class Inference(NamedTuple):
 
     def soft_clamp(self, x: Tensor, low: float, high: float) -> Tensor:
         """Two-state inputs given as expectations (section 2.3); where everything is drawn, their states are."""
-        if not torch.compiler.is_compiling() and not ((x >= low) & (x <= high)).all():
-            raise ValueError(f"inputs must lie in [{low}, {high}]")
+        if x.numel() and not torch.compiler.is_compiling():
+            least, most = torch.aminmax(x.detach())
+            if x.is_cuda:  # which is not waited for: an assertion ends the run there
+                torch._assert_async((least >= low) & (most <= high), f"inputs must lie in [{low}, {high}]")
+            elif not (least.item() >= low and most.item() <= high):
+                raise ValueError(f"inputs must lie in [{low}, {high}]")
         return low + (high - low) * torch.bernoulli((x - low) / (high - low)) if self.sampled else x
+
+
+def require(holds: Tensor, reason: str) -> None:
+    """On a GPU, which is not waited for, an assertion ends the run there."""
+    if holds.is_cuda:
+        torch._assert_async(holds.all(), reason)
+    elif not torch.compiler.is_compiling() and not holds.all():
+        raise ValueError(reason)
 
 
 def widened(method):
@@ -77,11 +89,9 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(size))
         self.register_buffer("running_var", torch.ones(size))
 
-    def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        rows = a.flatten(0, -2) if valid is None else a[valid]
-        training = self.training and len(rows) > 1  # one row has no variance
-        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training)
-        return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
+    def forward(self, a: Tensor, bias: Tensor | None) -> Tensor:
+        training = self.training and len(a) > 1  # one row has no variance
+        return F.batch_norm(a, self.running_mean, self.running_var, self.weight, bias, training)
 
 
 class Rect:
@@ -111,8 +121,7 @@ class Pixel:
 
     @widened
     def log_prob(self, x: Tensor, e: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling() and not ((x == 0) | (x == 1)).all():
-            raise ValueError("states must be one of 0, 1")
+        require((x == 0) | (x == 1), "states must be one of 0, 1")
         return F.logsigmoid(e * (2 * x - 1))
 
     def mode(self, e: Tensor) -> Tensor:
@@ -156,11 +165,12 @@ class Transfer(nn.Module):
     def energies(self, x: Tensor, how: Inference | None = None) -> Tensor:
         """Energies of every draw, (draws, batch, 1)."""
         how = how or self.how[self.training]
-        x = how.soft_clamp(x.expand(how.draws, *x.shape), 0, 1)
+        x = x if how.draws == 1 else torch.cat([x] * how.draws)
+        x = how.soft_clamp(x, 0, 1)
         h = x
         for layer in self.h:
             h = layer(h, how)
-        return self.y(h)
+        return self.y(h).unflatten(0, (how.draws, -1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies of y, (batch, 1): their mean over the draws."""
@@ -181,7 +191,10 @@ class Transfer(nn.Module):
         return log_p[0] if len(log_p) == 1 else log_p.logsumexp(0) - math.log(len(log_p))
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        return -self.log_prob(x, y).mean()
+        if self.how[self.training].draws > 1:
+            return -self.log_prob(x, y).mean()
+        e = self.energies(x).flatten(0, 1)
+        return -Pixel().log_prob(y.to(e.dtype).reshape(e.shape), e).sum() / len(e)
 
     def decode(self, x: Tensor) -> Tensor:
         return Pixel().mode(self(x))

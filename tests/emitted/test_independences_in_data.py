@@ -7,8 +7,9 @@ Every node is drawn given its parents (`sample` in the emitted module, hidden no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,13 +79,21 @@ class Draws:
         for component in spec.components:
             if component.role == "hidden":
                 layer = model.get_submodule(component.name)
-                hooks.append(layer.register_forward_hook(lambda _, __, out, name=component.name: self.values.update({name: out[0]})))
+                hooks.append(layer.register_forward_hook(self.keeping(component.name, steps is not None)))
         with torch.no_grad():
             self.values["y"] = model.sample(x)[0]
         for hook in hooks:
             hook.remove()
         for name, value in self.values.items():
             assert value.shape[0] == COUNT, name
+
+    def keeping(self, name: str, timed: bool) -> Callable[[Any, Any, Tensor], None]:
+        """A hook that keeps what a layer gives; values in time have an axis of draws before the rows."""
+
+        def keep(_: Any, __: Any, out: Tensor) -> None:
+            self.values[name] = out[0] if timed else out
+
+        return keep
 
     def of(self, node: Node, last: int) -> Tensor:
         """One value a draw; time t is the ``last`` step."""

@@ -59,7 +59,7 @@ class _Answers:
             ),
             Function(
                 f"loss(self, {self.blocks.inputs()}{target}{lengths}) -> Tensor",
-                (f"return -self.log_prob({x}{'' if layer.target else f', {y}'}{self._lengths()}).mean()",),
+                self._loss_body(layer),
             ),
             Function(f"decode(self, {self.blocks.inputs()}{lengths}) -> Tensor", (f"return {self._mode(layer, energies)}",)),
         ]
@@ -207,6 +207,19 @@ class _Answers:
         if len(lines) == 1 and lines[0].count(self._passes()) == 1:
             return (*lines, end)
         return (f"e = {self._passes()}", *self._log_prob(layer, "e", "log_p"), end)
+
+    def _loss_body(self, layer: Layer) -> tuple[str, ...]:
+        x, scored = self.blocks.inputs(False), layer.target or layer.component
+        whole = f"-self.log_prob({x}{'' if layer.target else f', {scored}'}{self._lengths()}).mean()"
+        if not self.blocks.merged or layer.lines:
+            return (f"return {whole}",)
+        energies = f"self.energies({x}).flatten(0, 1)"
+        if layer.labels and layer.size == 1:
+            one = f"F.cross_entropy({energies}, {scored})"
+            return (f"if {_HOW}.draws > 1:", f"    return {whole}", f"return {one}")
+        target = scored if layer.labels else f"{scored}.to(e.dtype).reshape(e.shape)"
+        one = f"-{self.blocks.law_call(layer)}.log_prob({target}, e).sum() / len(e)"
+        return (f"if {_HOW}.draws > 1:", f"    return {whole}", f"e = {energies}", f"return {one}")
 
     def _mode(self, layer: Layer, energies: str) -> str:
         """The most probable state, as an expression."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from cgc.derive.derivation import Derivation, Labels
+from cgc.families.forms import FiniteExponential
 from cgc.kernels.plan import fused_loop, plan
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.parameters import learned_size
@@ -17,7 +18,7 @@ from cgc.targets.torch.scopes import Scopes, loops_alone
 
 # the order in which fixed passages stand in a file, and inside its class Inference
 PARTS = (
-    "widened", "tanh_sigmoid", "tanh", "sigmoid",
+    "require", "widened", "tanh_sigmoid", "tanh", "sigmoid",
     "logistic_pdf", "normal_pdf", "normal_cdf", "normal_ramp", "normal_ratios", "normal_moment",
     "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf",
     "log_mills", "floored", "log_normal_interval",
@@ -42,7 +43,7 @@ _INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps", "c
 _PASSAGES = (
     "NormalRamp", "Tanh", "Sigmoid", "LogisticPdf", "NormalMoment", "NormalExcess", "LogisticMoment", "ALTERNATING", "POWERS",
     "InverseSinh2", "InverseExpm1", "GumbelRamp", "GumbelFall", "LogGumbelUpper", "ExponentialFall", "LogNormalCdf", "LogMills", "Log1mExp",
-    "BatchNorm", "GroupNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "Bounded",
+    "require", "BatchNorm", "GroupNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "Bounded",
 )  # fmt: skip
 
 
@@ -60,6 +61,8 @@ class Blocks:
         self.program = program
         self.timed = program.steps is not None
         self.moments = program.eval.method == "moments"
+        # draws are rows of the batch, as most of torch has one axis of rows
+        self.merged = not self.timed and not self.moments
         self.last = {layer.name for layer in program.layers() if layer.last}
         self.taken = {
             "Model",
@@ -184,10 +187,19 @@ class Blocks:
             # nothing is left to say of nodes that are their energies
             if all(self.copies_energy(layer) and not layer.output for layer in users):
                 continue
-            definition, helpers = law_class(names[law], self.law(law), users, several, self.moments, variances=False)
+            checked = all(self._checked(layer) for layer in users if layer.output)
+            definition, helpers = law_class(names[law], self.law(law), users, several, self.moments, False, checked)
             self.needed.update(helpers)
             self.classes.append(definition)
         return names
+
+    def _checked(self, layer: Layer) -> bool:
+        """Whether an output is scored against an input whose states were seen to be the law's."""
+        known = {item.name: item for item in self.program.inputs}.get(layer.target or "")
+        if known is None or known.soft:
+            return False
+        law, own = self.law(known.law).law, self.law(layer.law).law
+        return isinstance(law, FiniteExponential) and isinstance(own, FiniteExponential) and law.support == own.support
 
     def _lines(self) -> dict[str, str]:
         """By the names of layers with lines, how the module of these is made."""

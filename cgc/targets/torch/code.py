@@ -129,8 +129,8 @@ class Module:
     """One emitted file of classes.
 
     ``parts`` names the fixed passages (templates) that it needs, in their order; ``inference`` those inside the class Inference,
-    whose fields are ``settings``. ``moments``: values may be means and variances. ``kernels``: by law, the classes that kernels know;
-    ``kernels_of_chains``: they also sum over the states of chains.
+    whose fields are ``settings``. ``moments``: values may be means and variances. ``merged``: values are (rows, nodes).
+    ``kernels``: by law, the classes that kernels know; ``kernels_of_chains``: they also sum over the states of chains.
     """
 
     doc: tuple[str, ...]
@@ -140,6 +140,7 @@ class Module:
     classes: tuple[Class, ...]
     network: Class
     moments: bool = False
+    merged: bool = False
     kernels: tuple[tuple[str, str], ...] = ()
     kernels_of_chains: bool = False
 

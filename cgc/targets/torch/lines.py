@@ -36,10 +36,15 @@ def lines_module(name: str, layer: Layer, law: str) -> LinesCode:
         writer = _Chain(layer, lines)
         if lines.labels is not None and lines.written.time and not writer.axes:
             return LinesCode(None, f"Chain({made})", ("chain",))
-        return LinesCode(writer.definition(name), f"{name}({made})", ("chain_tables",))
+        return LinesCode(writer.definition(name), f"{name}({made})", ("chain_tables", *_checks(lines)))
     listed = lines.method == "listed"
     definition = _Listed(layer, lines).definition(name) if listed else _MeanField(layer, lines).mean_field(name, law)
-    return LinesCode(definition, f"{name}()", ())
+    return LinesCode(definition, f"{name}()", _checks(lines))
+
+
+def _checks(lines: LineFactors) -> tuple[str, ...]:
+    """The passage that refuses what is no state, where states are numbers."""
+    return ("require",) if lines.labels is None else ()
 
 
 def _moved(source: tuple[int, ...], target: tuple[int, ...]) -> str:
@@ -93,8 +98,7 @@ class _Lines:
         shown = states if len(states) <= 60 else "those of the family"
         body = (
             "found = y[..., None] == y.new_tensor(self.states)",
-            "if not torch.compiler.is_compiling() and not found.any(-1).all():",
-            f'    raise ValueError("states must be one of {shown}")',
+            f'require(found.any(-1), "states must be one of {shown}")',
             "return found.int().argmax(-1)",
         )
         return [Function("number(self, y: Tensor) -> Tensor", body, ("States by their numbers.",))]

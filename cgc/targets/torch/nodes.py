@@ -19,12 +19,19 @@ from cgc.targets.torch.scalar import column, number_text, print_function
 
 
 def law_class(
-    name: str, law: Derivation, users: Sequence[Layer], several: bool, moments: bool = False, variances: bool = True
+    name: str,
+    law: Derivation,
+    users: Sequence[Layer],
+    several: bool,
+    moments: bool = False,
+    variances: bool = True,
+    checked: bool = False,
 ) -> tuple[Class, tuple[str, ...]]:
     """The class of a law called ``name``, for the layers ``users``, and the passages that it needs.
 
     ``several``: in this module some hidden nodes have features that are not their states, so that every hidden law tells its axis.
     ``moments``: mean and variance for energies N(m, v) are asked for; with ``variances``, also the variance for known energies.
+    ``checked``: what is scored is known to be states.
     """
     hidden, output = any(not layer.output for layer in users), any(layer.output for layer in users)
     attributes: list[str] = []
@@ -45,7 +52,9 @@ def law_class(
     if output:
         if law.log_likelihood is not None:
             score = writer.method("log_prob(self, x: Tensor, e: Tensor) -> Tensor", law.log_likelihood)
-            methods.append(replace(score, body=(*_check_states(law.sampling), *score.body)))
+            check = () if checked else _check_states(law.sampling)
+            writer.helpers |= {"require"} if check else set()
+            methods.append(replace(score, body=(*check, *score.body)))
             methods += [writer.mixed_log_prob()] if moments else []
         methods.append(writer.mode())
     if moments:
@@ -170,17 +179,12 @@ def _check_states(sampling: Sampling) -> tuple[str, ...]:
     if len(text) > 60:
         numbers = [state.value for state in sampling.states]
         if numbers == list(range(len(numbers))):
-            return (
-                f"if not torch.compiler.is_compiling() and not ((x == x.round()) & (x >= 0) & (x <= {len(numbers) - 1})).all():",
-                f'    raise ValueError("states must be one of 0, 1, ..., {len(numbers) - 1}")',
-            )
+            last = len(numbers) - 1
+            return (f'require((x == x.round()) & (x >= 0) & (x <= {last}), "states must be one of 0, 1, ..., {last}")',)
     # a comparison for each of a few is faster than to look them up
     few = " | ".join(f"(x == {number_text(float(state.value))})" for state in sampling.states)
     known = f"({few})" if len(sampling.states) <= 4 and len(few) < 70 else f"torch.isin(x, x.new_tensor([{text}]))"
-    return (
-        f"if not torch.compiler.is_compiling() and not {known}.all():",
-        f'    raise ValueError("states must be one of {text}")',
-    )
+    return (f'require({known.removeprefix("(").removesuffix(")") if "|" in known else known}, "states must be one of {text}")',)
 
 
 def state_draw(law: Derivation) -> str:

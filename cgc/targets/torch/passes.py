@@ -41,7 +41,9 @@ class _Pass:
             lines += body.keep(item.name)
         lines += body.lines(self.blocks.program.stages)
         lines, kept = with_kept(lines) if self.scope.stateful else (lines, "{}")
-        results = [body.results[name] for name in self.blocks.program.outputs]
+        # all draws go through the network as rows of one batch, and part at the end
+        apart = ".unflatten(0, (how.draws, -1))" if self.blocks.merged else ""
+        results = [body.results[name] + apart for name in self.blocks.program.outputs]
         several = len(results) > 1
         value, kind = (f"Outputs({', '.join(results)})", "Outputs") if several else (results[0], "Tensor")
         doc = f"Energies of every draw, {'or their mean and variance, ' if self.blocks.moments else ''}" + (
@@ -67,28 +69,30 @@ class _Pass:
         law, name = self.blocks.law(item.law).law, item.name
         shaped = len(item.nodes) > 1 and (item.labels is None or item.size > 1)
         flat = f".flatten({2 if self.blocks.timed else 1})" if shaped else ""
-        lines = [f"{name} = {name}{flat}.expand(how.draws, *{name}{flat}.shape)"] if not flat else [
-            f"{name} = {name}{flat}", f"{name} = {name}.expand(how.draws, *{name}.shape)"]  # fmt: skip
+        merged = self.blocks.merged
+        start = name if merged else f"{name}.expand(how.draws, *{name}.shape)"
+        lines = [f"{name} = {name}{flat}"] if flat else []
+        if merged:
+            lines.append(f"{name} = {name} if how.draws == 1 else torch.cat([{name}] * how.draws)")
+        elif flat or not item.soft:
+            lines.append(f"{name} = {start}")
         if isinstance(law, Indicators):
             readers = [c for la in self.blocks.program.layers() for c in la.contributions]
             gates = any(c.opening and c.opening.source == name for c in readers)
             embedded = not gates and all(c.product.kind == "embedding" for c in readers if c.source == name)
-            self.blocks.needed.add("labels")
-            axes = 2 + self.blocks.timed + (item.size > 1)  # draws and batch, steps, nodes
+            self.blocks.needed |= {"labels"}
+            axes = 1 + self.blocks.timed + (item.size > 1)  # batch, steps, nodes
             lines.append(f"how.check_labels({name}, {law.labels}, {axes})")
             if not embedded:
                 self.blocks.needed.add("one_hot")
                 lines.append(f"{name} = one_hot({name}, {law.labels}, {item.size}).to({self.blocks.like}.dtype)")
         elif isinstance(law, FiniteExponential) and item.soft:
-            self.blocks.needed.add("soft_clamp")
+            self.blocks.needed |= {"soft_clamp"}
             low, high = sorted(law.support, key=float)
             bounds = f"{number_text(float(low))}, {number_text(float(high))}"
-            if flat:
-                lines.append(f"{name} = how.soft_clamp({name}, {bounds})")
-            else:
-                lines = [f"{name} = how.soft_clamp({name}.expand(how.draws, *{name}.shape), {bounds})"]
+            lines.append(f"{name} = how.soft_clamp({name if flat else start}, {bounds})")
         elif isinstance(law, FiniteExponential):
-            self.blocks.needed.add("states")
+            self.blocks.needed |= {"states", "require"}
             states = ", ".join(number_text(float(state)) for state in law.support)
             lines.append(f"how.check_states({name}, {states})")
         if self.blocks.moments and not item.soft:

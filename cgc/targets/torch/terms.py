@@ -81,8 +81,8 @@ class Terms:
         return text
 
     def linear(self, c: Contribution, value: str) -> str:
-        """The same for a dense edge or a convolution, and the bias."""
-        if c.product.kind == "convolution":
+        """The same for an edge whose product adds the bias."""
+        if c.product.kind in ("convolution", "masked", "tied"):
             return f"{module(c)}({value}, self.bias)"
         return f"F.linear({value}, {module(c)}.weight, self.bias)"
 
@@ -156,7 +156,7 @@ class Terms:
             return False
         if p.kind == "convolution" and p.geometry is not None and shared is not None:
             return shared.block == p.outputs // p.geometry.child_maps
-        return p.kind == "dense" and shared is None
+        return p.kind in ("dense", "masked", "tied") and shared is None
 
     def sum(self, contributions: Sequence[Contribution], values: Values, bias: bool) -> str:
         """The sum of contributions, with the bias folded into the first dense product where that is possible."""

@@ -28,19 +28,19 @@ FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trappin
 
 
 class Law(NamedTuple):
-    """A node law: does its slope follow from its value, also where that was drawn? Is its expectation more than an operation or two?"""
+    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn."""
 
     name: str
     of_value: bool
     always: bool
     discrete: bool
     drawn: bool
-    costly: bool
+    least: int
     recurrent: bool
 
 
 LAWS = {
-    "Rect": Law("Rect", True, False, False, True, False, True),
+    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, True),
 }
 
 
@@ -130,10 +130,13 @@ def library() -> ctypes.CDLL | None:
     return found
 
 
-@torch.compiler.assume_constant_result
 def compiled_here(device: str) -> bool:
     """Whether there are kernels in this process."""
     return {"cpu": library, "cuda": gpu}[device]() is not None if device in ("cpu", "cuda") else False
+
+
+# what torch.compiler.assume_constant_result does, which takes a second to import
+compiled_here._dynamo_marked_constant = True
 
 
 def available(x: Tensor) -> bool:
@@ -277,6 +280,7 @@ if not hasattr(getattr(torch.ops, NAMESPACE), "node"):  # the same kernels may b
 OPS = getattr(torch.ops, NAMESPACE)
 
 
+FLOATS = (torch.float32, torch.bfloat16)
 PLAIN = (Tensor, torch.nn.Parameter, type(None))
 
 
@@ -373,13 +377,14 @@ def chain(y: Tensor | None, e: Tensor, pair: Tensor, start: Tensor | None, end: 
 def fits_loop(law: object, rate: float, x: Tensor) -> bool:
     """Whether a kernel runs a law over the steps of these energies."""
     known = LAWS.get(type(law).__name__)
-    fitting = known is not None and (rate == 0 or known.drawn)
-    return fitting and x.dtype in (torch.float32, torch.bfloat16) and available(x)
+    return known is not None and (rate == 0 or known.drawn) and x.dtype in FLOATS and available(x)
 
 
 def fits(law: object, rate: float, e: Tensor) -> bool:
     """Whether a kernel computes a law of these energies: what torch does in one operation, or of few nodes, is left to torch."""
-    return fits_loop(law, rate, e) and (rate > 0 or (LAWS[type(law).__name__].costly and e.numel() >= 8192))
+    known = LAWS.get(type(law).__name__)
+    worth = known is not None and (known.drawn if rate else e.numel() >= known.least)
+    return worth and e.dtype in FLOATS and available(e)
 
 
 def _drawn(rate: float, x: Tensor) -> Tensor | None:
