@@ -52,7 +52,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         maps = x.reshape(len(x), self.in_channels, *self.extents)
-        return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups).flatten(1)
+        return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def mean_over(x: Tensor, places: int) -> Tensor:
@@ -61,10 +61,7 @@ def mean_over(x: Tensor, places: int) -> Tensor:
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but the maps, whose places follow each other on the last axis (section 3).
-
-    Its shift is the component's bias.
-    """
+    """Batch normalisation of maps, whose places follow each other on the last axis (section 3); its shift is the bias."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -73,9 +70,10 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(maps))
 
     def forward(self, a: Tensor, bias: Tensor | None) -> Tensor:
-        maps = a.reshape(len(a), len(self.weight), a.shape[1] // len(self.weight))
-        training = self.training and len(a) * maps.shape[2] > 1  # one value has no variance
-        return F.batch_norm(maps, self.running_mean, self.running_var, self.weight, bias, training).flatten(1)
+        maps = a if a.dim() > 2 else a.reshape(len(a), len(self.weight), a.shape[1] // len(self.weight))
+        training = self.training and a.numel() > len(self.weight)  # one value has no variance
+        e = F.batch_norm(maps, self.running_mean, self.running_var, self.weight, bias, training)
+        return e if a.dim() > 2 else e.flatten(1)
 
 
 class Rect:
@@ -117,7 +115,7 @@ class H1(nn.Module):
         self.normalize = BatchNorm(16)
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.x(x), self.bias))
+        return how(Rect(), self.normalize(self.x(x), self.bias)).flatten(1)
 
 
 class H2(nn.Module):
@@ -130,7 +128,7 @@ class H2(nn.Module):
         self.normalize = BatchNorm(32)
 
     def forward(self, h1: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.h1(h1), self.bias))
+        return how(Rect(), self.normalize(self.h1(h1), self.bias)).flatten(1)
 
 
 class Y(nn.Module):

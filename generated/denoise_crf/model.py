@@ -81,7 +81,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         maps = x.reshape(len(x), self.in_channels, *self.extents)
-        return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups).flatten(1)
+        return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Spin:
@@ -140,7 +140,7 @@ class Y(nn.Module):
         self.lines = YLines()
 
     def forward(self, x: Tensor) -> Tensor:
-        e = self.x(x, self.bias)
+        e = self.x(x, self.bias).flatten(1)
         e = e.unflatten(-1, (1, 8, 8))
         return e
 

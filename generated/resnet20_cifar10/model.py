@@ -42,7 +42,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         maps = x.reshape(len(x), self.in_channels, *self.extents)
-        return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups).flatten(1)
+        return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def mean_over(x: Tensor, places: int) -> Tensor:
@@ -51,10 +51,7 @@ def mean_over(x: Tensor, places: int) -> Tensor:
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but the maps, whose places follow each other on the last axis (section 3).
-
-    Its shift is the component's bias.
-    """
+    """Batch normalisation of maps, whose places follow each other on the last axis (section 3); its shift is the bias."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -63,9 +60,10 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(maps))
 
     def forward(self, a: Tensor, bias: Tensor | None) -> Tensor:
-        maps = a.reshape(len(a), len(self.weight), a.shape[1] // len(self.weight))
-        training = self.training and len(a) * maps.shape[2] > 1  # one value has no variance
-        return F.batch_norm(maps, self.running_mean, self.running_var, self.weight, bias, training).flatten(1)
+        maps = a if a.dim() > 2 else a.reshape(len(a), len(self.weight), a.shape[1] // len(self.weight))
+        training = self.training and a.numel() > len(self.weight)  # one value has no variance
+        e = F.batch_norm(maps, self.running_mean, self.running_var, self.weight, bias, training)
+        return e if a.dim() > 2 else e.flatten(1)
 
 
 class Rect:
@@ -111,7 +109,7 @@ class RectNodes(nn.Module):
     def forward(self, *parents: Tensor, how: Inference) -> Tensor:
         terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]
         e = sum(terms[1:], terms[0])
-        return how(Rect(), self.normalize(e, self.bias))
+        return how(Rect(), self.normalize(e, self.bias)).flatten(1)
 
 
 class Refinement(nn.Module):
@@ -125,7 +123,7 @@ class Refinement(nn.Module):
         self.back = Conv2d(extents, maps, maps, 3, padding=1)
 
     def forward(self, e: Tensor, how: Inference) -> Tensor:
-        copy = how(Rect(), self.normalize(e, self.bias))
+        copy = how(Rect(), self.normalize(e, self.bias)).flatten(1)
         z = self.z(copy, how=how)
         return e + self.back(z)
 
@@ -149,7 +147,7 @@ class RectRefined(nn.Module):
         e = sum(terms[1:], terms[0])
         for level in self.refine:
             e = level(e, how)
-        return how(Rect(), self.normalize(e, self.bias))
+        return how(Rect(), self.normalize(e, self.bias)).flatten(1)
 
 
 class Y(nn.Module):

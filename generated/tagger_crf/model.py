@@ -35,8 +35,7 @@ class Inference(NamedTuple):
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
     def check_labels(self, x: Tensor, labels: int, axes: int) -> None:
-        unseen = torch.compiler.is_compiling() or x.is_cuda  # where a lookup asserts it
-        if x.dim() != axes + 1 or not (unseen or ((x >= 0) & (x < labels)).all()):
+        if x.dim() != axes + 1 or not (x.is_cuda or torch.compiler.is_compiling() or ((x >= 0) & (x < labels)).all()):
             raise ValueError(f"labels must lie in 0 ... {labels - 1}, in a tensor with {axes} axes")
 
 

@@ -31,7 +31,7 @@ def test_generated_text_is_formatted_and_clean() -> None:
 
 def test_a_dense_network_is_short() -> None:
     text = (ROOT / "generated" / "mnist_dense" / "model.py").read_text(encoding="utf-8")
-    assert len(text.splitlines()) < 175
+    assert len(text.splitlines()) < 180
 
 
 @pytest.fixture(scope="module")

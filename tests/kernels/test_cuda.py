@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from made import words_of
+from made import words_of, written
 from torch import Tensor
 
 triton = pytest.importorskip("triton")
@@ -128,3 +132,34 @@ def test_the_seed_is_taken_to_the_tensor(triton_kernels: ModuleType) -> None:
     assert seed.device.type == "meta" and seed.dtype == torch.int64
     assert triton_kernels.told(seed, torch.empty(0, device="meta")) is seed
     assert triton_kernels.told(None, torch.empty(0)) is None
+
+
+WITHOUT = """
+import sys, warnings
+sys.modules["triton"] = None
+import kernels
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    assert kernels.gpu() is None and kernels.gpu() is None
+    assert not kernels.compiled_here("cuda") and kernels.compiled_here("cpu") and not kernels.compiled_here("meta")
+assert len(told) == 1 and "without fused kernels" in str(told[0].message), [str(w.message) for w in told]
+"""
+
+
+def test_without_triton_it_is_said_once(tmp_path: Path) -> None:
+    """The processor's kernels are there all the same."""
+    environment = {**os.environ, "PYTHONPATH": str(written(tmp_path).parent)}
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [["-m", "pytest", "-q", "-p", "no:cacheprovider", "benchmarks/gpu_checks.py"], ["benchmarks/gpu.py", "small"]]
+)
+def test_what_a_gpu_runs_runs_in_the_interpreter(command: list[str]) -> None:
+    """The checks and the benchmark of gpu.sh, as far as they go without a GPU."""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root / "generated"), "CGC_GPU_DEVICE": "cpu", "TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, cwd=root)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -135,9 +135,9 @@ def test_fake_tensors_and_other_dtypes(ops: ModuleType) -> None:
     assert not ops.fits(Spin(), 0.5, X.double()) and not ops.fits(Spin(), 0.5, X.half()) and ops.fits(Spin(), 0.5, X.bfloat16())
     assert not ops.fits(Spin(), 0.5, X.to("meta")) and not ops.fits(object(), 0.5, X)
     # few energies, or what torch does at once, are torch's
-    assert (
-        not ops.fits(Spin(), 0.0, X) and ops.fits(Spin(), 0.0, torch.empty(100, 100)) and not ops.fits(Relu(), 0.0, torch.empty(100, 100))
-    )
+    many, most = torch.empty(100, 100), torch.empty(300, 300)
+    assert not ops.fits(Spin(), 0.0, many) and ops.fits(Spin(), 0.0, most) and not ops.fits(Relu(), 0.0, most)
+    assert ops.fits(Spin(), 0.1, X)
 
 
 # --- packages

@@ -16,7 +16,7 @@ from cgc.targets.torch.layers import Block, bias, finish, layer_block, modules, 
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.scopes import Scope, back_of, base_of, refine_reads
 from cgc.targets.torch.summed import Summed, layer_summed
-from cgc.targets.torch.terms import MomentTerms, Terms, Values
+from cgc.targets.torch.terms import MomentTerms, Terms, Values, mapped_energies
 from cgc.targets.torch.told import lifted, skeleton
 
 FEW = 3
@@ -238,7 +238,7 @@ class _Classes:
         back = back_of(stage, level)
 
         def build() -> Block:
-            terms, late = self.terms(copy), _late(stage)
+            terms, late = self.terms(copy, stage), _late(stage)
             outside = [a for a in level.module.arguments if a.source != copy.name]
             names = {(a.source, a.lag): a.name for a in outside}
             taken = {"copy", *names.values(), *_RESERVED}
@@ -281,7 +281,7 @@ class _Classes:
         inner = blocks.scopes.found[level.module.name]
 
         def build() -> Block:
-            terms, again, late = self.terms(first), self.terms(layer), _late(stage)
+            terms, again, late = self.terms(first, stage), self.terms(layer, stage), _late(stage)
             others = [a for a in level.module.arguments if a.source != first.name]
             names: Values = {(a.source, a.lag): a.name for a in others} | named(base)
             direct = [c for c in base if c not in late]
@@ -330,17 +330,21 @@ class _Classes:
             if blocks.rated() or stage.independent or scope.stateful or others or _late(stage) or inner.valid or unnormalised:
                 return None
             levels = told_list([blocks.codes[one.module.name] for one in stage.levels])
-            how = inner.how
-            return layer_summed(
-                replace(layer, contributions=base), blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments, levels, how
-            )
+            based = replace(layer, contributions=base)
+            law, drawn, mapped = blocks.law_call(layer), blocks.drawn(layer), self.mapped(stage)
+            return layer_summed(based, law, drawn, blocks.timed, blocks.moments, levels, inner.how, mapped)
 
         wanted = class_name(local(layer.component))
         common = f"{blocks.law_classes.get(layer.law, '')}Refined"
         return self.add(depth, _Unit(layer.name, layer.component, wanted, common, build, doc, summed))
 
-    def terms(self, layer: Layer) -> Terms:
-        return MomentTerms(layer) if self.blocks.moments else Terms(layer)
+    def terms(self, layer: Layer, stage: Refine) -> Terms:
+        return MomentTerms(layer) if self.blocks.moments else Terms(layer, self.blocks.merged, self.mapped(stage))
+
+    def mapped(self, stage: Refine) -> bool:
+        """Whether the energies that refinements add to keep the shape that convolutions give."""
+        added = [back_of(stage, level) for level in stage.levels]
+        return not _late(stage) and mapped_energies(stage.layer, [*base_of(stage), *added]) and not self.blocks.timed
 
     def how(self, layer: Layer) -> str:
         """How the nodes of a layer are inferred: perhaps with a rate of its own."""

@@ -45,7 +45,7 @@ def layer_block(
     """
     if layer.last:
         layer = _shared_at_once(layer)
-    terms = MomentTerms(layer) if moments else Terms(layer)
+    terms = MomentTerms(layer) if moments else Terms(layer, rows=not timed)
     parts = terms.parts
     init = [*modules(layer.contributions, parts), *bias(layer), *normalisation(layer, parts)]
     init += [f"self.lines = {lines}"] if lines else []
@@ -246,8 +246,9 @@ def finish(terms: Terms, energy: str, law: str, drawn: bool, how: str = "how") -
         return (*lines, f"return {value}")
     comment = value[value.index("  #") :] if "  #" in value else ""
     value = value.removesuffix(comment)
-    flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
-    inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value) if law else value
+    flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ".flatten(1)" if terms.mapped else ""
+    own = f"({value})" if flat and " " in value else value
+    inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value) if law else own
     return (*lines, f"return {inferred}{flat}{comment}")
 
 

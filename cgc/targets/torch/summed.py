@@ -23,7 +23,14 @@ class Summed(Block):
 
 
 def layer_summed(
-    layer: Layer, law: str, drawn: bool, timed: bool, moments: bool, levels: str | None = None, refined_how: bool = False
+    layer: Layer,
+    law: str,
+    drawn: bool,
+    timed: bool,
+    moments: bool,
+    levels: str | None = None,
+    refined_how: bool = False,
+    mapped: bool | None = None,
 ) -> Summed | None:
     """The layer in this form, or None: its energy is a normalised sum of modules. ``levels`` refine it, as the text of a list."""
     plain = all(c.block is None and c.gate is None and not c.lag and c.own and c.name not in _TAKEN for c in layer.contributions)
@@ -35,11 +42,12 @@ def layer_summed(
         return None
     edges = tuple(f"{c.name}={lines[0].partition(' = ')[2]}" for c, lines in zip(layer.contributions, made, strict=True))
     masked = timed and layer.over_batch
-    terms = Terms(layer)
+    terms = Terms(layer, not timed, mapped)
+    flat = terms.flat if any(c.product.kind == "convolution" for c in layer.contributions) else ""
     how = ("how: Inference",) if refined_how or needs_inference(layer, drawn, moments) else ()
     init = ["self.names = tuple(edges)", "for name, edge in edges.items():", "    self.add_module(name, edge)"]
     init += [*bias(layer), *normalisation(layer, parts)]
-    lines = ["terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]", "e = sum(terms[1:], terms[0])"]
+    lines = [f"terms = [getattr(self, name)(x){flat} for name, x in zip(self.names, parents, strict=True)]", "e = sum(terms[1:], terms[0])"]
     if levels is not None:
         init.append("self.refine = nn.ModuleList(levels)")
         lines += ["for level in self.refine:", f"    e = level(e{', how' if refined_how else ''})"]

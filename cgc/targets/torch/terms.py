@@ -35,14 +35,34 @@ def shaped(gate: Opening, value: str) -> str:
     return f"{value}.unflatten(-1, {gate.nodes}).expand(*{value}.shape[:-1], {str(gate.opened)[1:-1]}).flatten({-len(gate.nodes)})"
 
 
+def mapped_energies(layer: Layer, contributions: Sequence[Contribution]) -> bool:
+    """Whether energies may keep the shape that convolutions give: nothing is added to them that has another."""
+    if layer.output or layer.labels is not None or layer.shared is None or layer.shared.block is None or layer.groups is not None:
+        return False
+    if layer.normalised == "no" and layer.bias is True and not (contributions and Terms(layer).folds(contributions[0])):
+        return False
+    blocks = dict.fromkeys(c.block for c in contributions if c.block is not None)
+    whole = not blocks or _follow([(start, stop) for _, start, stop in blocks], layer.energies)
+    return whole and all(c.product.kind == "convolution" and not c.lag for c in contributions)
+
+
+def _follow(ranges: Sequence[tuple[int, int]], size: int) -> bool:
+    """Whether ranges follow each other from 0 to a size."""
+    ends = [0, *(stop for _, stop in ranges)]
+    return [start for start, _ in ranges] == ends[:-1] and ends[-1] == size
+
+
 class Terms:
     """Writes the energies of one layer; ``parts`` are the fixed passages (template parts) that they need."""
 
     moments = False
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, rows: bool = False, mapped: bool | None = None) -> None:
+        """``rows``: features are (rows, nodes), and convolutions give (rows, maps, ...); ``mapped``: energies are left so."""
         self.layer = layer
         self.parts: set[str] = set()
+        self.mapped = rows and (mapped_energies(layer, layer.contributions) if mapped is None else mapped)
+        self.flat = ".flatten(1)" if rows and not self.mapped else ""
 
     # ---- what differs between values and their moments
 
@@ -75,7 +95,7 @@ class Terms:
         if c.product.kind == "table":
             return f"{value} @ {module(c)}.weight"
         if c.product.kind != "average":
-            return f"{module(c)}({value})"
+            return f"{module(c)}({value}){self.flat if c.product.kind == 'convolution' else ''}"
         text, part = averaged(c.product, value)
         self.parts.add(part)
         return text
@@ -83,7 +103,7 @@ class Terms:
     def linear(self, c: Contribution, value: str) -> str:
         """The same for an edge whose product adds the bias."""
         if c.product.kind in ("convolution", "masked", "tied"):
-            return f"{module(c)}({value}, self.bias)"
+            return f"{module(c)}({value}, self.bias){self.flat if c.product.kind == 'convolution' else ''}"
         return f"F.linear({value}, {module(c)}.weight, self.bias)"
 
     def shifted(self, terms: list[str], first: bool = False) -> str:
@@ -177,9 +197,8 @@ class Terms:
             assert c.block is not None
             found.setdefault(c.block, []).append(self.term(c, values))
         sums = {(start, stop): " + ".join(terms) for (_, start, stop), terms in found.items()}
-        ends = [0, *(stop for _, stop in sums)]
-        if not sums or ([start for start, _ in sums] == ends[:-1] and ends[-1] == self.layer.energies):
-            return [f"torch.cat([{', '.join(sums.values())}], -1)"] if sums else []
+        if not sums or _follow(list(sums), self.layer.energies):
+            return [f"torch.cat([{', '.join(sums.values())}], {1 if self.mapped else -1})"] if sums else []
         return [f"F.pad({text}, ({start}, {self.layer.energies - stop}))" for (start, stop), text in sums.items()]
 
     def normalised(self, total: str, masked: bool) -> str:
