@@ -4,6 +4,7 @@
     python benchmarks/steps.py indrnn mnist_dense    some
 
 A step is loss, gradients and Adam's update on one batch of the data that the spec trains on. Feed-forward: the ratio is ours / by hand.
+The peers of ``lstm`` and ``gru`` are torch.nn.LSTM and torch.nn.GRU, which are one operation each; beside them the same cells as loops.
 PCFF, at a sample rate of 0.3: the ratio is composed / ours, where *composed* is our model without kernels, so that draws are made of
 torch's operations; beside it, what leaving sampling out altogether would give. Medians over pairs, with the interval that holds the
 median of 95 % of resamples.
@@ -11,6 +12,7 @@ median of 95 % of resamples.
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import sys
@@ -110,6 +112,10 @@ def beside(
     first = [float(ours()), float(hand())]
     assert abs(first[0] - first[1]) < 0.35 * abs(first[1]), first
     row["feed_forward"] = ratio(in_turn([ours, hand], PAIRS), 0, 1)
+    if hasattr(peer, "rnn"):
+        loop = Loop(peer)
+        torch.testing.assert_close(loop(batch[0]), peer(batch[0]), rtol=1e-4, atol=1e-5)
+        row["loop"] = ratio(in_turn([ours, step_of(loop, batch, learning_rate)], PAIRS), 0, 1)
     names = script.Model.forward.__globals__
     kernels = names.get("kernels")
     if kernels is not None:
@@ -127,6 +133,43 @@ def beside(
         row["pcff"] = ratio(found, 1, 0)
         row["free_sampling"] = ratio(found, 1, 2)
     return row
+
+
+class Loop(nn.Module):
+    """torch's LSTM or GRU as one would write it by hand: all gates in one product, step after step."""
+
+    def __init__(self, peer: Any) -> None:
+        super().__init__()
+        self.rnn, self.y = copy.deepcopy(peer.rnn), copy.deepcopy(peer.y)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for k in range(self.rnn.num_layers):
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            w, u, b, c = (getattr(self.rnn, f"{name}_l{k}") for name in names)
+            x = (self.lstm if self.rnn.mode == "LSTM" else self.gru)(x, w, u, b, c)
+        return self.y(x[:, -1])
+
+    def lstm(self, x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        h = cell = x.new_zeros(len(x), u.shape[1])
+        kept = []
+        for e in nn.functional.linear(x, w, b + c).unbind(1):
+            i, f, g, o = (e + h @ u.T).chunk(4, 1)
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(cell)
+            kept.append(h)
+        return torch.stack(kept, 1)
+
+    def gru(self, x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        h, kept = x.new_zeros(len(x), u.shape[1]), []
+        for e in nn.functional.linear(x, w, b).unbind(1):
+            (r, z, n), (a, d, m) = e.chunk(3, 1), nn.functional.linear(h, u, c).chunk(3, 1)
+            z = torch.sigmoid(z + d)
+            h = (1 - z) * torch.tanh(n + torch.sigmoid(r + a) * m) + z * h
+            kept.append(h)
+        return torch.stack(kept, 1)
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(self(x), y)
 
 
 class Dense(nn.Sequential):
@@ -153,13 +196,13 @@ def main() -> None:
     torch.set_num_threads(1)
     names = sys.argv[1:] or [*library.CASES, "mnist_dense"]
     before = {row["spec"]: row for row in json.loads(RESULTS.read_text())["rows"]} if RESULTS.exists() else {}
-    print(f"{'':<16} {'ours / by hand':<28} {'PCFF: composed / ours':<28} composed / free sampling")
+    print(f"{'':<16} {'ours / by hand':<28} {'PCFF: composed / ours':<28} {'composed / free sampling':<28} ours / loop by hand")
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             row = before[name] = dense(Path(folder)) if name == "mnist_dense" else measured(name, Path(folder))
-            cells = [row.get(key) for key in ("feed_forward", "pcff", "free_sampling")]
+            cells = [row.get(key) for key in ("feed_forward", "pcff", "free_sampling", "loop")]
             shown = [f"{c['ratio']:.3f}  [{c['low']:.3f}, {c['high']:.3f}]" if c else "-" for c in cells]
-            print(f"{name:<16} {shown[0]:<28} {shown[1]:<28} {shown[2]}", flush=True)
+            print(f"{name:<16} {shown[0]:<28} {shown[1]:<28} {shown[2]:<28} {shown[3]}", flush=True)
     rows = [before[name] for name in [*library.CASES, "mnist_dense"] if name in before]
     RESULTS.write_text(json.dumps({"torch": torch.__version__, "threads": 1, "rows": rows}, indent=1) + "\n")
 

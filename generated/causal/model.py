@@ -191,7 +191,7 @@ class Causal(nn.Module):
         if self.how[self.training].draws > 1:
             return -self.log_prob(x).mean()
         e = self.energies(x).flatten(0, 1)
-        return -Bit().log_prob(x.to(e.dtype).reshape(e.shape), e).sum() / len(e)
+        return Bit().log_prob(x.to(e.dtype).reshape(e.shape), e).sum() / -len(e)
 
     def decode(self, x: Tensor) -> Tensor:
         return Bit().mode(self(x))

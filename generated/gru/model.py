@@ -162,15 +162,15 @@ class Cell(nn.Module):
         self.n = N(x)
 
     def forward(self, x: Tensor, how: Inference, past: State, lengths: Tensor | None):
-        r_drive = self.r.drive(x)
-        z_drive = self.z.drive(x)
-        n_drive = self.n.drive(x)
+        r_drive = self.r.drive(x).unbind(-2)
+        z_drive = self.z.drive(x).unbind(-2)
+        n_drive = self.n.drive(x).unbind(-2)
         h = list(past["h"].unbind(-2))
         for t in range(x.shape[-2]):
-            r = self.r.step(r_drive[..., t, :], h[-1], how)
-            z = self.z.step(z_drive[..., t, :], h[-1], how)
+            r = self.r.step(r_drive[t], h[-1], how)
+            z = self.z.step(z_drive[t], h[-1], how)
             u = self.u.step(h[-1])
-            n = self.n.step(n_drive[..., t, :], u, r, how)
+            n = self.n.step(n_drive[t], u, r, how)
             h.append((1 - z) * n + z * h[-1])
         h = torch.stack(h[1:], -2)
         return h, {"h": keep(past["h"], h, lengths)}

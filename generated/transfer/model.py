@@ -194,7 +194,7 @@ class Transfer(nn.Module):
         if self.how[self.training].draws > 1:
             return -self.log_prob(x, y).mean()
         e = self.energies(x).flatten(0, 1)
-        return -Pixel().log_prob(y.to(e.dtype).reshape(e.shape), e).sum() / len(e)
+        return Pixel().log_prob(y.to(e.dtype).reshape(e.shape), e).sum() / -len(e)
 
     def decode(self, x: Tensor) -> Tensor:
         return Pixel().mode(self(x))

@@ -218,7 +218,7 @@ class _Answers:
             one = f"F.cross_entropy({energies}, {scored})"
             return (f"if {_HOW}.draws > 1:", f"    return {whole}", f"return {one}")
         target = scored if layer.labels else f"{scored}.to(e.dtype).reshape(e.shape)"
-        one = f"-{self.blocks.law_call(layer)}.log_prob({target}, e).sum() / len(e)"
+        one = f"{self.blocks.law_call(layer)}.log_prob({target}, e).sum() / -len(e)"
         return (f"if {_HOW}.draws > 1:", f"    return {whole}", f"e = {energies}", f"return {one}")
 
     def _mode(self, layer: Layer, energies: str) -> str:

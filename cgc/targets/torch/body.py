@@ -221,7 +221,8 @@ class Body:
             values += ["valid"] if layer.over_batch and not normalised_in_steps(layer, group) else []
             wanted = f"{own[layer.name]}_drive"
             drives[layer.name] = self.blocks.variable(wanted) if not self.scope.name else distinct(wanted, self.taken, "_")
-            lines.append(f"{drives[layer.name]} = {self.module(layer.name)}.drive({', '.join(values)})")
+            # a step is taken from what is unbound once, as the derivative of every indexed step would be as long as all
+            lines.append(f"{drives[layer.name]} = {self.module(layer.name)}.drive({', '.join(values)}).unbind(-2)")
         outside = {source for layer in self.blocks.program.layers() if layer.name not in group for source, _ in layer.sources}
         kept = [name for name in group if name in outside or self.scope.relative(name) in self.scope.state]
         for name in kept:
@@ -244,7 +245,7 @@ class Body:
                 value = self._inline(layer, group, now)
                 lines.append(f"    {own[layer.name]}.append({value})" if layer.name in kept else f"    {own[layer.name]} = {value}")
                 continue
-            values = [f"{drives[layer.name]}[..., t, :]"] if layer.name in drives else []
+            values = [f"{drives[layer.name]}[t]"] if layer.name in drives else []
             values += now.values()
             values += self._how(layer)
             values += ["now"] if layer.over_batch and normalised_in_steps(layer, group) else []

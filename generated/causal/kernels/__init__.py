@@ -24,7 +24,8 @@ from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
 NAMESPACE = "cgc_4efa214ac77b"
-FLAGS = ["-std=c99", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
+FLAGS += ["-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
 class Law(NamedTuple):

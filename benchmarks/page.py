@@ -1,0 +1,123 @@
+"""The page of measured figures, docs/benchmarks.md, from what the benchmarks wrote; a test compares the two.
+
+python benchmarks/page.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "benchmarks.md"
+GPU_GOALS = (
+    ("IndRNN recurrence (512, 256, 1024), forward and backward: share of copy bandwidth", ">= 0.85"),
+    ("the same in bfloat16, as fast as in float32", ">= 1.9"),
+    ("IndRNN recurrence (784, 32, 128), forward and backward, microseconds", "<= 100"),
+    ("unbind loop / ours", ">= 150"),
+    ("unbind loop in a CUDA graph / ours", ">= 10"),
+    ("rectified recurrence (4096, 1, 256): our sequential kernel / our scan", ">= 4"),
+    ("PCFF nodes, float32: share of copy bandwidth", ">= 0.85"),
+    ("PCFF nodes, bfloat16: share of copy bandwidth", ">= 0.65"),
+    ("torch.compile of the composed form / ours", ">= 1.5"),
+    ("CRF loss and gradient (100, 32, 10), microseconds", "<= 45"),
+    ("plain torch / ours", ">= 100"),
+    ("dense training step: eager composed form / ours in a CUDA graph", ">= 8"),
+    ("dense training step: ours / the same network without PCFF, both in CUDA graphs", "<= 1.15"),
+)
+
+
+def read(name: str) -> Any:
+    """What a benchmark wrote; None if it has not run."""
+    path = RESULTS / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for line in lines:
+        yield f"| {' | '.join(line)} |"
+    yield ""
+
+
+def spread(cell: dict[str, float] | None) -> str:
+    return f"{cell['ratio']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]" if cell else "–"
+
+
+def page() -> str:
+    """The text of the page."""
+    return "\n".join([*head(), *kernels(), *steps(), *first_steps(), *gpu()]).rstrip() + "\n"
+
+
+def head() -> Iterator[str]:
+    yield from (
+        "# Measured figures",
+        "",
+        "Made by `python benchmarks/page.py` from `benchmarks/results`, which the benchmarks wrote; each names its command. Both sides",
+        "of a ratio ran in one process, in turn, and were found right in the same run. Absolute times say nothing about other machines.",
+        "",
+    )
+
+
+def kernels() -> Iterator[str]:
+    found = read("kernels_cpu.json")
+    yield from ("## Kernels on a processor", "", f"`python benchmarks/kernels.py`, one thread, torch {found['torch']}; medians over pairs,")
+    yield from ("with the middle 80 %. A ratio is the time of the other side by ours.", "")
+    lines = []
+    for row in found["rows"]:
+        what, _, beside = row["name"].rpartition(": ")
+        lines.append((what, beside, spread(row), row["goal"]))
+    yield from table(("kernel", "beside", "times faster", "goal"), lines)
+
+
+def steps() -> Iterator[str]:
+    found = read("steps_cpu.json")
+    yield from (
+        "## Training steps",
+        "",
+        f"`python benchmarks/steps.py`, one thread, torch {found['torch']}; 95 % intervals of the median. Feed-forward: ours / by",
+    )
+    yield from (
+        "hand, or / torch.nn's one operation for `lstm` and `gru`. PCFF at rate 0.3: the composed form / ours, and / no sampling at all.",
+        "",
+    )
+    lines = [
+        (f"`{row['spec']}`", *(spread(row.get(key)) for key in ("feed_forward", "loop", "pcff", "free_sampling"))) for row in found["rows"]
+    ]
+    yield from table(("spec", "ours / by hand", "ours / loop by hand", "composed / ours", "composed / free sampling"), lines)
+
+
+def first_steps() -> Iterator[str]:
+    found = read("first_step.json")
+    yield from (
+        "## From YAML to the first training step",
+        "",
+        "`python benchmarks/first_step.py`: seconds after imports on the machine at hand, kernels compiled, from empty caches and with",
+    )
+    yield from (f"derivations known. The bar is {found['bar']:g} s.", "")
+    lines = []
+    for row in found["rows"]:
+        cold, known = (sum(row[what].values()) for what in ("cold", "known"))
+        lines.append((f"`{row['spec']}`", f"{cold:.2f}", f"{known:.2f}"))
+    yield from table(("spec", "from nothing", "derivations known"), lines)
+    times = next(row for row in read("compile_time.json") if row["ratio"] == "compile 1,000 components / 100")
+    yield from (f"`python benchmarks/compile_time.py`: 1,000 components take {times['median']:.1f} times as long as 100.", "")
+
+
+def gpu() -> Iterator[str]:
+    found = read("gpu.json")
+    yield from ("## Kernels on a GPU", "", "`sh benchmarks/gpu.sh` checks and times them.", "")
+    if found is None:
+        yield from table(("what", "goal", "measured"), [(what, goal, "not yet measured") for what, goal in GPU_GOALS])
+        return
+    yield f"{found['device']}, torch {found['torch']}; a copy moves {found['copy_bytes_per_second'] / 1e9:.0f} GB/s."
+    yield ""
+    yield from table(("what", "goal", "measured"), [(row["what"].strip(), row["goal"], f"{row['value']:.3g}") for row in found["rows"]])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
