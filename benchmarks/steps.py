@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "steps_cpu.json"
-PAIRS = 25
+PAIRS = 75
 RATE = 0.3
 Step = Callable[[], Any]
 

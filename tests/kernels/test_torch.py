@@ -136,7 +136,7 @@ def test_fake_tensors_and_other_dtypes(ops: ModuleType) -> None:
     assert not ops.fits(Spin(), 0.5, X.to("meta")) and not ops.fits(object(), 0.5, X)
     # few energies, or what torch does at once, are torch's
     many, most = torch.empty(100, 100), torch.empty(300, 300)
-    assert not ops.fits(Spin(), 0.0, many) and ops.fits(Spin(), 0.0, most) and not ops.fits(Relu(), 0.0, most)
+    assert not ops.fits(Spin(), 0.0, X) and ops.fits(Spin(), 0.0, many) and not ops.fits(Relu(), 0.0, most)
     assert ops.fits(Spin(), 0.1, X)
 
 

@@ -41,8 +41,8 @@ class Law(NamedTuple):
 
 
 LAWS = {
-    "Bit": Law("Bit", True, True, True, True, 65536, False),
-    "Spin": Law("Spin", True, True, True, True, 65536, False),
+    "Bit": Law("Bit", True, True, True, True, 8192, False),
+    "Spin": Law("Spin", True, True, True, True, 8192, False),
 }
 
 

@@ -41,7 +41,7 @@ class Law(NamedTuple):
 
 
 LAWS = {
-    "Spin": Law("Spin", True, True, True, True, 65536, False),
+    "Spin": Law("Spin", True, True, True, True, 8192, False),
 }
 
 
