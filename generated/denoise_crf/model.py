@@ -73,7 +73,7 @@ tanh = Tanh.apply
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution of nodes whose indices (map, *extents) are flat on the last axis."""
+    """A convolution of nodes whose indices (map, *extents) are flat on the last axis; gives (rows, maps, ...)."""
 
     def __init__(self, extents: tuple[int, ...], *sizes: int, **settings) -> None:
         super().__init__(*sizes, bias=False, **settings)

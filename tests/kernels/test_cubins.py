@@ -54,6 +54,7 @@ def test_limits(tmp_path: Path, arch: str) -> None:
 
 
 @pytest.mark.slow
-def test_limits_of_all_families(tmp_path: Path) -> None:
-    for kernel in cubins(tmp_path, "every", "all", *ARCHITECTURES):
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_limits_of_all_families(tmp_path: Path, arch: str) -> None:
+    for kernel in cubins(tmp_path, "every", "all", arch):
         check(kernel)
