@@ -85,14 +85,14 @@ def calls(module: ModuleType, tell: Any, laws: list[str]) -> None:
 
 
 def some_calls(module: ModuleType, tell: Any, laws: list[str]) -> None:
-    """Those that limits are known for."""
-    for name in laws:
-        node(module, tell, name, torch.float32, 0.3)
-        node_backward(module, tell, name, torch.float32, 0)
-        recurrence(module, tell, name, (128, 40, 1024), 0.0)
-    recurrence(module, tell, laws[0], (128, 40, 1024), 0.3)
-    recurrence(module, tell, laws[-1], (1, 4096, 64), 0.0)
-    chain(module, tell, module.CHAINS[-1])
+    """Those that limits are known for; of the first law what is drawn, of the last what is scanned."""
+    first, last = laws[0], laws[-1]
+    node(module, tell, first, torch.float32, 0.3)
+    node_backward(module, tell, first, torch.float32, 0)
+    node_backward(module, tell, last, torch.float32, 0)
+    recurrence(module, tell, last, (128, 40, 1024), 0.0)
+    recurrence(module, tell, last, (1, 4096, 64), 0.0)
+    chain(module, tell, 13)
 
 
 def node(module: ModuleType, tell: Any, name: str, kind: torch.dtype, rate: float) -> None:

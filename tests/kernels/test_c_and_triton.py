@@ -68,6 +68,8 @@ def test_draws_at_odd_sizes(target: Target, name: str, count: int) -> None:
 @pytest.mark.parametrize("rate", [0.1, 1.0])
 @pytest.mark.parametrize("name", DRAWN)
 def test_draws(target: Target, name: str, rate: float) -> None:
+    if target.name == "triton" and rate < 1 and name not in ("Spin", "Relu"):
+        pytest.skip("its interpreter is slow")
     check_draws(target, name, energies(1300), rate)
 
 
