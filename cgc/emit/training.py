@@ -160,7 +160,7 @@ def training_context(spec: Spec, program: Program | None = None) -> TrainingCont
         metric=metric(spec),
         compared=compared(spec, data),
         several=outputs[0].size > 1,
-        merged=program is not None and program.steps is None and program.eval.method != "moments",
+        merged=program is not None and program.draws_are_rows,
         optimizer="SGD" if train.optimizer.kind == "sgd" else "Adam",
         learning_rate=train.optimizer.learning_rate,
         momentum=train.optimizer.momentum,

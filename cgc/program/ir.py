@@ -325,6 +325,11 @@ class Program:
     def _layers(self) -> dict[str, Layer]:
         return {layer.name: layer for stage in self.stages for layer in layers_of(stage)}
 
+    @property
+    def draws_are_rows(self) -> bool:
+        """Whether draws go through the network as rows of the batch: most of torch has one axis of rows; time and moments have another."""
+        return self.steps is None and self.eval.method != "moments"
+
     def law(self, name: str) -> Derivation:
         """The derivation of family ``name``."""
         return self._laws[name]

@@ -61,8 +61,7 @@ class Blocks:
         self.program = program
         self.timed = program.steps is not None
         self.moments = program.eval.method == "moments"
-        # draws are rows of the batch, as most of torch has one axis of rows
-        self.merged = not self.timed and not self.moments
+        self.merged = program.draws_are_rows
         self.last = {layer.name for layer in program.layers() if layer.last}
         self.taken = {
             "Model",

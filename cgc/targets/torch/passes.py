@@ -80,14 +80,14 @@ class _Pass:
             readers = [c for la in self.blocks.program.layers() for c in la.contributions]
             gates = any(c.opening and c.opening.source == name for c in readers)
             embedded = not gates and all(c.product.kind == "embedding" for c in readers if c.source == name)
-            self.blocks.needed |= {"labels"}
+            self.blocks.needed.add("labels")
             axes = 1 + self.blocks.timed + (item.size > 1)  # batch, steps, nodes
             lines.append(f"how.check_labels({name}, {law.labels}, {axes})")
             if not embedded:
                 self.blocks.needed.add("one_hot")
                 lines.append(f"{name} = one_hot({name}, {law.labels}, {item.size}).to({self.blocks.like}.dtype)")
         elif isinstance(law, FiniteExponential) and item.soft:
-            self.blocks.needed |= {"soft_clamp"}
+            self.blocks.needed.add("soft_clamp")
             low, high = sorted(law.support, key=float)
             bounds = f"{number_text(float(low))}, {number_text(float(high))}"
             lines.append(f"{name} = how.soft_clamp({name if flat else start}, {bounds})")
