@@ -61,7 +61,7 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
         "__init__.py": _init(spec.name, module).encode(),
         "model.py": _model(module, program).encode(),
         "spec.yaml": spec.resolved.encode(),
-        **kernel_files(spec.name, plan(program), dict(module.kernels)),
+        **kernel_files(spec.name, plan(program), dict(module.kernels), module.cells),
     }
     if spec.train is not None:
         training = training_context(spec, program)
@@ -85,7 +85,7 @@ def _init(name: str, module: Module) -> str:
 
 
 def _fused(module: Module) -> bool:
-    return bool(module.kernels) or module.kernels_of_chains
+    return bool(module.kernels or module.cells) or module.kernels_of_chains
 
 
 def _model(module: Module, program: Program) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 
 from cgc.emit.render import render
-from cgc.kernels.plan import Kernels
+from cgc.kernels.plan import CellKernel, Kernels
 from cgc.targets.c.language import C
 from cgc.targets.fused import source
 from cgc.targets.triton.language import TRITON
 
 
-def kernel_files(name: str, kernels: Kernels, classes: dict[str, str]) -> dict[str, bytes]:
-    """Relative paths with contents; ``classes`` are the names of laws in model.py."""
+def kernel_files(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[CellKernel, ...] = ()) -> dict[str, bytes]:
+    """Relative paths with contents; ``classes`` are the names of laws in model.py, ``cells`` the steps that it calls."""
     if not kernels:
         return {}
-    cpu = render("c/cpu.c.jinja", kernels=source(name, kernels, classes, C)).encode()
-    for_gpu = source(name, kernels, classes, TRITON)
+    cpu = render("c/cpu.c.jinja", kernels=source(name, kernels, classes, cells, C)).encode()
+    for_gpu = source(name, kernels, classes, cells, TRITON)
     cuda = render("triton/cuda.py.jinja", kernels=for_gpu).encode()
     namespace = f"cgc_{hashlib.sha256(cpu + cuda).hexdigest()[:12]}"
     init = render("torch/kernels/init.py.jinja", kernels=for_gpu, namespace=namespace).encode()

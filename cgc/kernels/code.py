@@ -6,7 +6,7 @@ loops; kernels can. Equal operations on equal values are one object, so that a g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Literal
@@ -219,3 +219,13 @@ def in_order(*results: Value) -> Iterator[Value]:
         else:
             stack.append((value, True))
             stack += [(inner, False) for inner in reversed(value.inputs) if inner not in seen]
+
+
+def replaced(results: tuple[Value, ...], places: Mapping[Value, Value]) -> tuple[Value, ...]:
+    """The same arithmetic with other values in the places of some."""
+    known = dict(places)
+    for value in in_order(*results):
+        if value not in known:
+            args = (known[a] if isinstance(a, Value) else a for a in value.args)
+            known[value] = operation(value.name, *args) if value.inputs else value
+    return tuple(known[result] for result in results)

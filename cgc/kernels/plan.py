@@ -1,11 +1,13 @@
-"""Which parts of a program are computed by kernels: nodes of single energies, loops over time in which every node reads itself, and sums
-over the states of a chain."""
+"""Which parts of a program are computed by kernels: nodes of single energies, loops over time in which every node reads itself, steps of
+other loops, and sums over the states of a chain."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cgc.derive.derivation import Derivation, Labels
+from cgc.kernels.cell import Cell, cell
 from cgc.kernels.expand import Unsupported
 from cgc.kernels.node import Node, node
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage
@@ -26,20 +28,40 @@ class LawKernel:
 
 
 @dataclass(frozen=True)
+class CellKernel:
+    """The step ``cell`` under a name, with the names of its ``layers`` and parameters in the module that runs it.
+
+    ``inputs`` are weights and biases of what is one product before the loop, ``weights`` those of each source in turn, layer by layer,
+    ``vectors`` those of single nodes.
+    """
+
+    name: str
+    cell: Cell
+    layers: tuple[str, ...]
+    inputs: tuple[tuple[str, ...], ...]
+    weights: tuple[tuple[str, ...], ...]
+    vectors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Kernels:
-    """What kernels there are: by law, and for chains by the number of states."""
+    """What kernels there are: by law, for chains by the number of states, and for loops by the names of their layers."""
 
     laws: tuple[LawKernel, ...]
     chains: tuple[int, ...] = ()
+    cells: tuple[tuple[tuple[str, ...], Cell], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.laws or self.chains)
+        return bool(self.laws or self.chains or self.cells)
 
 
 def plan(program: Program) -> Kernels:
     """The kernels of a program."""
-    recurrent = {layer.law for layer in _recurrent(program.stages, program)}
-    used = {layer.law for layer in program.layers() if not layer.output}
+    groups = [stage.layers for stage in _scans(program.stages)]
+    recurrent = {la.law for layers in groups for la in layers if fused_loop(la, _names(layers), program.law(la.law))}
+    cells = tuple(_cells(groups, program))
+    stepwise = {name for group, _ in cells for name in group}
+    used = {layer.law for layer in program.layers() if not layer.output and layer.name not in stepwise}
     found = []
     for name, law in program.laws:
         # a node that is a function of its energy is torch's, unless it reads itself
@@ -47,7 +69,8 @@ def plan(program: Program) -> Kernels:
             known = supported(law)
             if known is not None:
                 found.append(LawKernel(name, law.density, known, name in recurrent))
-    return Kernels(tuple(found), tuple(sorted({layer.lines.count for layer in program.layers() if layer.lines and fused_chain(layer)})))
+    chains = sorted({layer.lines.count for layer in program.layers() if layer.lines and fused_chain(layer)})
+    return Kernels(tuple(found), tuple(chains), cells)
 
 
 def supported(law: Derivation) -> Node | None:
@@ -78,16 +101,33 @@ def fused_chain(layer: Layer) -> bool:
     return layer.lines is not None and layer.lines.method == "chain" and layer.lines.count <= MOST_STATES
 
 
-def _recurrent(stages: tuple[Stage, ...], program: Program) -> list[Layer]:
-    found: list[Layer] = []
+def _cells(groups: list[tuple[Layer, ...]], program: Program) -> Iterator[tuple[tuple[str, ...], Cell]]:
+    """The loops whose steps are kernels, with these."""
+    rated = program.train.sample_rates or program.eval.sample_rates
+    if rated or program.eval.method == "moments":
+        return
+    known = {name: (law, node) for name, law in program.laws if (node := supported(law)) is not None}
+    for layers in groups:
+        group = _names(layers)
+        if any(fused_loop(layer, group, program.law(layer.law)) for layer in layers):
+            continue
+        read = {name for layer in program.layers() for name, lag in layer.sources if layer.name not in group or lag}
+        found = cell(layers, known, [name for name in group if name in read])
+        if found is not None:
+            yield group, found
+
+
+def _names(layers: tuple[Layer, ...]) -> tuple[str, ...]:
+    return tuple(layer.name for layer in layers)
+
+
+def _scans(stages: tuple[Stage, ...]) -> Iterator[Scan]:
     for stage in stages:
         match stage:
             case Scan():
-                group = tuple(layer.name for layer in stage.layers)
-                found += [layer for layer in stage.layers if fused_loop(layer, group, program.law(layer.law))]
+                yield stage
             case Module() | Repeat():
-                found += _recurrent(stage.stages, program)
+                yield from _scans(stage.stages)
             case Refine():
                 for level in stage.levels:
-                    found += _recurrent((level.module,), program)
-    return found
+                    yield from _scans((level.module,))

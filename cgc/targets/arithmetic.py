@@ -55,8 +55,9 @@ class _Printer:
             case "call":
                 inside = ", ".join(self.text(a)[0] for a in value.inputs)
                 return f"f32_{value.args[0]}({inside})", ATOM
-        if value.name == "add" and value.inputs[1].name == "constant" and float(str(value.inputs[1].args[0])) < 0:
-            return self.text(operation("sub", value.inputs[0], constant(-float(str(value.inputs[1].args[0])))))
+        if value.name in ("add", "sub") and value.inputs[1].name == "constant" and float(str(value.inputs[1].args[0])) < 0:
+            opposite = "sub" if value.name == "add" else "add"
+            return self.text(operation(opposite, value.inputs[0], constant(-float(str(value.inputs[1].args[0])))))
         binding = ATOM if value.name in self.language.calls else _BINDING.get(value.name, NEGATIVE)
         shown = [self.operand(value, k, a) if isinstance(a, Value) else str(a) for k, a in enumerate(value.args)]
         return self.language.formats[value.name].format(*shown), binding
@@ -79,20 +80,26 @@ class _Printer:
         self.lines.append(self.language.statement.format(type=self.language.types[value.kind], name=self.names[value], text=text))
 
 
-def statements(language: Language, *results: Value) -> tuple[str, ...]:
-    """Lines that compute values and return them."""
+def named(language: Language, *results: Value) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Lines that compute what values consist of, and expressions for the values."""
     order = list(in_order(*results))
     counts: Counter[Value] = Counter(inner for value in order for inner in value.inputs)
+    counts.update(results)
     printer = _Printer(language, {}, [])
     for value in order:
-        if value in results or value.name in _LEAVES:
+        if value.name in _LEAVES or (value in results and counts[value] == 1):
             continue
         if counts[value] > 1 or value.kind == "truth" or len(printer.text(value)[0]) > language.width:
             printer.name(value)
-    texts = [printer.text(result)[0] for result in results]
+    return tuple(printer.lines), tuple(printer.text(result)[0] for result in results)
+
+
+def statements(language: Language, *results: Value) -> tuple[str, ...]:
+    """Lines that compute values and return them."""
+    lines, texts = named(language, *results)
     if len(texts) > 1 and language.several:
-        return (*printer.lines, *(language.several.format(place=k, text=text) for k, text in enumerate(texts)))
-    return (*printer.lines, language.returned.format(", ".join(texts)))
+        return (*lines, *(language.several.format(place=k, text=text) for k, text in enumerate(texts)))
+    return (*lines, language.returned.format(", ".join(texts)))
 
 
 def called(language: Language, function: Function) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from cgc.kernels.arithmetic import exp, log
 from cgc.kernels.code import Value, argument, functions, given, word
 from cgc.kernels.node import RATE, WORDS, E, H, Node
-from cgc.kernels.plan import Kernels, LawKernel
+from cgc.kernels.plan import CellKernel, Kernels, LawKernel
 from cgc.kernels.random import ROUNDS, philox
 from cgc.targets.arithmetic import Language, called, defined, statements
+from cgc.targets.cells import CellSource, cell_source, cell_values
 
 NO_BOUND = "3e38"
 _AT_ONCE = ("softplus", "exp", "expm1", "log1p", "sin", "cos", "sinh", "cosh", "asinh")
@@ -82,17 +83,20 @@ class Source:
     functions: tuple[tuple[str, ...], ...]
     laws: tuple[Law, ...]
     chains: tuple[Chain, ...] = ()
+    cells: tuple[CellSource, ...] = ()
 
 
-def source(name: str, kernels: Kernels, classes: dict[str, str], language: Language) -> Source:
-    """The source for ``kernels`` in a language; ``classes`` are the names of laws in model.py."""
+def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[CellKernel, ...], language: Language) -> Source:
+    """The source for ``kernels`` in a language; ``classes`` are the names of laws in model.py, ``cells`` the steps that it calls."""
     laws = tuple(_law(law, classes[law.name], language) for law in kernels.laws)
     results = [value for law in kernels.laws for value in _values(law)]
     results += [exp(argument("x")), log(argument("x"))] if kernels.chains else []
+    results += [value for cell in cells for value in cell_values(cell)]
     lines = tuple(called(language, function) for function in functions(*results))
-    drawn = any(law.words for law in laws)
+    drawn = any(law.words for law in laws) or any(cell.cell.words for cell in cells)
     chains = tuple(Chain(n, (n + 7) // 8 * 8) for n in kernels.chains)
-    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains)
+    steps = tuple(cell_source(cell, language) for cell in cells)
+    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps)
 
 
 def _values(law: LawKernel) -> Iterable[Value]:

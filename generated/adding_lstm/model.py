@@ -25,8 +25,6 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
-        if kernels and kernels.fits(law, self.rate, e):
-            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -168,22 +166,22 @@ class Cell(nn.Module):
         self.o = BitNodes()
 
     def forward(self, x: Tensor, how: Inference, past: State, lengths: Tensor | None):
-        i_drive = self.i.drive(x).unbind(-2)
-        f_drive = self.f.drive(x).unbind(-2)
-        g_drive = self.g.drive(x).unbind(-2)
-        o_drive = self.o.drive(x).unbind(-2)
-        c = list(past["c"].unbind(-2))
-        h = list(past["h"].unbind(-2))
-        for t in range(x.shape[-2]):
-            i = self.i.step(i_drive[t], h[-1], how)
-            f = self.f.step(f_drive[t], h[-1], how)
-            g = self.g.step(g_drive[t], h[-1], how)
-            o = self.o.step(o_drive[t], h[-1], how)
-            c.append(f * c[-1] + i * g)
-            m = how(Spin(), c[-1])
-            h.append(o * m)
-        c = torch.stack(c[1:], -2)
-        h = torch.stack(h[1:], -2)
+        if kernels and kernels.fits_cell("cell", how.rate, x):
+            c, h = kernels.cell("cell", self, [x], [past["c"], past["h"]], how.rate, how.straight_through)
+        else:
+            drives = [self.i.drive(x), self.f.drive(x), self.g.drive(x), self.o.drive(x)]
+            c = list(past["c"].unbind(-2))
+            h = list(past["h"].unbind(-2))
+            for i_drive, f_drive, g_drive, o_drive in zip(*(each.unbind(-2) for each in drives), strict=True):
+                i = self.i.step(i_drive, h[-1], how)
+                f = self.f.step(f_drive, h[-1], how)
+                g = self.g.step(g_drive, h[-1], how)
+                o = self.o.step(o_drive, h[-1], how)
+                c.append(f * c[-1] + i * g)
+                m = how(Spin(), c[-1])
+                h.append(o * m)
+            c = torch.stack(c[1:], -2)
+            h = torch.stack(h[1:], -2)
         return h, {"c": keep(past["c"], c, lengths), "h": keep(past["h"], h, lengths)}
 
 

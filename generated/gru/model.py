@@ -25,8 +25,6 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
-        if kernels and kernels.fits(law, self.rate, e):
-            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -162,17 +160,18 @@ class Cell(nn.Module):
         self.n = N(x)
 
     def forward(self, x: Tensor, how: Inference, past: State, lengths: Tensor | None):
-        r_drive = self.r.drive(x).unbind(-2)
-        z_drive = self.z.drive(x).unbind(-2)
-        n_drive = self.n.drive(x).unbind(-2)
-        h = list(past["h"].unbind(-2))
-        for t in range(x.shape[-2]):
-            r = self.r.step(r_drive[t], h[-1], how)
-            z = self.z.step(z_drive[t], h[-1], how)
-            u = self.u.step(h[-1])
-            n = self.n.step(n_drive[t], u, r, how)
-            h.append((1 - z) * n + z * h[-1])
-        h = torch.stack(h[1:], -2)
+        if kernels and kernels.fits_cell("cell", how.rate, x):
+            (h,) = kernels.cell("cell", self, [x], [past["h"]], how.rate, how.straight_through)
+        else:
+            drives = [self.r.drive(x), self.z.drive(x), self.n.drive(x)]
+            h = list(past["h"].unbind(-2))
+            for r_drive, z_drive, n_drive in zip(*(each.unbind(-2) for each in drives), strict=True):
+                r = self.r.step(r_drive, h[-1], how)
+                z = self.z.step(z_drive, h[-1], how)
+                u = self.u.step(h[-1])
+                n = self.n.step(n_drive, u, r, how)
+                h.append((1 - z) * n + z * h[-1])
+            h = torch.stack(h[1:], -2)
         return h, {"h": keep(past["h"], h, lengths)}
 
 

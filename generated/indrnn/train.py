@@ -238,7 +238,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data(Path(args.data_dir)).items()}
     torch.manual_seed(args.seed)
     model = Model().to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=args.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=args.learning_rate, fused=True)
     parts = {"model": model, "optimizer": optimizer}
     history: list[dict[str, Any]] = []  # the lines of metrics.jsonl
 

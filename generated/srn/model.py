@@ -24,8 +24,6 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
-        if kernels and kernels.fits(law, self.rate, e):
-            return kernels.node(law, e, self.rate, self.straight_through)
         q = law.expectation(e)
         if self.rate == 0:
             return q
@@ -116,6 +114,8 @@ class H(nn.Module):
 
     def forward(self, x: Tensor, how: Inference, past: Tensor, valid: Tensor | None = None) -> Tensor:
         e = self.normalize(self.x(x), self.bias, valid)
+        if kernels and kernels.fits_cell("cell", how.rate, e):
+            return kernels.cell("cell", self, [e], [past], how.rate, how.straight_through)[0]
         h = list(past.unbind(-2))  # what came before the first step
         for e_t in e.unbind(-2):
             h.append(how(Rect(), e_t + self.h(h[-1])))

@@ -271,7 +271,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         reuse(model, args.reuse)
     for name in REUSED:
         model.get_submodule(name).requires_grad_(False)
-    optimizer = torch.optim.Adam(model.parameters(), lr=args.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=args.learning_rate, fused=True)
     parts = {"model": model, "optimizer": optimizer}
     history: list[dict[str, Any]] = []  # the lines of metrics.jsonl
 

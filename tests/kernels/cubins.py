@@ -1,8 +1,8 @@
 """Compiles the Triton kernels of a folder for GPUs that are not there, as their wrappers would launch them, and tells what came out.
 
-    python cubins.py FOLDER some|every LAWS ARCH...    a line of JSON for each kernel: its name, what for, its machine code
+    python cubins.py FOLDER some|every|steps LAWS ARCH...    a line of JSON for each kernel: its name, what for, its machine code
 
-LAWS are names with commas between, or all.
+LAWS are names with commas between, or all; `steps` are those of loops.
 """
 
 from __future__ import annotations
@@ -95,6 +95,16 @@ def some_calls(module: ModuleType, tell: Any, laws: list[str]) -> None:
     chain(module, tell, 13)
 
 
+def steps(module: ModuleType, tell: Any, _: list[str]) -> None:
+    """Every step of a loop, on few nodes and on many."""
+    for name, kernel in list(vars(module).items()):
+        if name.startswith("cell_") and isinstance(kernel, JITFunction):
+            count = len([argument for argument in kernel.arg_names if argument.startswith(("in_", "to_"))])
+            for rows in (4, 512):
+                arrays = [torch.zeros(rows, 3, 128) for _ in range(count)]
+                tell(f"{name} {rows}", module.stepper(name, arrays, 0.3, False, torch.tensor(7)), 1)
+
+
 def node(module: ModuleType, tell: Any, name: str, kind: torch.dtype, rate: float) -> None:
     what = f"{name} {str(kind).removeprefix('torch.')} rate {rate}"
     tell(what, module.node, torch.zeros(2**20, dtype=kind), name, rate, torch.tensor(7))
@@ -141,8 +151,8 @@ def main(folder: str, which: str, laws: str, *archs: str) -> None:
             JITFunction.run = warm
             wrapper(*arguments)
 
-        names = list(module.LAWS) if laws == "all" else laws.split(",")
-        (calls if which == "every" else some_calls)(module, tell, names)
+        names = list(getattr(module, "LAWS", ())) if laws == "all" else laws.split(",")
+        {"every": calls, "some": some_calls, "steps": steps}[which](module, tell, names)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from cgc.derive.derivation import Derivation, Labels
 from cgc.families.forms import FiniteExponential
-from cgc.kernels.plan import fused_loop, plan
+from cgc.kernels.plan import CellKernel, fused_loop, plan
+from cgc.program.energies import local
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage, layers_of
+from cgc.program.loops import reads_itself_alone
 from cgc.program.parameters import learned_size
 from cgc.targets.torch.code import Class
 from cgc.targets.torch.layers import needs_inference
@@ -99,6 +102,7 @@ class Blocks:
         self._called = set(_called(program.stages))
         self.law_classes = self._laws()
         self.kernels = plan(program)
+        self.cells: list[CellKernel] = []
         self.lines = self._lines()
         self.codes: dict[str, str] = {}  # how each layer and module is made
         self.summed: set[str] = set()  # those that are given their edges
@@ -168,9 +172,30 @@ class Blocks:
         axis = str(-1 - axes) if isinstance(self.law(layer.law).sampling, Labels) and layer.size > 1 else ""
         return f"{self.law_classes[layer.law]}({axis})"
 
-    def fused_loop(self, layer: Layer, group: tuple[str, ...]) -> bool:
-        """Whether a kernel runs the layer's loop over time."""
-        return not self.moments and self.law_call(layer) != "" and fused_loop(layer, group, self.law(layer.law))
+    def fused_loop(self, layer: Layer, group: tuple[str, ...]) -> CellKernel | bool:
+        """Whether a kernel runs the layer's own loop over time; or the kernel of its steps."""
+        if not self.moments and self.law_call(layer) != "" and fused_loop(layer, group, self.law(layer.law)):
+            return True
+        return (reads_itself_alone(layer, group) and self.cell(group, {layer.name: ""})) or False
+
+    def cell(self, group: tuple[str, ...], prefixes: Mapping[str, str]) -> CellKernel | None:
+        """The kernel of a loop's steps, if there is one. ``prefixes`` are how names of a layer's parameters begin where the loop stands."""
+        found = dict(self.kernels.cells).get(group)
+        if found is None:
+            return None
+        starts = [prefixes[group[k]] for k in found.multiplied]
+        weights = tuple(tuple(f"{start}{edge}.weight" for start, edge in zip(starts, edges, strict=True)) for edges in found.weights)
+        vectors = tuple(f"{prefixes[group[k]]}{'bias' if edge is None else f'{edge}.weight'}" for k, edge in found.vectors)
+        starts = [prefixes[group[k]] for k in found.driven]
+        inputs = [tuple(f"{start}{edge}.weight" for start, edge in zip(starts, found.inputs, strict=True))] if found.inputs else []
+        inputs += [tuple(f"{start}bias" for start in starts)] if found.inputs else []
+        made = CellKernel("", found, tuple(local(name) for name in group), tuple(inputs), weights, vectors)
+        known = [cell for cell in self.cells if replace(cell, name="") == made]
+        if not known:
+            known = [replace(made, name=distinct("cell", {cell.name for cell in self.cells}, ""))]
+            self.cells += known
+        # what is read outside has other names in other loops
+        return replace(known[0], cell=found)
 
     def _laws(self) -> dict[str, str]:
         layers = self.program.layers()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from cgc.kernels.plan import CellKernel
 from cgc.program.energies import local
 from cgc.program.ir import Layer, Map, Module, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.loops import before, in_steps, normalised_in_steps
@@ -208,54 +209,112 @@ class Body:
     def _scan(self, stage: Scan) -> list[str]:
         """A loop over time that several components share."""
         group = tuple(layer.name for layer in stage.layers)
-        lines = []
         own = {layer.name: self.variable(layer.name) for layer in stage.layers}
-        drives: dict[str, str] = {}
-        inlined = [layer.name for layer in stage.layers if self.blocks.inlined(layer) and not before(layer, group)]
-        for layer in stage.layers:
-            known = before(layer, group)
-            if not known:
-                continue
-            values = [self.value(read.source, read.lag) for read in reads(known)]
-            values += ["how"] if drive_needs_inference(known, self.blocks.moments) else []
-            values += ["valid"] if layer.over_batch and not normalised_in_steps(layer, group) else []
-            wanted = f"{own[layer.name]}_drive"
-            drives[layer.name] = self.blocks.variable(wanted) if not self.scope.name else distinct(wanted, self.taken, "_")
-            # a step is taken from what is unbound once, as the derivative of every indexed step would be as long as all
-            lines.append(f"{drives[layer.name]} = {self.module(layer.name)}.drive({', '.join(values)}).unbind(-2)")
+        drives = {layer.name: self._drive(layer, group) for layer in stage.layers if before(layer, group)}
         outside = {source for layer in self.blocks.program.layers() if layer.name not in group for source, _ in layer.sources}
         kept = [name for name in group if name in outside or self.scope.relative(name) in self.scope.state]
+        beside = dict.fromkeys(
+            (read.source, read.lag) for layer in stage.layers for read in reads(in_steps(layer, group)) if read.source not in group
+        )
+        starts, ends = [], []
         for name in kept:
             key = self.scope.relative(name)
-            start = f'list(past["{key}"].unbind(-2))' if key in self.scope.state else "[]"
-            lines.append(f"{own[name]} = {start}")
-        lines.append(f"for t in range({self.steps}):")
-        if any(layer.over_batch and normalised_in_steps(layer, group) for layer in stage.layers):
-            lines.append("    now = None if valid is None else valid[..., t]")
-        for layer in stage.layers:
-            now = {}
+            starts.append(f'{own[name]} = list(past["{key}"].unbind(-2))' if key in self.scope.state else f"{own[name]} = []")
+            steps = self.scope.state.get(key, (0, 0))[0]
+            ends.append(f"{own[name]} = torch.stack({own[name]}{f'[{steps}:]' if steps else ''}, -2)")
+        fused = self.blocks.cell(group, {name: f"{self.scope.relative(name)}." for name in group})
+        if fused is None:
+            # a step is taken from what is unbound once, as the derivative of every indexed step would be as long as all
+            known = {name: self._local(f"{own[name]}_drive") for name in drives}
+            lines = [f"{known[name]} = {drive}.unbind(-2)" for name, drive in drives.items()]
+            lines += [*starts, f"for t in range({self.steps}):"]
+            if any(layer.over_batch and normalised_in_steps(layer, group) for layer in stage.layers):
+                lines.append("    now = None if valid is None else valid[..., t]")
+            values = {read: f"{self.value(*read)}[..., t, :]" for read in beside}
+            lines += self._steps(stage.layers, {name: f"{known[name]}[t]" for name in drives}, own, kept, values)
+            lines += ends
+        else:
+            lines = self._fused_scan(stage.layers, fused, drives, own, kept, (starts, ends))
+        for name in kept:
+            self.names[name] = own[name]
+            lines += self.keep(name)
+        return lines
+
+    def _fused_scan(
+        self,
+        layers: Sequence[Layer],
+        fused: CellKernel,
+        drives: Mapping[str, str],
+        own: Mapping[str, str],
+        kept: Sequence[str],
+        around: tuple[Sequence[str], Sequence[str]],
+    ) -> list[str]:
+        """The same where kernels compute the steps. ``around`` are lines before and after the loop."""
+        cell = fused.cell
+        step = {name: self._local(f"{own[name]}_drive") for name in drives}
+        values = {read: self._local(f"{local(read[0])}_t") for read in cell.beside}
+        beside, every = [self.value(*read) for read in cell.beside], [*step.values(), *values.values()]
+        listed = self._local("drives")
+        computed = f"{listed} = [{', '.join([*drives.values(), *beside])}]"
+        one = None if cell.given is None else self.value(*cell.given)
+        given, tested = (listed, f"{listed}[0]") if one is None else (f"[{', '.join([one, *beside])}]", one)
+        results = ", ".join(own[name] for name in kept)
+        results = f"({results},)" if len(kept) == 1 else results
+        pasts = ", ".join(f'past["{self.scope.relative(layers[k].name)}"]' for k in cell.lagged)
+        how = "how.rate, how.straight_through" if any(map(self.blocks.drawn, layers)) else "0.0, False"
+        loop = f"for {', '.join(every)} in zip(*(each.unbind(-2) for each in {listed}), strict=True):"
+        if len(every) == 1:
+            loop = f"for {every[0]} in {listed}[0].unbind(-2):"
+        inside = [*around[0], loop, *self._steps(layers, step, own, kept, values), *around[1]]
+        return [
+            *([computed] if one is None else []),
+            f'if kernels and kernels.fits_cell("{fused.name}", {how.split(", ")[0]}, {tested}):',
+            f'    {results} = kernels.cell("{fused.name}", self, {given}, [{pasts}], {how})',
+            "else:",
+            *(f"    {line}" for line in ([] if one is None else [computed])),
+            *(f"    {line}" for line in inside),
+        ]
+
+    def _local(self, wanted: str) -> str:
+        """A variable of the scope's own."""
+        return self.blocks.variable(wanted) if not self.scope.name else distinct(wanted, self.taken, "_")
+
+    def _drive(self, layer: Layer, group: tuple[str, ...]) -> str:
+        """What of a layer's energy is known before the loop, for all steps."""
+        known = before(layer, group)
+        values = [self.value(read.source, read.lag) for read in reads(known)]
+        values += ["how"] if drive_needs_inference(known, self.blocks.moments) else []
+        values += ["valid"] if layer.over_batch and not normalised_in_steps(layer, group) else []
+        return f"{self.module(layer.name)}.drive({', '.join(values)})"
+
+    def _steps(
+        self,
+        layers: Sequence[Layer],
+        drives: Mapping[str, str],
+        own: Mapping[str, str],
+        kept: Sequence[str],
+        beside: Mapping[tuple[str, int], str],
+    ) -> list[str]:
+        """The lines of one step, within its loop. ``drives`` and ``beside`` are what is known at this step, as expressions."""
+        group = tuple(layer.name for layer in layers)
+        lines = []
+        for layer in layers:
+            now = dict[tuple[str, int], str]()
             for read in reads(in_steps(layer, group)):
                 if read.source in group:
                     done = group.index(read.source) < group.index(layer.name)
                     place = f"[{-1 - read.lag if done else -read.lag}]" if read.source in kept else ""
                     now[read.source, read.lag] = f"{own[read.source]}{place}"
                 else:
-                    now[read.source, read.lag] = f"{self.value(read.source, read.lag)}[..., t, :]"
-            if layer.name in inlined:
+                    now[read.source, read.lag] = beside[read.source, read.lag]
+            if self.blocks.inlined(layer) and layer.name not in drives:
                 value = self._inline(layer, group, now)
-                lines.append(f"    {own[layer.name]}.append({value})" if layer.name in kept else f"    {own[layer.name]} = {value}")
-                continue
-            values = [f"{drives[layer.name]}[t]"] if layer.name in drives else []
-            values += now.values()
-            values += self._how(layer)
-            values += ["now"] if layer.over_batch and normalised_in_steps(layer, group) else []
-            value = f"{self.module(layer.name)}.step({', '.join(values)})"
+            else:
+                values = [drives[layer.name]] if layer.name in drives else []
+                values += [*now.values(), *self._how(layer)]
+                values += ["now"] if layer.over_batch and normalised_in_steps(layer, group) else []
+                value = f"{self.module(layer.name)}.step({', '.join(values)})"
             lines.append(f"    {own[layer.name]}.append({value})" if layer.name in kept else f"    {own[layer.name]} = {value}")
-        for name in kept:
-            steps = self.scope.state.get(self.scope.relative(name), (0, 0))[0]
-            lines.append(f"{own[name]} = torch.stack({own[name]}{f'[{steps}:]' if steps else ''}, -2)")
-            self.names[name] = own[name]
-            lines += self.keep(name)
         return lines
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from cgc.kernels.plan import CellKernel
+
 WIDTH = 120
 """The longest line of emitted code."""
 
@@ -130,7 +132,8 @@ class Module:
 
     ``parts`` names the fixed passages (templates) that it needs, in their order; ``inference`` those inside the class Inference,
     whose fields are ``settings``. ``moments``: values may be means and variances. ``merged``: values are (rows, nodes).
-    ``kernels``: by law, the classes that kernels know; ``kernels_of_chains``: they also sum over the states of chains.
+    ``kernels``: by law, the classes that kernels know; ``kernels_of_chains``: they also sum over the states of chains;
+    ``cells``: steps of loops that they compute.
     """
 
     doc: tuple[str, ...]
@@ -143,6 +146,7 @@ class Module:
     merged: bool = False
     kernels: tuple[tuple[str, str], ...] = ()
     kernels_of_chains: bool = False
+    cells: tuple[CellKernel, ...] = ()
 
 
 def wrapped(text: str, width: int = 110) -> tuple[str, ...]:

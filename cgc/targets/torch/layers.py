@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from cgc.graph.geometry import Axes
 from cgc.graph.parts import child_axes
 from cgc.graph.predicate import Truth, names, tensor_expression, tensor_text
+from cgc.kernels.plan import CellKernel
 from cgc.program.energies import local
 from cgc.program.ir import Contribution, Layer, Product
 from cgc.program.loops import before, in_steps, inside, normalised_in_steps, outside, reads_itself_alone
@@ -35,13 +36,20 @@ class Block:
 
 
 def layer_block(
-    layer: Layer, law: str, drawn: bool, group: tuple[str, ...], timed: bool, moments: bool = False, lines: str = "", fused: bool = False
+    layer: Layer,
+    law: str,
+    drawn: bool,
+    group: tuple[str, ...],
+    timed: bool,
+    moments: bool = False,
+    lines: str = "",
+    fused: CellKernel | bool = False,
 ) -> Block:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
     ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all; ``moments`` whether values may
     also be means and variances. ``lines`` is an expression that makes the module of its lines, if it has any. ``fused``: there is a
-    kernel for its loop over time.
+    kernel for its loop over time, or this one for a step of it.
     """
     if layer.last:
         layer = _shared_at_once(layer)
@@ -312,7 +320,7 @@ def _map(terms: Terms, masked: bool, law: str, drawn: bool) -> Function:
     return Function(signature, finish(terms, energy, law, drawn))
 
 
-def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool, fused: bool) -> Function:
+def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: bool, fused: CellKernel | bool) -> Function:
     """One layer that reads its own past: everything else is computed for all steps at once, before the loop."""
     layer = terms.layer
     known, waits = outside(layer, group), inside(layer, group)
@@ -323,7 +331,7 @@ def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
     own = distinct(local(layer.component), {read.name for read in read_here}, "_")
     extra = (*_how(terms, drawn), "past: Tensor", *(("valid: Tensor | None = None",) if masked else ()))
     given = {(read.source, read.lag): read.name for read in read_here}
-    body = []
+    body: list[str] = []
     stepwise = {read.name: distinct(f"{read.name}_t", taken, "_") for read in beside}
     loops = []
     if known:
@@ -348,7 +356,14 @@ def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
         summed.append(terms.term(c, values, gate))
     energy = " + ".join(["e_t", *summed]) if known else terms.shifted(summed, first=True)
     *lines, result = finish(terms, energy, law, drawn)
-    body += _fused_loop(waits[0], law, drawn) if fused else []
+    if isinstance(fused, CellKernel):
+        one = fused.cell.given
+        sequences = [*(["e"] if known and one is None else []), *(given[read] for read in (*([one] if one else []), *fused.cell.beside))]
+        body[:] = (
+            [*body, *_fused_steps(fused.name, sequences, drawn)] if one is None else [*_fused_steps(fused.name, sequences, drawn), *body]
+        )
+    elif fused:
+        body += _fused_loop(waits[0], law, drawn)
     body += [f"{own} = list(past.unbind(-2))  # what came before the first step", head]
     body += [*(f"    {line}" for line in lines), f"    {own}.append({result.removeprefix('return ')})"]
     body.append(f"return torch.stack({own}[past.shape[-2] :], -2)")
@@ -365,6 +380,15 @@ def _fused_loop(c: Contribution, law: str, drawn: bool) -> list[str]:
     return [
         f"if kernels and kernels.fits_loop({law}, {'how.rate' if drawn else '0.0'}, e):",
         f"    return kernels.recurrence({law}, e, {weight}, past, {how})",
+    ]
+
+
+def _fused_steps(name: str, sequences: Sequence[str], drawn: bool) -> list[str]:
+    """Lines that give every step of a loop to a kernel, where there is one."""
+    rate, straight = ("how.rate", "how.straight_through") if drawn else ("0.0", "False")
+    return [
+        f'if kernels and kernels.fits_cell("{name}", {rate}, {sequences[0]}):',
+        f'    return kernels.cell("{name}", self, [{", ".join(sequences)}], [past], {rate}, {straight})[0]',
     ]
 
 

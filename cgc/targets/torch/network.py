@@ -26,7 +26,10 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
     parts, inference = blocks.parts(PARTS), blocks.parts(INFERENCE)
     known = tuple((law.name, blocks.law_classes[law.name]) for law in blocks.kernels.laws)
     chains = bool(blocks.kernels.chains)
-    return Module(doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments, blocks.merged, known, chains)
+    cells = tuple(blocks.cells)
+    return Module(
+        doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments, blocks.merged, known, chains, cells
+    )
 
 
 def _approximate(program: Program) -> tuple[str, ...]:

@@ -221,11 +221,18 @@ def _all_alike(_: Tensor, x: Tensor, w: Tensor, past: Tensor, *__: object) -> tu
     return _alike(x), _alike(w), _alike(past)
 
 
+def _function(name: str, on_gpu: bool):
+    """What an operation does on a device; some are the same on both."""
+    own = globals()[f"_{name}"]
+    return getattr(gpu(), name, own) if on_gpu else own
+
+
 def _on_gpu(name: str):
-    return lambda *arguments: getattr(gpu(), name)(*arguments)
+    return lambda *arguments: _function(name, True)(*arguments)
 
 
-if not hasattr(getattr(torch.ops, NAMESPACE), "node"):  # the same kernels may be there from another copy of this folder
+# the same kernels may be there from another copy of this folder
+if not hasattr(getattr(torch.ops, NAMESPACE), next(iter(OPERATIONS))):
     _library = torch.library.Library(NAMESPACE, "FRAGMENT")
     for _name, _schema in OPERATIONS.items():
         _library.define(_name + _schema)
@@ -247,10 +254,24 @@ def _operation(name: str, *tensors: Tensor | None):
     plain = not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
     if not plain or not all(type(x) in PLAIN for x in tensors):
         return getattr(OPS, name)
-    return getattr(gpu(), name) if tensors[0].is_cuda else globals()[f"_{name}"]
+    return _function(name, tensors[0].is_cuda)
 
 
 # --- derivatives, and what model.py calls
+
+
+def _once() -> None:
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        raise RuntimeError("fused kernels have no second derivative: CGC_KERNELS=off computes without them")
+
+
+def _drawn(rate: float, x: Tensor) -> Tensor | None:
+    """A seed for one pass, from torch's generator: the CPU's, so that a seed gives the same draws everywhere, unless it must be drawn anew
+    where a graph of what runs on the GPU is replayed."""
+    if not rate:
+        return None
+    here = torch.compiler.is_compiling() or (x.is_cuda and torch.cuda.is_current_stream_capturing())
+    return torch.randint(2**63 - 1, (), device=x.device if here else "cpu")
 
 
 def _back(law: Law, rate: float, straight_through: bool) -> int:
@@ -258,11 +279,6 @@ def _back(law: Law, rate: float, straight_through: bool) -> int:
     if rate == 0 or (straight_through and law.discrete):
         return 0 if law.of_value and rate == 0 else 1
     return 0 if law.always else 2
-
-
-def _once() -> None:
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        raise RuntimeError("fused kernels have no second derivative: CGC_KERNELS=off computes without them")
 
 
 class _Node(torch.autograd.Function):
@@ -306,15 +322,6 @@ def fits(law: object, rate: float, e: Tensor) -> bool:
     known = LAWS.get(type(law).__name__)
     worth = known is not None and (known.drawn if rate else e.numel() >= known.least)
     return worth and e.dtype in FLOATS and available(e)
-
-
-def _drawn(rate: float, x: Tensor) -> Tensor | None:
-    """A seed for one pass, from torch's generator: the CPU's, so that a seed gives the same draws everywhere, unless it must be drawn anew
-    where a graph of what runs on the GPU is replayed."""
-    if not rate:
-        return None
-    here = torch.compiler.is_compiling() or (x.is_cuda and torch.cuda.is_current_stream_capturing())
-    return torch.randint(2**63 - 1, (), device=x.device if here else "cpu")
 
 
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:

@@ -17,6 +17,13 @@ enum { AHEAD = 8 };   /* steps of a recurrence */
 #define PARALLEL(threads) (void)threads;
 #endif
 
+/* Before a loop whose arrays lie apart: there are too many for a compiler to see it. */
+#ifdef __clang__
+#define APART _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define APART _Pragma("GCC ivdep")
+#endif
+
 static inline u32 bits_of(float x) {
     union { float f; u32 u; } both = {x};
     return both.u;
@@ -169,155 +176,211 @@ static inline float f32_logistic_pdf(float x) {
 }
 
 
-/* p(x | e) ∝ exp(e*x), x in {0, 1} */
+/* One step t of r, z, u, n, h, node by node. Arrays are (rows, steps, features), of which rows and steps lie as far apart as is
+ * told: x is what is known of energies, p products, v what layers became, v4_1 the fourth a step before, s slopes, u weights and biases; e and what
+ * begins with d are gradients, g those of what layers became. */
 
-static inline float Bit_expectation(float e) {
-    return f32_sigmoid(e);
-}
-
-static inline float Bit_slope(float e) {
-    return f32_sigmoid(e) * f32_sigmoid(-e);
-}
-
-static inline float Bit_slope_of_value(float h) {
-    return h * (1.0f - h);
-}
-
-static inline float Bit_inferred(float e, float rate, u32 w0) {
-    const float f0 = ((float)(int)(w0 >> 8)) * 5.9604645e-08f;
-    const int t1 = f0 < rate;
-    const float f2 = f32_sigmoid(e);
-    const int t3 = f0 < (rate * f2);
-    return t1 ? (t3 ? 1.0f : 0.0f) : f2;
-}
-
-static inline float Bit_drawn_slope(float e, float rate, u32 w0) {
-    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    return t0 ? 0.0f : (f32_sigmoid(e) * f32_sigmoid(-e));
-}
-
-void Bit_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
-    (void)seed, (void)rate;
+void cell_forward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
+                float straight, u64 seed, int threads) {
+    const long chunks = (features + LANES - 1) / LANES;
+    (void)rate, (void)straight, (void)seed;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
-        float room[LANES], result[LANES];
-        u32 words[4][LANES];
-        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 4; part++) {
-            const long start = (tile * 4 + part) * LANES;
-            const long count = n - start < LANES ? n - start : LANES;
-            if (count <= 0) break;
-            const float *restrict x = loaded(room, e, start, count, half);
-            float *restrict to = place(result, h, start, half);
-            if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = Bit_inferred(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = Bit_expectation(x[i]);
-            stored(h, to, start, count, half);
+    for (long job = 0; job < rows * chunks; job++) {
+        const long row = job / chunks, first = job % chunks * LANES;
+        const long count = features - first < LANES ? features - first : LANES;
+        float *in_p0 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
+        float *in_p1 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
+        float *in_p2 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
+        float *in_u0 = at[3] + row * rows_apart[3] + t * steps_apart[3] + first;
+        float *in_v4_1 = at[4] + row * rows_apart[4] + t * steps_apart[4] + first;
+        float *in_x0 = at[5] + row * rows_apart[5] + t * steps_apart[5] + first;
+        float *in_x1 = at[6] + row * rows_apart[6] + t * steps_apart[6] + first;
+        float *in_x2 = at[7] + row * rows_apart[7] + t * steps_apart[7] + first;
+        float *to_v0 = at[8] + row * rows_apart[8] + t * steps_apart[8] + first;
+        float *to_v1 = at[9] + row * rows_apart[9] + t * steps_apart[9] + first;
+        float *to_v2 = at[10] + row * rows_apart[10] + t * steps_apart[10] + first;
+        float *to_v3 = at[11] + row * rows_apart[11] + t * steps_apart[11] + first;
+        float *to_v4 = at[12] + row * rows_apart[12] + t * steps_apart[12] + first;
+        APART
+        for (long i = 0; i < count; i++) {
+            const float p0 = in_p0[i];
+            const float p1 = in_p1[i];
+            const float p2 = in_p2[i];
+            const float u0 = in_u0[i];
+            const float v4_1 = in_v4_1[i];
+            const float x0 = in_x0[i];
+            const float x1 = in_x1[i];
+            const float x2 = in_x2[i];
+            const float f0 = f32_sigmoid(x0 + p0);
+            const float f1 = f32_sigmoid(x1 + p1);
+            const float f2 = p2 + u0;
+            const float f3 = f32_tanh(x2 + f2 * f0);
+            to_v0[i] = f0;
+            to_v1[i] = f1;
+            to_v2[i] = f2;
+            to_v3[i] = f3;
+            to_v4[i] = f3 * (1.0f - f1) + v4_1 * f1;
         }
     }
 }
 
-/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void Bit_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed;
+void cell_backward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
+                float straight, u64 seed, int threads) {
+    const long chunks = (features + LANES - 1) / LANES;
+    (void)rate, (void)straight, (void)seed;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
-        float room[2][LANES], result[LANES];
-        u32 words[4][LANES];
-        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 4; part++) {
-            const long start = (tile * 4 + part) * LANES;
-            const long count = n - start < LANES ? n - start : LANES;
-            if (count <= 0) break;
-            const float *restrict x = loaded(room[0], saved, start, count, half);
-            const float *restrict d = loaded(room[1], g, start, count, half);
-            float *restrict to = place(result, ge, start, half);
-            if (how == 0)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Bit_slope_of_value(x[i]);
-            else
-            if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Bit_drawn_slope(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = d[i] * Bit_slope(x[i]);
-            stored(ge, to, start, count, half);
+    for (long job = 0; job < rows * chunks; job++) {
+        const long row = job / chunks, first = job % chunks * LANES;
+        const long count = features - first < LANES ? features - first : LANES;
+        float *in_g4 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
+        float *in_v0 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
+        float *in_v1 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
+        float *in_v2 = at[3] + row * rows_apart[3] + t * steps_apart[3] + first;
+        float *in_v3 = at[4] + row * rows_apart[4] + t * steps_apart[4] + first;
+        float *in_v4_1 = at[5] + row * rows_apart[5] + t * steps_apart[5] + first;
+        float *to_e0 = at[6] + row * rows_apart[6] + t * steps_apart[6] + first;
+        float *to_e1 = at[7] + row * rows_apart[7] + t * steps_apart[7] + first;
+        float *to_e2 = at[8] + row * rows_apart[8] + t * steps_apart[8] + first;
+        float *to_e3 = at[9] + row * rows_apart[9] + t * steps_apart[9] + first;
+        float *to_dv4_1 = at[10] + row * rows_apart[10] + t * steps_apart[10] + first;
+        float *to_du0 = at[11] + row * rows_apart[11] + t * steps_apart[11] + first;
+        APART
+        for (long i = 0; i < count; i++) {
+            const float g4 = in_g4[i];
+            const float v0 = in_v0[i];
+            const float v1 = in_v1[i];
+            const float v2 = in_v2[i];
+            const float v3 = in_v3[i];
+            const float v4_1 = in_v4_1[i];
+            const float f0 = 1.0f - v1;
+            const float f1 = g4 * f0 * ((v3 + 1.0f) * (1.0f - v3));
+            const float f2 = f1 * v0;
+            to_e0[i] = f1 * v2 * (v0 * (1.0f - v0));
+            to_e1[i] = ((-(g4 * v3)) + g4 * v4_1) * (v1 * f0);
+            to_e2[i] = f2;
+            to_e3[i] = f1;
+            to_dv4_1[i] += g4 * v1;
+            to_du0[i] += f2;
         }
     }
 }
 
-
-/* p(x | e) ∝ exp(e*x), x in {-1, 1} */
-
-static inline float Spin_expectation(float e) {
-    return f32_tanh(e);
-}
-
-static inline float Spin_slope(float e) {
-    return 4.0f * f32_logistic_pdf(2.0f * e);
-}
-
-static inline float Spin_slope_of_value(float h) {
-    return (h - (-1.0f)) * (1.0f - h);
-}
-
-static inline float Spin_inferred(float e, float rate, u32 w0) {
-    const float f0 = ((float)(int)(w0 >> 8)) * 5.9604645e-08f;
-    const int t1 = f0 < rate;
-    const float f2 = f32_tanh(e);
-    const int t3 = f0 < (rate * (0.5f * f2 + 0.5f));
-    return t1 ? (2.0f * (t3 ? 1.0f : 0.0f) - 1.0f) : f2;
-}
-
-static inline float Spin_drawn_slope(float e, float rate, u32 w0) {
-    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    return t0 ? 0.0f : (4.0f * f32_logistic_pdf(2.0f * e));
-}
-
-void Spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
-    (void)seed, (void)rate;
+void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
+                float straight, u64 seed, int threads) {
+    const long chunks = (features + LANES - 1) / LANES;
+    (void)rate, (void)straight, (void)seed;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
-        float room[LANES], result[LANES];
-        u32 words[4][LANES];
-        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 4; part++) {
-            const long start = (tile * 4 + part) * LANES;
-            const long count = n - start < LANES ? n - start : LANES;
-            if (count <= 0) break;
-            const float *restrict x = loaded(room, e, start, count, half);
-            float *restrict to = place(result, h, start, half);
-            if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = Spin_inferred(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = Spin_expectation(x[i]);
-            stored(h, to, start, count, half);
+    for (long job = 0; job < rows * chunks; job++) {
+        const long row = job / chunks, first = job % chunks * LANES;
+        const long count = features - first < LANES ? features - first : LANES;
+        float *in_p0 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
+        float *in_p1 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
+        float *in_p2 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
+        float *in_u0 = at[3] + row * rows_apart[3] + t * steps_apart[3] + first;
+        float *in_v4_1 = at[4] + row * rows_apart[4] + t * steps_apart[4] + first;
+        float *in_x0 = at[5] + row * rows_apart[5] + t * steps_apart[5] + first;
+        float *in_x1 = at[6] + row * rows_apart[6] + t * steps_apart[6] + first;
+        float *in_x2 = at[7] + row * rows_apart[7] + t * steps_apart[7] + first;
+        float *to_v0 = at[8] + row * rows_apart[8] + t * steps_apart[8] + first;
+        float *to_v1 = at[9] + row * rows_apart[9] + t * steps_apart[9] + first;
+        float *to_v2 = at[10] + row * rows_apart[10] + t * steps_apart[10] + first;
+        float *to_v3 = at[11] + row * rows_apart[11] + t * steps_apart[11] + first;
+        float *to_v4 = at[12] + row * rows_apart[12] + t * steps_apart[12] + first;
+        float *to_s0 = at[13] + row * rows_apart[13] + t * steps_apart[13] + first;
+        float *to_s1 = at[14] + row * rows_apart[14] + t * steps_apart[14] + first;
+        float *to_s3 = at[15] + row * rows_apart[15] + t * steps_apart[15] + first;
+        u32 words[1][4][LANES];
+        for (u32 k = 0; k < 1; k++) philox(words[k], (u64)(row * features + first), (u32)t * 1 + k + 1, seed);
+        APART
+        for (long i = 0; i < count; i++) {
+            const float p0 = in_p0[i];
+            const float p1 = in_p1[i];
+            const float p2 = in_p2[i];
+            const float u0 = in_u0[i];
+            const float v4_1 = in_v4_1[i];
+            const float x0 = in_x0[i];
+            const float x1 = in_x1[i];
+            const float x2 = in_x2[i];
+            const u32 random0 = words[0][0][i];
+            const u32 random1 = words[0][1][i];
+            const u32 random2 = words[0][2][i];
+            const float f0 = ((float)(int)(random0 >> 8)) * 5.9604645e-08f;
+            const int t1 = f0 < rate;
+            const float f2 = x0 + p0;
+            const float f3 = f32_sigmoid(f2);
+            const int t4 = f0 < (rate * f3);
+            const float f5 = t1 ? (t4 ? 1.0f : 0.0f) : f3;
+            const float f6 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
+            const int t7 = f6 < rate;
+            const float f8 = x1 + p1;
+            const float f9 = f32_sigmoid(f8);
+            const int t10 = f6 < (rate * f9);
+            const float f11 = t7 ? (t10 ? 1.0f : 0.0f) : f9;
+            const float f12 = p2 + u0;
+            const float f13 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
+            const int t14 = f13 < rate;
+            const float f15 = x2 + f12 * f5;
+            const float f16 = f32_tanh(f15);
+            const int t17 = f13 < (rate * (0.5f * f16 + 0.5f));
+            const float f18 = t14 ? (2.0f * (t17 ? 1.0f : 0.0f) - 1.0f) : f16;
+            const int t19 = 0.0f < straight;
+            const float f20 = f3 * f32_sigmoid(-f2);
+            const float f21 = f9 * f32_sigmoid(-f8);
+            const float f22 = 4.0f * f32_logistic_pdf(2.0f * f15);
+            to_v0[i] = f5;
+            to_v1[i] = f11;
+            to_v2[i] = f12;
+            to_v3[i] = f18;
+            to_v4[i] = f18 * (1.0f - f11) + v4_1 * f11;
+            to_s0[i] = t19 ? f20 : (t1 ? 0.0f : f20);
+            to_s1[i] = t19 ? f21 : (t7 ? 0.0f : f21);
+            to_s3[i] = t19 ? f22 : (t14 ? 0.0f : f22);
         }
     }
 }
 
-/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void Spin_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed;
+void cell_drawn_backward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
+                float straight, u64 seed, int threads) {
+    const long chunks = (features + LANES - 1) / LANES;
+    (void)rate, (void)straight, (void)seed;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
-        float room[2][LANES], result[LANES];
-        u32 words[4][LANES];
-        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 4; part++) {
-            const long start = (tile * 4 + part) * LANES;
-            const long count = n - start < LANES ? n - start : LANES;
-            if (count <= 0) break;
-            const float *restrict x = loaded(room[0], saved, start, count, half);
-            const float *restrict d = loaded(room[1], g, start, count, half);
-            float *restrict to = place(result, ge, start, half);
-            if (how == 0)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Spin_slope_of_value(x[i]);
-            else
-            if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Spin_drawn_slope(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = d[i] * Spin_slope(x[i]);
-            stored(ge, to, start, count, half);
+    for (long job = 0; job < rows * chunks; job++) {
+        const long row = job / chunks, first = job % chunks * LANES;
+        const long count = features - first < LANES ? features - first : LANES;
+        float *in_g4 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
+        float *in_s0 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
+        float *in_s1 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
+        float *in_s3 = at[3] + row * rows_apart[3] + t * steps_apart[3] + first;
+        float *in_v0 = at[4] + row * rows_apart[4] + t * steps_apart[4] + first;
+        float *in_v1 = at[5] + row * rows_apart[5] + t * steps_apart[5] + first;
+        float *in_v2 = at[6] + row * rows_apart[6] + t * steps_apart[6] + first;
+        float *in_v3 = at[7] + row * rows_apart[7] + t * steps_apart[7] + first;
+        float *in_v4_1 = at[8] + row * rows_apart[8] + t * steps_apart[8] + first;
+        float *to_e0 = at[9] + row * rows_apart[9] + t * steps_apart[9] + first;
+        float *to_e1 = at[10] + row * rows_apart[10] + t * steps_apart[10] + first;
+        float *to_e2 = at[11] + row * rows_apart[11] + t * steps_apart[11] + first;
+        float *to_e3 = at[12] + row * rows_apart[12] + t * steps_apart[12] + first;
+        float *to_dv4_1 = at[13] + row * rows_apart[13] + t * steps_apart[13] + first;
+        float *to_du0 = at[14] + row * rows_apart[14] + t * steps_apart[14] + first;
+        APART
+        for (long i = 0; i < count; i++) {
+            const float g4 = in_g4[i];
+            const float s0 = in_s0[i];
+            const float s1 = in_s1[i];
+            const float s3 = in_s3[i];
+            const float v0 = in_v0[i];
+            const float v1 = in_v1[i];
+            const float v2 = in_v2[i];
+            const float v3 = in_v3[i];
+            const float v4_1 = in_v4_1[i];
+            const float f0 = g4 * (1.0f - v1) * s3;
+            const float f1 = f0 * v0;
+            to_e0[i] = f0 * v2 * s0;
+            to_e1[i] = ((-(g4 * v3)) + g4 * v4_1) * s1;
+            to_e2[i] = f1;
+            to_e3[i] = f0;
+            to_dv4_1[i] += g4 * v1;
+            to_du0[i] += f1;
         }
     }
 }

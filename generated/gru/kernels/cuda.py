@@ -6,16 +6,14 @@ Made by cgc; do not edit, compile again.
 """
 
 import contextlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from triton.language import constexpr
-
-LANES = constexpr(256)  # a block of random words serves elements that are so far apart
-AHEAD = constexpr(8)  # so many steps of a loop are asked for before those in hand are computed
 
 
 # --- arithmetic
@@ -136,163 +134,283 @@ def f32_logistic_pdf(x):
     return f0 * f1 * f1
 
 
-# --- p(x | e) ∝ exp(e*x), x in {0, 1}
+# --- steps of loops, node by node: arrays are (rows, steps, width), of which rows and steps lie as far apart as is told
 
 
-@triton.jit
-def Bit_expectation(e):
-    return f32_sigmoid(e)
+@triton.jit(do_not_specialize=["t", "rate", "straight"])
+def cell_forward(
+    in_p0,
+    in_p1,
+    in_p2,
+    in_u0,
+    in_v4_1,
+    in_x0,
+    in_x1,
+    in_x2,
+    to_v0,
+    to_v1,
+    to_v2,
+    to_v3,
+    to_v4,
+    apart,
+    rows,
+    width,
+    t,
+    rate,
+    straight,
+    seed,
+    BLOCK: constexpr,
+):
+    """r, z, u, n, h"""
+    base = tl.program_id(0).to(tl.int64) * BLOCK
+    element = base + tl.arange(0, BLOCK)
+    inside = element < rows * width
+    row, column = element // width, element % width
+    at_p0 = in_p0 + row * apart[0] + t * apart[1] + column
+    at_p1 = in_p1 + row * apart[2] + t * apart[3] + column
+    at_p2 = in_p2 + row * apart[4] + t * apart[5] + column
+    at_u0 = in_u0 + row * apart[6] + t * apart[7] + column
+    at_v4_1 = in_v4_1 + row * apart[8] + t * apart[9] + column
+    at_x0 = in_x0 + row * apart[10] + t * apart[11] + column
+    at_x1 = in_x1 + row * apart[12] + t * apart[13] + column
+    at_x2 = in_x2 + row * apart[14] + t * apart[15] + column
+    at_to_v0 = to_v0 + row * apart[16] + t * apart[17] + column
+    at_to_v1 = to_v1 + row * apart[18] + t * apart[19] + column
+    at_to_v2 = to_v2 + row * apart[20] + t * apart[21] + column
+    at_to_v3 = to_v3 + row * apart[22] + t * apart[23] + column
+    at_to_v4 = to_v4 + row * apart[24] + t * apart[25] + column
+    p0 = tl.load(at_p0, mask=inside, other=0)
+    p1 = tl.load(at_p1, mask=inside, other=0)
+    p2 = tl.load(at_p2, mask=inside, other=0)
+    u0 = tl.load(at_u0, mask=inside, other=0)
+    v4_1 = tl.load(at_v4_1, mask=inside, other=0)
+    x0 = tl.load(at_x0, mask=inside, other=0)
+    x1 = tl.load(at_x1, mask=inside, other=0)
+    x2 = tl.load(at_x2, mask=inside, other=0)
+    f0 = f32_sigmoid(x0 + p0)
+    f1 = f32_sigmoid(x1 + p1)
+    f2 = p2 + u0
+    f3 = f32_tanh(x2 + f2 * f0)
+    tl.store(at_to_v0, f0, mask=inside)
+    tl.store(at_to_v1, f1, mask=inside)
+    tl.store(at_to_v2, f2, mask=inside)
+    tl.store(at_to_v3, f3, mask=inside)
+    tl.store(at_to_v4, f3 * (1.0 - f1) + v4_1 * f1, mask=inside)
 
 
-@triton.jit
-def Bit_slope(e):
-    return f32_sigmoid(e) * f32_sigmoid(-e)
+@triton.jit(do_not_specialize=["t", "rate", "straight"])
+def cell_backward(
+    in_g4,
+    in_v0,
+    in_v1,
+    in_v2,
+    in_v3,
+    in_v4_1,
+    to_e0,
+    to_e1,
+    to_e2,
+    to_e3,
+    to_dv4_1,
+    to_du0,
+    apart,
+    rows,
+    width,
+    t,
+    rate,
+    straight,
+    seed,
+    BLOCK: constexpr,
+):
+    """r, z, u, n, h"""
+    base = tl.program_id(0).to(tl.int64) * BLOCK
+    element = base + tl.arange(0, BLOCK)
+    inside = element < rows * width
+    row, column = element // width, element % width
+    at_g4 = in_g4 + row * apart[0] + t * apart[1] + column
+    at_v0 = in_v0 + row * apart[2] + t * apart[3] + column
+    at_v1 = in_v1 + row * apart[4] + t * apart[5] + column
+    at_v2 = in_v2 + row * apart[6] + t * apart[7] + column
+    at_v3 = in_v3 + row * apart[8] + t * apart[9] + column
+    at_v4_1 = in_v4_1 + row * apart[10] + t * apart[11] + column
+    at_to_e0 = to_e0 + row * apart[12] + t * apart[13] + column
+    at_to_e1 = to_e1 + row * apart[14] + t * apart[15] + column
+    at_to_e2 = to_e2 + row * apart[16] + t * apart[17] + column
+    at_to_e3 = to_e3 + row * apart[18] + t * apart[19] + column
+    at_to_dv4_1 = to_dv4_1 + row * apart[20] + t * apart[21] + column
+    at_to_du0 = to_du0 + row * apart[22] + t * apart[23] + column
+    g4 = tl.load(at_g4, mask=inside, other=0)
+    v0 = tl.load(at_v0, mask=inside, other=0)
+    v1 = tl.load(at_v1, mask=inside, other=0)
+    v2 = tl.load(at_v2, mask=inside, other=0)
+    v3 = tl.load(at_v3, mask=inside, other=0)
+    v4_1 = tl.load(at_v4_1, mask=inside, other=0)
+    f0 = 1.0 - v1
+    f1 = g4 * f0 * ((v3 + 1.0) * (1.0 - v3))
+    f2 = f1 * v0
+    tl.store(at_to_e0, f1 * v2 * (v0 * (1.0 - v0)), mask=inside)
+    tl.store(at_to_e1, ((-(g4 * v3)) + g4 * v4_1) * (v1 * f0), mask=inside)
+    tl.store(at_to_e2, f2, mask=inside)
+    tl.store(at_to_e3, f1, mask=inside)
+    tl.store(at_to_dv4_1, tl.load(at_to_dv4_1, mask=inside, other=0) + (g4 * v1), mask=inside)
+    tl.store(at_to_du0, tl.load(at_to_du0, mask=inside, other=0) + (f2), mask=inside)
 
 
-@triton.jit
-def Bit_slope_of_value(h):
-    return h * (1.0 - h)
-
-
-@triton.jit
-def Bit_inferred(e, rate, words):
-    (w0,) = words
-    f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
+@triton.jit(do_not_specialize=["t", "rate", "straight"])
+def cell_drawn(
+    in_p0,
+    in_p1,
+    in_p2,
+    in_u0,
+    in_v4_1,
+    in_x0,
+    in_x1,
+    in_x2,
+    to_v0,
+    to_v1,
+    to_v2,
+    to_v3,
+    to_v4,
+    to_s0,
+    to_s1,
+    to_s3,
+    apart,
+    rows,
+    width,
+    t,
+    rate,
+    straight,
+    seed,
+    BLOCK: constexpr,
+):
+    """r, z, u, n, h"""
+    base = tl.program_id(0).to(tl.int64) * BLOCK
+    element = base + tl.arange(0, BLOCK)
+    inside = element < rows * width
+    row, column = element // width, element % width
+    words_0 = philox(base, tl.arange(0, BLOCK), t * 1 + 1, seed)
+    at_p0 = in_p0 + row * apart[0] + t * apart[1] + column
+    at_p1 = in_p1 + row * apart[2] + t * apart[3] + column
+    at_p2 = in_p2 + row * apart[4] + t * apart[5] + column
+    at_u0 = in_u0 + row * apart[6] + t * apart[7] + column
+    at_v4_1 = in_v4_1 + row * apart[8] + t * apart[9] + column
+    at_x0 = in_x0 + row * apart[10] + t * apart[11] + column
+    at_x1 = in_x1 + row * apart[12] + t * apart[13] + column
+    at_x2 = in_x2 + row * apart[14] + t * apart[15] + column
+    at_to_v0 = to_v0 + row * apart[16] + t * apart[17] + column
+    at_to_v1 = to_v1 + row * apart[18] + t * apart[19] + column
+    at_to_v2 = to_v2 + row * apart[20] + t * apart[21] + column
+    at_to_v3 = to_v3 + row * apart[22] + t * apart[23] + column
+    at_to_v4 = to_v4 + row * apart[24] + t * apart[25] + column
+    at_to_s0 = to_s0 + row * apart[26] + t * apart[27] + column
+    at_to_s1 = to_s1 + row * apart[28] + t * apart[29] + column
+    at_to_s3 = to_s3 + row * apart[30] + t * apart[31] + column
+    p0 = tl.load(at_p0, mask=inside, other=0)
+    p1 = tl.load(at_p1, mask=inside, other=0)
+    p2 = tl.load(at_p2, mask=inside, other=0)
+    u0 = tl.load(at_u0, mask=inside, other=0)
+    v4_1 = tl.load(at_v4_1, mask=inside, other=0)
+    x0 = tl.load(at_x0, mask=inside, other=0)
+    x1 = tl.load(at_x1, mask=inside, other=0)
+    x2 = tl.load(at_x2, mask=inside, other=0)
+    random0 = words_0[0]
+    random1 = words_0[1]
+    random2 = words_0[2]
+    f0 = tl.cast(random0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
-    f2 = f32_sigmoid(e)
-    t3 = f0 < (rate * f2)
-    return tl.where(t1, tl.where(t3, 1.0, 0.0), f2)
+    f2 = x0 + p0
+    f3 = f32_sigmoid(f2)
+    t4 = f0 < (rate * f3)
+    f5 = tl.where(t1, tl.where(t4, 1.0, 0.0), f3)
+    f6 = tl.cast(random1 >> 8, tl.float32) * 5.9604645e-08
+    t7 = f6 < rate
+    f8 = x1 + p1
+    f9 = f32_sigmoid(f8)
+    t10 = f6 < (rate * f9)
+    f11 = tl.where(t7, tl.where(t10, 1.0, 0.0), f9)
+    f12 = p2 + u0
+    f13 = tl.cast(random2 >> 8, tl.float32) * 5.9604645e-08
+    t14 = f13 < rate
+    f15 = x2 + f12 * f5
+    f16 = f32_tanh(f15)
+    t17 = f13 < (rate * (0.5 * f16 + 0.5))
+    f18 = tl.where(t14, 2.0 * tl.where(t17, 1.0, 0.0) - 1.0, f16)
+    t19 = 0.0 < straight
+    f20 = f3 * f32_sigmoid(-f2)
+    f21 = f9 * f32_sigmoid(-f8)
+    f22 = 4.0 * f32_logistic_pdf(2.0 * f15)
+    tl.store(at_to_v0, f5, mask=inside)
+    tl.store(at_to_v1, f11, mask=inside)
+    tl.store(at_to_v2, f12, mask=inside)
+    tl.store(at_to_v3, f18, mask=inside)
+    tl.store(at_to_v4, f18 * (1.0 - f11) + v4_1 * f11, mask=inside)
+    tl.store(at_to_s0, tl.where(t19, f20, tl.where(t1, 0.0, f20)), mask=inside)
+    tl.store(at_to_s1, tl.where(t19, f21, tl.where(t7, 0.0, f21)), mask=inside)
+    tl.store(at_to_s3, tl.where(t19, f22, tl.where(t14, 0.0, f22)), mask=inside)
 
 
-@triton.jit
-def Bit_drawn_slope(e, rate, words):
-    (w0,) = words
-    f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
-    t1 = f0 < rate
-    return tl.where(t1, 0.0, f32_sigmoid(e) * f32_sigmoid(-e))
-
-
-# --- p(x | e) ∝ exp(e*x), x in {-1, 1}
-
-
-@triton.jit
-def Spin_expectation(e):
-    return f32_tanh(e)
-
-
-@triton.jit
-def Spin_slope(e):
-    return 4.0 * f32_logistic_pdf(2.0 * e)
-
-
-@triton.jit
-def Spin_slope_of_value(h):
-    return (h - (-1.0)) * (1.0 - h)
-
-
-@triton.jit
-def Spin_inferred(e, rate, words):
-    (w0,) = words
-    f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
-    t1 = f0 < rate
-    f2 = f32_tanh(e)
-    t3 = f0 < (rate * (0.5 * f2 + 0.5))
-    return tl.where(t1, 2.0 * tl.where(t3, 1.0, 0.0) - 1.0, f2)
-
-
-@triton.jit
-def Spin_drawn_slope(e, rate, words):
-    (w0,) = words
-    f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
-    t1 = f0 < rate
-    return tl.where(t1, 0.0, 4.0 * f32_logistic_pdf(2.0 * e))
-
-
-class Law(NamedTuple):
-    """The functions of a law; an element takes `words` random words, of which there are four to a block.
-
-    `recurrent`: also for nodes that read their past. `bounds`: the expectation is the energy, but no lower and no higher.
-    """
-
-    words: int
-    expectation: Any
-    slope: Any
-    slope_of_value: Any = None
-    inferred: Any = None
-    drawn_slope: Any = None
-    recurrent: bool = False
-    bounds: tuple[float, float] | None = None
-
-    @property
-    def drawn(self) -> dict[str, Any]:
-        return {"LAW": self.inferred, "WORDS": self.words}
-
-    @property
-    def expected(self) -> dict[str, Any]:
-        return {"LAW": self.expectation, "WORDS": 0}
-
-    def back(self, how: int) -> dict[str, Any]:
-        """The slope: 0 of the value, 1 of the energy, 2 of what was drawn."""
-        if how == 2:
-            return {"LAW": self.drawn_slope, "WORDS": self.words}
-        return {"LAW": self.slope if how else self.slope_of_value, "WORDS": 0}
-
-
-LAWS = {
-    "Bit": Law(
-        1,
-        Bit_expectation,
-        Bit_slope,
-        slope_of_value=Bit_slope_of_value,
-        inferred=Bit_inferred,
-        drawn_slope=Bit_drawn_slope,
-    ),
-    "Spin": Law(
-        1,
-        Spin_expectation,
-        Spin_slope,
-        slope_of_value=Spin_slope_of_value,
-        inferred=Spin_inferred,
-        drawn_slope=Spin_drawn_slope,
-    ),
-}
-
-
-# --- nodes
-
-
-@triton.jit
-def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: constexpr):
-    """LAW of n elements of e, times g where it is given; with WORDS, it is told the rate and its random words."""
-    PER: constexpr = 4 // WORDS if WORDS > 0 else 8
-    base = tl.program_id(0).to(tl.int64) * (TILES * LANES)
-    lane = tl.arange(0, TILES * LANES)
-    first = base * PER
-    place = lane // LANES * (PER * LANES) + lane % LANES
-    left = tl.minimum(n - first, TILES * PER * LANES).to(tl.int32)
-    given = parts_of(e + first, place, left, PER)
-    if g is not None:
-        back = parts_of(g + first, place, left, PER)
-    if WORDS > 0:
-        words = philox(base, lane, 0, seed)
-    for part in tl.static_range(PER):
-        if WORDS > 0:
-            value = LAW(given[part].to(tl.float32), rate, words[part * WORDS : part * WORDS + WORDS])
-        else:
-            value = LAW(given[part].to(tl.float32))
-        if g is not None:
-            value = value * back[part].to(tl.float32)
-        tl.store(to + first + (place + part * LANES), value, mask=place + part * LANES < left)
-
-
-@triton.jit
-def parts_of(x, place, left, PER: constexpr):
-    """The elements that share a block of random words."""
-    found = ()
-    for part in tl.static_range(PER):
-        at = place + part * LANES
-        found = found + (tl.load(x + at, mask=at < left),)
-    return found
+@triton.jit(do_not_specialize=["t", "rate", "straight"])
+def cell_drawn_backward(
+    in_g4,
+    in_s0,
+    in_s1,
+    in_s3,
+    in_v0,
+    in_v1,
+    in_v2,
+    in_v3,
+    in_v4_1,
+    to_e0,
+    to_e1,
+    to_e2,
+    to_e3,
+    to_dv4_1,
+    to_du0,
+    apart,
+    rows,
+    width,
+    t,
+    rate,
+    straight,
+    seed,
+    BLOCK: constexpr,
+):
+    """r, z, u, n, h"""
+    base = tl.program_id(0).to(tl.int64) * BLOCK
+    element = base + tl.arange(0, BLOCK)
+    inside = element < rows * width
+    row, column = element // width, element % width
+    at_g4 = in_g4 + row * apart[0] + t * apart[1] + column
+    at_s0 = in_s0 + row * apart[2] + t * apart[3] + column
+    at_s1 = in_s1 + row * apart[4] + t * apart[5] + column
+    at_s3 = in_s3 + row * apart[6] + t * apart[7] + column
+    at_v0 = in_v0 + row * apart[8] + t * apart[9] + column
+    at_v1 = in_v1 + row * apart[10] + t * apart[11] + column
+    at_v2 = in_v2 + row * apart[12] + t * apart[13] + column
+    at_v3 = in_v3 + row * apart[14] + t * apart[15] + column
+    at_v4_1 = in_v4_1 + row * apart[16] + t * apart[17] + column
+    at_to_e0 = to_e0 + row * apart[18] + t * apart[19] + column
+    at_to_e1 = to_e1 + row * apart[20] + t * apart[21] + column
+    at_to_e2 = to_e2 + row * apart[22] + t * apart[23] + column
+    at_to_e3 = to_e3 + row * apart[24] + t * apart[25] + column
+    at_to_dv4_1 = to_dv4_1 + row * apart[26] + t * apart[27] + column
+    at_to_du0 = to_du0 + row * apart[28] + t * apart[29] + column
+    g4 = tl.load(at_g4, mask=inside, other=0)
+    s0 = tl.load(at_s0, mask=inside, other=0)
+    s1 = tl.load(at_s1, mask=inside, other=0)
+    s3 = tl.load(at_s3, mask=inside, other=0)
+    v0 = tl.load(at_v0, mask=inside, other=0)
+    v1 = tl.load(at_v1, mask=inside, other=0)
+    v2 = tl.load(at_v2, mask=inside, other=0)
+    v3 = tl.load(at_v3, mask=inside, other=0)
+    v4_1 = tl.load(at_v4_1, mask=inside, other=0)
+    f0 = g4 * (1.0 - v1) * s3
+    f1 = f0 * v0
+    tl.store(at_to_e0, f0 * v2 * s0, mask=inside)
+    tl.store(at_to_e1, ((-(g4 * v3)) + g4 * v4_1) * s1, mask=inside)
+    tl.store(at_to_e2, f1, mask=inside)
+    tl.store(at_to_e3, f0, mask=inside)
+    tl.store(at_to_dv4_1, tl.load(at_to_dv4_1, mask=inside, other=0) + (g4 * v1), mask=inside)
+    tl.store(at_to_du0, tl.load(at_to_du0, mask=inside, other=0) + (f1), mask=inside)
 
 
 # --- what kernels/__init__.py calls; sizes of blocks follow from those of tensors
@@ -312,31 +430,22 @@ def told(seed: Tensor | None, x: Tensor) -> Tensor | None:
     return torch.full((), int(seed), dtype=torch.int64, device=x.device)
 
 
-def tiles(x: Tensor, words: int) -> tuple[tuple[int], dict[str, int]]:
-    """So many elements a thread that it reads 16 bytes at once."""
-    per = 4 // words if words else 8
-    several = 2 if x.numel() >= 2**20 else 1
-    warps = several * (2 if x.dtype == torch.float32 else 1)
-    return (triton.cdiv(x.numel(), several * per * 256),), {"TILES": several, "num_warps": warps}
+def blocks(columns: int, widest: int = 512) -> tuple[tuple[int], dict[str, int]]:
+    """Many columns: 16 bytes a thread, where there are registers for it; few: as many programs as can be."""
+    block, warps = (widest, 4) if columns >= 100_000 else (128, 4) if columns >= 16_384 else (32, 1)
+    return (triton.cdiv(columns, block),), {"BLOCK": block, "num_warps": warps}
 
 
-def node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
-    e, known = e.contiguous(), LAWS[law]
-    h = torch.empty_like(e)
-    if e.numel():
-        law_of = known.drawn if rate > 0 else known.expected
-        grid, shape = tiles(e, law_of["WORDS"])
-        with on(e):
-            nodes[grid](e, None, h, e.numel(), rate, told(seed, e), **law_of, **shape, **OPTIONS)
-    return h
+def stepper(name: str, arrays: list[Tensor], rate: float, straight: bool, seed: Tensor | None) -> Callable[[int], Any]:
+    """What computes a step, of which the number is given; arrays are (rows, steps, nodes)."""
+    rows, _, width = arrays[0].shape
+    grid, shape = blocks(rows * width, 128)
+    run, first = globals()[name][grid], arrays[0]
+    apart = tuple(array.stride(axis) for array in arrays for axis in (0, 1))
+    numbers, seed = (float(rate), float(straight)), told(seed, first)
 
+    def step(t: int) -> None:
+        with on(first):
+            run(*arrays, apart, rows, width, t, *numbers, seed, **shape, **OPTIONS)
 
-def node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, seed: Tensor | None) -> Tensor:
-    g, saved, known = g.contiguous(), saved.contiguous(), LAWS[law]
-    to = torch.empty_like(g)
-    if g.numel():
-        slope = known.back(how)
-        grid, shape = tiles(g, slope["WORDS"])
-        with on(g):
-            nodes[grid](saved, g, to, g.numel(), rate, told(seed, g), **slope, **shape, **OPTIONS)
-    return to
+    return step if rows * width else lambda t: None

@@ -6,10 +6,12 @@ Made by cgc; do not edit, compile again.
 """
 
 import ctypes
+import functools
 import hashlib
 import importlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,32 +19,59 @@ import warnings
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_5aa3e2b19250"
+NAMESPACE = "cgc_76d9df058cb1"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
-class Law(NamedTuple):
-    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn."""
+class Cell(NamedTuple):
+    """A step of a loop over time, in layers.
 
-    name: str
-    of_value: bool
-    always: bool
-    discrete: bool
-    drawn: bool
-    least: int
-    recurrent: bool
+    `inputs`: attributes of a module, the weights and biases of what is one product before the loop, if it is one; `weights`: by each of
+    `sources`, those of products with what that layer was; `vectors`: those of single nodes. `driven` layers have a part of their energy
+    that is known before the loop, `lagged` ones are read steps later, `kept` ones outside; `energies` are of layers whose energies have
+    a gradient. `arrays` are what is read and written, `slopes` the layers whose slopes are kept: forward, backward, and where nodes are
+    drawn.
+    """
+
+    layers: int
+    inputs: tuple[str, ...]
+    weights: tuple[str, ...]
+    sources: tuple[int, ...]
+    vectors: str
+    driven: tuple[int, ...]
+    lagged: tuple[int, ...]
+    kept: tuple[int, ...]
+    energies: tuple[int, ...]
+    arrays: dict[str, str]
+    slopes: dict[str, tuple[int, ...]]
 
 
-LAWS = {
-    "Bit": Law("Bit", True, True, True, True, 8192, False),
-    "Spin": Law("Spin", True, True, True, True, 8192, False),
+CELLS = {
+    "cell": Cell(
+        layers=7,
+        inputs=("i.x.weight f.x.weight g.x.weight o.x.weight", "i.bias f.bias g.bias o.bias"),
+        weights=("i.h.weight f.h.weight g.h.weight o.h.weight",),
+        sources=(6,),
+        vectors="",
+        driven=(0, 1, 2, 3),
+        lagged=(4, 6),
+        kept=(4, 6),
+        energies=(0, 1, 2, 3),
+        arrays={
+            "forward": "p0 p1 p2 p3 v4_1 x0 x1 x2 x3 to_v0 to_v1 to_v2 to_v3 to_v4 to_v5 to_v6",
+            "backward": "g4 g6 v0 v1 v2 v3 v4_1 v5 to_e0 to_e1 to_e2 to_e3 to_dv4_1",
+            "drawn": "p0 p1 p2 p3 v4_1 x0 x1 x2 x3 to_v0 to_v1 to_v2 to_v3 to_v4 to_v5 to_v6 to_s0 to_s1 to_s2 to_s3 to_s5",
+            "drawn_backward": "g4 g6 s0 s1 s2 s3 s5 v0 v1 v2 v3 v4_1 v5 to_e0 to_e1 to_e2 to_e3 to_dv4_1",
+        },
+        slopes={"forward": (), "backward": (), "drawn": (0, 1, 2, 3, 5), "drawn_backward": ()},
+    ),
 }
 
 
@@ -117,12 +146,9 @@ def library() -> ctypes.CDLL | None:
     if found is None:
         return None
     p, n, i, f, u = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float, ctypes.c_ulonglong
-    for law in LAWS.values():
-        getattr(found, f"{law.name}_forward").argtypes = [p, p, n, i, f, u, i]
-        getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, f, u, i]
-        if law.recurrent:
-            getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, n, n, n, i, f, u, i]
-            getattr(found, f"{law.name}_recur_backward").argtypes = [p, p, p, p, p, p, p, p, n, n, n, i, i, f, u, i]
+    for name, known in CELLS.items():
+        for half in known.arrays:
+            getattr(found, f"{name}_{half}").argtypes = [p, p, p, n, n, n, f, f, u, i]
     return found
 
 
@@ -166,74 +192,181 @@ def _half(x: Tensor) -> bool:
 # --- operations: pure functions of tensors, numbers and a seed
 
 OPERATIONS = {
-    "node": "(Tensor e, str law, float rate, Tensor? seed) -> Tensor",
-    "node_backward": "(Tensor g, Tensor saved, str law, int how, float rate, Tensor? seed) -> Tensor",
-    "recurrence": "(Tensor x, Tensor w, Tensor past, str law, float rate, Tensor? seed) -> Tensor",
-    "recurrence_backward": "(Tensor g, Tensor x, Tensor w, Tensor past, Tensor h, str law, int how, float rate, Tensor? seed)"
-    " -> (Tensor, Tensor, Tensor)",
+    "cell": "(Tensor[] given, Tensor[] weights, Tensor[] vectors, Tensor[] pasts, str name, float rate, bool straight, Tensor? seed, bool whole)"
+    " -> Tensor[]",
+    "cell_backward": "(Tensor[] g, Tensor[] beside, Tensor[] weights, Tensor[] vectors, Tensor[] saved, str name, bool drawn) -> Tensor[]",
 }
 
 
-def _node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
-    e = e.contiguous()
-    h = torch.empty_like(e)
-    run = getattr(library(), f"{law}_forward")
-    run(_place(e), _place(h), e.numel(), _half(e), rate, _seed(seed), _threads(e.numel()))
-    return h
+def _half_of(known: Cell, rate: float) -> str:
+    return "drawn" if rate > 0 and "drawn" in known.arrays else "forward"
 
 
-def _node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, seed: Tensor | None) -> Tensor:
-    g, saved = g.contiguous(), saved.contiguous()
-    to = torch.empty_like(g)
-    run = getattr(library(), f"{law}_backward")
-    run(_place(g), _place(saved), _place(to), g.numel(), _half(g), how, rate, _seed(seed), _threads(g.numel()))
-    return to
+def _room(known: Cell, half: str, given: list[Tensor], pasts: list[Tensor], whole: bool) -> list[Tensor]:
+    """Room for what layers become, (rows, steps before and now, nodes), or one step where that is enough; and for their slopes."""
+    rows, steps, width = given[0].shape
+    before = dict(zip(known.lagged, (past.shape[1] for past in pasts), strict=True))
+    counts = [before.get(k, 0) + steps if whole or k in known.kept else 1 for k in range(known.layers)]
+    counts += [steps if whole else 1 for _ in known.slopes[half]]
+    return [given[0].new_empty(rows, count, width // (len(known.driven) or 1)) for count in counts]
 
 
-def _recurrence(x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
-    x, past = x.contiguous(), past.contiguous()
-    h = torch.empty_like(x)
-    steps, features = x.shape[-2:]
-    run = getattr(library(), f"{law}_recur")
-    w = w.contiguous()
-    places = map(_place, (x, w, past, h))
-    run(*places, past.numel() // max(features, 1), steps, features, _half(x), rate, _seed(seed), _threads(x.numel()))
-    return h
+def _arrays(names: str, steps: int, known: dict[str, Any]) -> list[Tensor]:
+    """The arrays that a step reads and writes, (rows, steps, nodes); what is read 2 steps later begins 2 steps before."""
+    found = []
+    for name in names.split():
+        kind, number, lag = re.fullmatch(r"(?:to_)?([a-z]+)(\d+)_?(\d*)", name).groups()
+        array = known[kind][int(number)]
+        first = array.shape[1] - steps - int(lag or 0)
+        found.append(array.expand(-1, steps, -1) if array.shape[1] == 1 else array[:, first : first + steps])
+    return found
 
 
-def _recurrence_backward(
-    g: Tensor, x: Tensor, w: Tensor, past: Tensor, h: Tensor, law: str, how: int, rate: float, seed: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    g, x, w, past = g.contiguous(), x.contiguous(), w.contiguous(), past.contiguous()
-    steps, features = x.shape[-2:]
-    gx, gpast, rows = torch.empty_like(x), torch.empty_like(past), past.numel() // max(features, 1)
-    gw = w.new_empty(rows, features)
-    run = getattr(library(), f"{law}_recur_backward")
-    places = map(_place, (g, x, w, past, h, gx, gw, gpast))
-    run(*places, rows, steps, features, _half(x), how, rate, _seed(seed), _threads(x.numel()))
-    return gx, gw.sum(0), gpast
+def _stepper(name: str, arrays: list[Tensor], rate: float = 0.0, straight: bool = False, seed: Tensor | None = None):
+    """What computes a step, of which the number is given."""
+    if arrays[0].is_cuda:
+        return gpu().stepper(name, arrays, rate, straight, seed)
+    (rows, _, width), count = arrays[0].shape, len(arrays)
+    places = (ctypes.c_void_p * count)(*map(_place, arrays))
+    apart = [(ctypes.c_long * count)(*(array.stride(axis) for array in arrays)) for axis in (0, 1)]
+    run, last = getattr(library(), name), (rate, straight, _seed(seed), _threads(rows * width))
+    return lambda t: run(places, *apart, rows, width, t, *last)
+
+
+@torch.no_grad()
+def _cell(
+    given: list[Tensor],
+    weights: list[Tensor],
+    vectors: list[Tensor],
+    pasts: list[Tensor],
+    name: str,
+    rate: float,
+    straight: bool,
+    seed: Tensor | None,
+    whole: bool,
+) -> list[Tensor]:
+    known = CELLS[name]
+    half, driven = _half_of(known, rate), len(known.driven)
+    made = _room(known, half, given, pasts, whole)
+    values, slopes = made[: known.layers], made[known.layers :]
+    for k, past in zip(known.lagged, pasts, strict=True):
+        values[k][:, : past.shape[1]] = past
+    rows, steps, width = len(given[0]), given[0].shape[1], values[0].shape[2]
+    products = given[0].new_empty(rows, sum(len(w) for w in weights[:1]))
+    arrays = {
+        "x": given[0].split(width, 2) if driven else (),
+        "b": given[1:] if driven else given,
+        "p": products[:, None].split(width, 2) if weights else (),
+        "u": [vector.expand(rows, 1, -1) for vector in vectors],
+        "v": values,
+        "s": dict(zip(known.slopes[half], slopes, strict=True)),
+    }
+    step = _stepper(f"{name}_{half}", _arrays(known.arrays[half], steps, arrays), rate, straight, seed)
+    before = [values[k][:, -steps - 1 : -1].unbind(1) for k in known.sources]
+    for t in range(steps):
+        for j, w in enumerate(weights):
+            torch.addmm(products, before[j][t], w.T, beta=float(j > 0), out=products)
+        step(t)
+    return made
+
+
+@torch.no_grad()
+def _cell_backward(
+    g: list[Tensor],
+    beside: list[Tensor],
+    weights: list[Tensor],
+    vectors: list[Tensor],
+    saved: list[Tensor],
+    name: str,
+    drawn: bool,
+) -> list[Tensor]:
+    known = CELLS[name]
+    half, forward = ("drawn_backward", "drawn") if drawn else ("backward", "forward")
+    values, slopes = saved[: known.layers], saved[known.layers :]
+    rows, steps, width = g[0].shape
+    back = {}
+    for k, one in zip(known.kept, g, strict=True):
+        first = values[k].shape[1] - steps
+        back[k] = torch.cat([one.new_zeros(rows, first, width), one], 1) if first else one.contiguous()
+    energies = g[0].new_empty(rows, steps, len(known.energies) * width)
+    to_beside, to_vectors = [torch.empty_like(x) for x in beside], [x.new_zeros(rows, 1, width) for x in vectors]
+    arrays = {
+        "b": beside,
+        "u": [vector.expand(rows, 1, -1) for vector in vectors],
+        "v": values,
+        "s": dict(zip(known.slopes[forward], slopes, strict=True)),
+        "g": back,
+        "e": energies.split(width, 2),
+        "db": to_beside,
+        "du": to_vectors,
+        "dv": back,
+    }
+    step = _stepper(f"{name}_{half}", _arrays(known.arrays[half], steps, arrays))
+    products = energies[..., : sum(len(w) for w in weights[:1])]
+    after, before = products.unbind(1), [back[k][:, -steps - 1 : -1].unbind(1) for k in known.sources]
+    for t in range(steps - 1, -1, -1):
+        step(t)
+        for j, w in enumerate(weights):
+            before[j][t].addmm_(after[t], w)
+    to_weights = [products.flatten(0, 1).T @ values[k][:, -steps - 1 : -1].flatten(0, 1) for k in known.sources]
+    to_pasts = [back[k][:, : back[k].shape[1] - steps].contiguous() for k in known.lagged]
+    return [energies, *to_beside, *to_weights, *(x.sum((0, 1)) for x in to_vectors), *to_pasts]
+
+
+def _fake_cell(
+    given: list[Tensor],
+    weights: object,
+    vectors: object,
+    pasts: list[Tensor],
+    name: str,
+    rate: float,
+    straight: bool,
+    seed: object,
+    whole: bool,
+) -> list[Tensor]:
+    known = CELLS[name]
+    return _room(known, _half_of(known, rate), given, pasts, whole)
+
+
+def _fake_cell_backward(
+    g: list[Tensor],
+    beside: list[Tensor],
+    weights: list[Tensor],
+    vectors: list[Tensor],
+    saved: list[Tensor],
+    name: str,
+    drawn: bool,
+) -> list[Tensor]:
+    known, (rows, steps, width) = CELLS[name], g[0].shape
+    pasts = [(rows, saved[k].shape[1] - steps, width) for k in known.lagged]
+    energies = g[0].new_empty(rows, steps, len(known.energies) * width)
+    return [energies, *map(torch.empty_like, (*beside, *weights, *vectors)), *map(g[0].new_empty, pasts)]
 
 
 def _alike(x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _all_alike(_: Tensor, x: Tensor, w: Tensor, past: Tensor, *__: object) -> tuple[Tensor, Tensor, Tensor]:
-    return _alike(x), _alike(w), _alike(past)
+def _function(name: str, on_gpu: bool):
+    """What an operation does on a device; some are the same on both."""
+    own = globals()[f"_{name}"]
+    return getattr(gpu(), name, own) if on_gpu else own
 
 
 def _on_gpu(name: str):
-    return lambda *arguments: getattr(gpu(), name)(*arguments)
+    return lambda *arguments: _function(name, True)(*arguments)
 
 
-if not hasattr(getattr(torch.ops, NAMESPACE), "node"):  # the same kernels may be there from another copy of this folder
+# the same kernels may be there from another copy of this folder
+if not hasattr(getattr(torch.ops, NAMESPACE), next(iter(OPERATIONS))):
     _library = torch.library.Library(NAMESPACE, "FRAGMENT")
     for _name, _schema in OPERATIONS.items():
         _library.define(_name + _schema)
         _library.impl(_name, globals()[f"_{_name}"], "CPU")
         _library.impl(_name, _on_gpu(_name), "CUDA")
         _fake = {
-            "recurrence_backward": _all_alike,
+            "cell": _fake_cell,
+            "cell_backward": _fake_cell_backward,
         }.get(_name, _alike)
         torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
 OPS = getattr(torch.ops, NAMESPACE)
@@ -248,65 +381,15 @@ def _operation(name: str, *tensors: Tensor | None):
     plain = not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
     if not plain or not all(type(x) in PLAIN for x in tensors):
         return getattr(OPS, name)
-    return getattr(gpu(), name) if tensors[0].is_cuda else globals()[f"_{name}"]
+    return _function(name, tensors[0].is_cuda)
 
 
 # --- derivatives, and what model.py calls
 
 
-def _back(law: Law, rate: float, straight_through: bool) -> int:
-    """From what the slope is computed: 0 the value, 1 the energy, 2 the energy and what was drawn."""
-    if rate == 0 or (straight_through and law.discrete):
-        return 0 if law.of_value and rate == 0 else 1
-    return 0 if law.always else 2
-
-
 def _once() -> None:
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         raise RuntimeError("fused kernels have no second derivative: CGC_KERNELS=off computes without them")
-
-
-class _Node(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, e: Tensor, law: str, rate: float, seed: Tensor | None, how: int) -> Tensor:
-        h = _operation("node", e)(e, law, rate, seed)
-        ctx.save_for_backward(h if how == 0 else e, seed if how == 2 else None)
-        ctx.law = law, how, rate
-        return h
-
-    @staticmethod
-    def backward(ctx, g: Tensor):
-        _once()
-        saved, seed = ctx.saved_tensors
-        return _operation("node_backward", g)(g, saved, *ctx.law, seed), None, None, None, None
-
-
-class _Recurrence(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None, how: int):
-        h = _operation("recurrence", x, w, past)(x, w, past, law, rate, seed)
-        ctx.save_for_backward(h if how == 0 else x, w, past, h, seed if how == 2 else None)
-        ctx.law = law, how, rate
-        return h
-
-    @staticmethod
-    def backward(ctx, g: Tensor):
-        _once()
-        x, w, past, h, seed = ctx.saved_tensors
-        return *_operation("recurrence_backward", g, w)(g, x, w, past, h, *ctx.law, seed), None, None, None, None
-
-
-def fits_loop(law: object, rate: float, x: Tensor) -> bool:
-    """Whether a kernel runs a law over the steps of these energies."""
-    known = LAWS.get(type(law).__name__)
-    return known is not None and (rate == 0 or known.drawn) and x.dtype in FLOATS and available(x)
-
-
-def fits(law: object, rate: float, e: Tensor) -> bool:
-    """Whether a kernel computes a law of these energies: what torch does in one operation, or of few nodes, is left to torch."""
-    known = LAWS.get(type(law).__name__)
-    worth = known is not None and (known.drawn if rate else e.numel() >= known.least)
-    return worth and e.dtype in FLOATS and available(e)
 
 
 def _drawn(rate: float, x: Tensor) -> Tensor | None:
@@ -318,14 +401,62 @@ def _drawn(rate: float, x: Tensor) -> Tensor | None:
     return torch.randint(2**63 - 1, (), device=x.device if here else "cpu")
 
 
-def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
-    """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
-    known = LAWS[type(law).__name__]
-    return _Node.apply(e, known.name, rate, _drawn(rate, e), _back(known, rate, straight_through))
+class _Cell(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx, name: str, rate: float, straight: bool, seed: Tensor | None, count: int, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        known, rest = CELLS[name], list(tensors)
+        given, rest = rest[:count], rest[count:]
+        weights, rest = rest[: len(known.weights)], rest[len(known.weights) :]
+        vectors, pasts = rest[: len(rest) - len(known.lagged)], rest[len(rest) - len(known.lagged) :]
+        whole = any(ctx.needs_input_grad)
+        made = _operation("cell", *tensors)(given, weights, vectors, pasts, name, rate, straight, seed, whole)
+        ctx.step = name, _half_of(known, rate) == "drawn", count - bool(known.driven), len(vectors)
+        if whole:
+            ctx.save_for_backward(*given[bool(known.driven) :], *weights, *vectors, *made)
+        return tuple(made[k][:, made[k].shape[1] - given[0].shape[1] :] for k in known.kept)
+
+    @staticmethod
+    def backward(ctx, *g: Tensor):
+        _once()
+        name, drawn, count, vectors = ctx.step
+        known, rest = CELLS[name], list(ctx.saved_tensors)
+        beside, rest = rest[:count], rest[count:]
+        weights, rest = rest[: len(known.weights)], rest[len(known.weights) :]
+        found = _operation("cell_backward", *g)(list(g), beside, weights, rest[:vectors], rest[vectors:], name, drawn)
+        energies = found[0]
+        if known.driven and known.driven != known.energies:
+            parts = energies.split(g[0].shape[2], 2)
+            energies = torch.cat([parts[known.energies.index(k)] for k in known.driven], 2)
+        return *[None] * 5, *([energies] if known.driven else []), *found[1:]
 
 
-def recurrence(law: object, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool) -> Tensor:
-    """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), w (nodes,), past (..., 1 or more, nodes)."""
-    known, before = LAWS[type(law).__name__], past[..., -1, :].to(x.dtype)
-    how = _back(known, rate, straight_through)
-    return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate, x), how)
+def fits_cell(name: str, rate: float, x: Tensor) -> bool:
+    """Whether a kernel computes the steps of a loop, of which something is known before."""
+    return (rate == 0 or "drawn" in CELLS[name].arrays) and x.dtype in FLOATS and available(x)
+
+
+def _parameters(module: torch.nn.Module, paths: str) -> list[Tensor]:
+    return [functools.reduce(getattr, path.split("."), module) for path in paths.split()]
+
+
+def cell(
+    name: str, module: torch.nn.Module, given: list[Tensor], pasts: list[Tensor], rate: float, straight_through: bool
+) -> list[Tensor]:
+    """What the kept layers of a loop become, (..., steps, nodes). `given` is what is known before it: the parts of energies, or what
+    they are products of, then what else is read; `pasts`, (..., 1 or more, nodes), are the layers' last steps. Weights are the module's.
+    All is reckoned in float32."""
+    known = CELLS[name]
+    if known.inputs:
+        weight, bias = (torch.cat(_parameters(module, paths)) for paths in known.inputs)
+        given = [torch.nn.functional.linear(given[0], weight, bias), *given[1:]]
+    elif known.driven:
+        given = [torch.cat(given[: len(known.driven)], -1), *given[len(known.driven) :]]
+    lead, dtype = given[0].shape[:-2], given[0].dtype
+    weights = [torch.cat(_parameters(module, paths)) for paths in known.weights]
+    rest = [x.float() for x in (*weights, *_parameters(module, known.vectors))]
+    sequences = [x.expand(*lead, -1, -1).flatten(0, -3).float().contiguous() for x in (*given, *pasts)]
+    given, pasts = sequences[: len(given)], sequences[len(given) :]
+    found = _Cell.apply(name, rate, straight_through, _drawn(rate, given[0]), len(given), *given, *rest, *pasts)
+    return [x.unflatten(0, lead).to(dtype) for x in found]

@@ -172,7 +172,7 @@ static inline float Spin_slope(float e) {
 }
 
 static inline float Spin_slope_of_value(float h) {
-    return (h - (-1.0f)) * (1.0f - h);
+    return (h + 1.0f) * (1.0f - h);
 }
 
 static inline float Spin_inferred(float e, float rate, u32 w0) {

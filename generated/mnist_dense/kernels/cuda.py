@@ -142,7 +142,7 @@ def Spin_slope(e):
 
 @triton.jit
 def Spin_slope_of_value(h):
-    return (h - (-1.0)) * (1.0 - h)
+    return (h + 1.0) * (1.0 - h)
 
 
 @triton.jit

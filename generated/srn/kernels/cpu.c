@@ -17,6 +17,13 @@ enum { AHEAD = 8 };   /* steps of a recurrence */
 #define PARALLEL(threads) (void)threads;
 #endif
 
+/* Before a loop whose arrays lie apart: there are too many for a compiler to see it. */
+#ifdef __clang__
+#define APART _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define APART _Pragma("GCC ivdep")
+#endif
+
 static inline u32 bits_of(float x) {
     union { float f; u32 u; } both = {x};
     return both.u;
@@ -185,83 +192,100 @@ static inline float f32_logistic_pdf(float x) {
 }
 
 
-/* X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)| */
+/* One step t of h, node by node. Arrays are (rows, steps, features), of which rows and steps lie as far apart as is
+ * told: x is what is known of energies, p products, v what layers became, v4_1 the fourth a step before, s slopes, u weights and biases; e and what
+ * begins with d are gradients, g those of what layers became. */
 
-static inline float Rect_expectation(float e) {
-    return larger(e, 0.0f);
-}
-
-static inline float Rect_slope(float e) {
-    const int t0 = 0.0f < e;
-    return t0 ? 1.0f : 0.0f;
-}
-
-static inline float Rect_slope_of_value(float h) {
-    const int t0 = 0.0f < h;
-    return t0 ? 1.0f : 0.0f;
-}
-
-static inline float Rect_inferred(float e, float rate, u32 w0) {
-    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
-    const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
-    return t0 ? larger(e + f32_tanh(e) * f2, 0.0f) : larger(e, 0.0f);
-}
-
-static inline float Rect_drawn_slope(float e, float rate, u32 w0) {
-    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
-    const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
-    const int t3 = (e + f32_tanh(e) * f2) < 0.0f;
-    const int t4 = 0.0f < e;
-    return t0 ? (t3 ? 0.0f : (1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e)))) : (t4 ? 1.0f : 0.0f);
-}
-
-void Rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
-    (void)seed, (void)rate;
+void cell_forward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
+                float straight, u64 seed, int threads) {
+    const long chunks = (features + LANES - 1) / LANES;
+    (void)rate, (void)straight, (void)seed;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
-        float room[LANES], result[LANES];
-        u32 words[4][LANES];
-        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 4; part++) {
-            const long start = (tile * 4 + part) * LANES;
-            const long count = n - start < LANES ? n - start : LANES;
-            if (count <= 0) break;
-            const float *restrict x = loaded(room, e, start, count, half);
-            float *restrict to = place(result, h, start, half);
-            if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = Rect_inferred(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = Rect_expectation(x[i]);
-            stored(h, to, start, count, half);
+    for (long job = 0; job < rows * chunks; job++) {
+        const long row = job / chunks, first = job % chunks * LANES;
+        const long count = features - first < LANES ? features - first : LANES;
+        float *in_p0 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
+        float *in_x0 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
+        float *to_v0 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
+        APART
+        for (long i = 0; i < count; i++) {
+            const float p0 = in_p0[i];
+            const float x0 = in_x0[i];
+            to_v0[i] = larger(x0 + p0, 0.0f);
         }
     }
 }
 
-/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void Rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed;
+void cell_backward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
+                float straight, u64 seed, int threads) {
+    const long chunks = (features + LANES - 1) / LANES;
+    (void)rate, (void)straight, (void)seed;
     PARALLEL(threads)
-    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
-        float room[2][LANES], result[LANES];
-        u32 words[4][LANES];
-        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 4; part++) {
-            const long start = (tile * 4 + part) * LANES;
-            const long count = n - start < LANES ? n - start : LANES;
-            if (count <= 0) break;
-            const float *restrict x = loaded(room[0], saved, start, count, half);
-            const float *restrict d = loaded(room[1], g, start, count, half);
-            float *restrict to = place(result, ge, start, half);
-            if (how == 0)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope_of_value(x[i]);
-            else
-            if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_drawn_slope(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope(x[i]);
-            stored(ge, to, start, count, half);
+    for (long job = 0; job < rows * chunks; job++) {
+        const long row = job / chunks, first = job % chunks * LANES;
+        const long count = features - first < LANES ? features - first : LANES;
+        float *in_g0 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
+        float *in_v0 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
+        float *to_e0 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
+        APART
+        for (long i = 0; i < count; i++) {
+            const float g0 = in_g0[i];
+            const float v0 = in_v0[i];
+            const int t0 = 0.0f < v0;
+            to_e0[i] = g0 * (t0 ? 1.0f : 0.0f);
+        }
+    }
+}
+
+void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
+                float straight, u64 seed, int threads) {
+    const long chunks = (features + LANES - 1) / LANES;
+    (void)rate, (void)straight, (void)seed;
+    PARALLEL(threads)
+    for (long job = 0; job < rows * chunks; job++) {
+        const long row = job / chunks, first = job % chunks * LANES;
+        const long count = features - first < LANES ? features - first : LANES;
+        float *in_p0 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
+        float *in_x0 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
+        float *to_v0 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
+        float *to_s0 = at[3] + row * rows_apart[3] + t * steps_apart[3] + first;
+        u32 words[1][4][LANES];
+        for (u32 k = 0; k < 1; k++) philox(words[k], (u64)(row * features + first), (u32)t * 1 + k + 1, seed);
+        APART
+        for (long i = 0; i < count; i++) {
+            const float p0 = in_p0[i];
+            const float x0 = in_x0[i];
+            const u32 random0 = words[0][0][i];
+            const int t0 = (((float)(int)(random0 >> 8)) * 5.9604645e-08f) < rate;
+            const float f1 = x0 + p0;
+            const float f2 = smaller((((float)(int)(random0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+            const u32 w3 = bits_of(f32_normal_quantile(f2)) ^ ((random0 << 31) & 0x80000000u);
+            const float f4 = float_of(w3);
+            const float f5 = f1 + f32_tanh(f1) * f4;
+            const int t6 = f5 < 0.0f;
+            const int t7 = 0.0f < f1;
+            to_v0[i] = t0 ? larger(f5, 0.0f) : larger(f1, 0.0f);
+            to_s0[i] = t0 ? (t6 ? 0.0f : (1.0f + f4 * (4.0f * f32_logistic_pdf(2.0f * f1)))) : (t7 ? 1.0f : 0.0f);
+        }
+    }
+}
+
+void cell_drawn_backward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
+                float straight, u64 seed, int threads) {
+    const long chunks = (features + LANES - 1) / LANES;
+    (void)rate, (void)straight, (void)seed;
+    PARALLEL(threads)
+    for (long job = 0; job < rows * chunks; job++) {
+        const long row = job / chunks, first = job % chunks * LANES;
+        const long count = features - first < LANES ? features - first : LANES;
+        float *in_g0 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
+        float *in_s0 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
+        float *to_e0 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
+        APART
+        for (long i = 0; i < count; i++) {
+            const float g0 = in_g0[i];
+            const float s0 = in_s0[i];
+            to_e0[i] = g0 * s0;
         }
     }
 }

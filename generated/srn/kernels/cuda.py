@@ -6,16 +6,14 @@ Made by cgc; do not edit, compile again.
 """
 
 import contextlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from triton.language import constexpr
-
-LANES = constexpr(256)  # a block of random words serves elements that are so far apart
-AHEAD = constexpr(8)  # so many steps of a loop are asked for before those in hand are computed
 
 
 # --- arithmetic
@@ -160,130 +158,132 @@ def f32_logistic_pdf(x):
     return f0 * f1 * f1
 
 
-# --- X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)|
+# --- steps of loops, node by node: arrays are (rows, steps, width), of which rows and steps lie as far apart as is told
 
 
-@triton.jit
-def Rect_expectation(e):
-    return larger(e, 0.0)
+@triton.jit(do_not_specialize=["t", "rate", "straight"])
+def cell_forward(
+    in_p0,
+    in_x0,
+    to_v0,
+    apart,
+    rows,
+    width,
+    t,
+    rate,
+    straight,
+    seed,
+    BLOCK: constexpr,
+):
+    """h"""
+    base = tl.program_id(0).to(tl.int64) * BLOCK
+    element = base + tl.arange(0, BLOCK)
+    inside = element < rows * width
+    row, column = element // width, element % width
+    at_p0 = in_p0 + row * apart[0] + t * apart[1] + column
+    at_x0 = in_x0 + row * apart[2] + t * apart[3] + column
+    at_to_v0 = to_v0 + row * apart[4] + t * apart[5] + column
+    p0 = tl.load(at_p0, mask=inside, other=0)
+    x0 = tl.load(at_x0, mask=inside, other=0)
+    tl.store(at_to_v0, larger(x0 + p0, 0.0), mask=inside)
 
 
-@triton.jit
-def Rect_slope(e):
-    t0 = 0.0 < e
-    return tl.where(t0, 1.0, 0.0)
+@triton.jit(do_not_specialize=["t", "rate", "straight"])
+def cell_backward(
+    in_g0,
+    in_v0,
+    to_e0,
+    apart,
+    rows,
+    width,
+    t,
+    rate,
+    straight,
+    seed,
+    BLOCK: constexpr,
+):
+    """h"""
+    base = tl.program_id(0).to(tl.int64) * BLOCK
+    element = base + tl.arange(0, BLOCK)
+    inside = element < rows * width
+    row, column = element // width, element % width
+    at_g0 = in_g0 + row * apart[0] + t * apart[1] + column
+    at_v0 = in_v0 + row * apart[2] + t * apart[3] + column
+    at_to_e0 = to_e0 + row * apart[4] + t * apart[5] + column
+    g0 = tl.load(at_g0, mask=inside, other=0)
+    v0 = tl.load(at_v0, mask=inside, other=0)
+    t0 = 0.0 < v0
+    tl.store(at_to_e0, g0 * tl.where(t0, 1.0, 0.0), mask=inside)
 
 
-@triton.jit
-def Rect_slope_of_value(h):
-    t0 = 0.0 < h
-    return tl.where(t0, 1.0, 0.0)
-
-
-@triton.jit
-def Rect_inferred(e, rate, words):
-    (w0,) = words
-    f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
+@triton.jit(do_not_specialize=["t", "rate", "straight"])
+def cell_drawn(
+    in_p0,
+    in_x0,
+    to_v0,
+    to_s0,
+    apart,
+    rows,
+    width,
+    t,
+    rate,
+    straight,
+    seed,
+    BLOCK: constexpr,
+):
+    """h"""
+    base = tl.program_id(0).to(tl.int64) * BLOCK
+    element = base + tl.arange(0, BLOCK)
+    inside = element < rows * width
+    row, column = element // width, element % width
+    words_0 = philox(base, tl.arange(0, BLOCK), t * 1 + 1, seed)
+    at_p0 = in_p0 + row * apart[0] + t * apart[1] + column
+    at_x0 = in_x0 + row * apart[2] + t * apart[3] + column
+    at_to_v0 = to_v0 + row * apart[4] + t * apart[5] + column
+    at_to_s0 = to_s0 + row * apart[6] + t * apart[7] + column
+    p0 = tl.load(at_p0, mask=inside, other=0)
+    x0 = tl.load(at_x0, mask=inside, other=0)
+    random0 = words_0[0]
+    f0 = tl.cast(random0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
-    f2 = (tl.cast(w0 >> 1, tl.float32) + 0.5) * (2.3283064e-10 / rate)
-    f3 = f32_normal_quantile(smaller(f2, 0.5))
-    w4 = bits_of(f3) ^ ((w0 << 31) & 0x80000000)
-    f5 = larger(e + f32_tanh(e) * float_of(w4), 0.0)
-    return tl.where(t1, f5, larger(e, 0.0))
+    f2 = x0 + p0
+    f3 = tl.cast(random0 >> 1, tl.float32) + 0.5
+    f4 = smaller(f3 * (2.3283064e-10 / rate), 0.5)
+    w5 = bits_of(f32_normal_quantile(f4)) ^ ((random0 << 31) & 0x80000000)
+    f6 = float_of(w5)
+    f7 = f2 + f32_tanh(f2) * f6
+    t8 = f7 < 0.0
+    f9 = f6 * (4.0 * f32_logistic_pdf(2.0 * f2))
+    t10 = 0.0 < f2
+    tl.store(at_to_v0, tl.where(t1, larger(f7, 0.0), larger(f2, 0.0)), mask=inside)
+    tl.store(at_to_s0, tl.where(t1, tl.where(t8, 0.0, 1.0 + f9), tl.where(t10, 1.0, 0.0)), mask=inside)
 
 
-@triton.jit
-def Rect_drawn_slope(e, rate, words):
-    (w0,) = words
-    f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
-    t1 = f0 < rate
-    f2 = (tl.cast(w0 >> 1, tl.float32) + 0.5) * (2.3283064e-10 / rate)
-    f3 = f32_normal_quantile(smaller(f2, 0.5))
-    w4 = bits_of(f3) ^ ((w0 << 31) & 0x80000000)
-    f5 = float_of(w4)
-    t6 = (e + f32_tanh(e) * f5) < 0.0
-    f7 = f5 * (4.0 * f32_logistic_pdf(2.0 * e))
-    t8 = 0.0 < e
-    return tl.where(t1, tl.where(t6, 0.0, 1.0 + f7), tl.where(t8, 1.0, 0.0))
-
-
-class Law(NamedTuple):
-    """The functions of a law; an element takes `words` random words, of which there are four to a block.
-
-    `recurrent`: also for nodes that read their past. `bounds`: the expectation is the energy, but no lower and no higher.
-    """
-
-    words: int
-    expectation: Any
-    slope: Any
-    slope_of_value: Any = None
-    inferred: Any = None
-    drawn_slope: Any = None
-    recurrent: bool = False
-    bounds: tuple[float, float] | None = None
-
-    @property
-    def drawn(self) -> dict[str, Any]:
-        return {"LAW": self.inferred, "WORDS": self.words}
-
-    @property
-    def expected(self) -> dict[str, Any]:
-        return {"LAW": self.expectation, "WORDS": 0}
-
-    def back(self, how: int) -> dict[str, Any]:
-        """The slope: 0 of the value, 1 of the energy, 2 of what was drawn."""
-        if how == 2:
-            return {"LAW": self.drawn_slope, "WORDS": self.words}
-        return {"LAW": self.slope if how else self.slope_of_value, "WORDS": 0}
-
-
-LAWS = {
-    "Rect": Law(
-        1,
-        Rect_expectation,
-        Rect_slope,
-        slope_of_value=Rect_slope_of_value,
-        inferred=Rect_inferred,
-        drawn_slope=Rect_drawn_slope,
-    ),
-}
-
-
-# --- nodes
-
-
-@triton.jit
-def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: constexpr):
-    """LAW of n elements of e, times g where it is given; with WORDS, it is told the rate and its random words."""
-    PER: constexpr = 4 // WORDS if WORDS > 0 else 8
-    base = tl.program_id(0).to(tl.int64) * (TILES * LANES)
-    lane = tl.arange(0, TILES * LANES)
-    first = base * PER
-    place = lane // LANES * (PER * LANES) + lane % LANES
-    left = tl.minimum(n - first, TILES * PER * LANES).to(tl.int32)
-    given = parts_of(e + first, place, left, PER)
-    if g is not None:
-        back = parts_of(g + first, place, left, PER)
-    if WORDS > 0:
-        words = philox(base, lane, 0, seed)
-    for part in tl.static_range(PER):
-        if WORDS > 0:
-            value = LAW(given[part].to(tl.float32), rate, words[part * WORDS : part * WORDS + WORDS])
-        else:
-            value = LAW(given[part].to(tl.float32))
-        if g is not None:
-            value = value * back[part].to(tl.float32)
-        tl.store(to + first + (place + part * LANES), value, mask=place + part * LANES < left)
-
-
-@triton.jit
-def parts_of(x, place, left, PER: constexpr):
-    """The elements that share a block of random words."""
-    found = ()
-    for part in tl.static_range(PER):
-        at = place + part * LANES
-        found = found + (tl.load(x + at, mask=at < left),)
-    return found
+@triton.jit(do_not_specialize=["t", "rate", "straight"])
+def cell_drawn_backward(
+    in_g0,
+    in_s0,
+    to_e0,
+    apart,
+    rows,
+    width,
+    t,
+    rate,
+    straight,
+    seed,
+    BLOCK: constexpr,
+):
+    """h"""
+    base = tl.program_id(0).to(tl.int64) * BLOCK
+    element = base + tl.arange(0, BLOCK)
+    inside = element < rows * width
+    row, column = element // width, element % width
+    at_g0 = in_g0 + row * apart[0] + t * apart[1] + column
+    at_s0 = in_s0 + row * apart[2] + t * apart[3] + column
+    at_to_e0 = to_e0 + row * apart[4] + t * apart[5] + column
+    g0 = tl.load(at_g0, mask=inside, other=0)
+    s0 = tl.load(at_s0, mask=inside, other=0)
+    tl.store(at_to_e0, g0 * s0, mask=inside)
 
 
 # --- what kernels/__init__.py calls; sizes of blocks follow from those of tensors
@@ -303,31 +303,22 @@ def told(seed: Tensor | None, x: Tensor) -> Tensor | None:
     return torch.full((), int(seed), dtype=torch.int64, device=x.device)
 
 
-def tiles(x: Tensor, words: int) -> tuple[tuple[int], dict[str, int]]:
-    """So many elements a thread that it reads 16 bytes at once."""
-    per = 4 // words if words else 8
-    several = 2 if x.numel() >= 2**20 else 1
-    warps = several * (2 if x.dtype == torch.float32 else 1)
-    return (triton.cdiv(x.numel(), several * per * 256),), {"TILES": several, "num_warps": warps}
+def blocks(columns: int, widest: int = 512) -> tuple[tuple[int], dict[str, int]]:
+    """Many columns: 16 bytes a thread, where there are registers for it; few: as many programs as can be."""
+    block, warps = (widest, 4) if columns >= 100_000 else (128, 4) if columns >= 16_384 else (32, 1)
+    return (triton.cdiv(columns, block),), {"BLOCK": block, "num_warps": warps}
 
 
-def node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
-    e, known = e.contiguous(), LAWS[law]
-    h = torch.empty_like(e)
-    if e.numel():
-        law_of = known.drawn if rate > 0 else known.expected
-        grid, shape = tiles(e, law_of["WORDS"])
-        with on(e):
-            nodes[grid](e, None, h, e.numel(), rate, told(seed, e), **law_of, **shape, **OPTIONS)
-    return h
+def stepper(name: str, arrays: list[Tensor], rate: float, straight: bool, seed: Tensor | None) -> Callable[[int], Any]:
+    """What computes a step, of which the number is given; arrays are (rows, steps, nodes)."""
+    rows, _, width = arrays[0].shape
+    grid, shape = blocks(rows * width, 128)
+    run, first = globals()[name][grid], arrays[0]
+    apart = tuple(array.stride(axis) for array in arrays for axis in (0, 1))
+    numbers, seed = (float(rate), float(straight)), told(seed, first)
 
+    def step(t: int) -> None:
+        with on(first):
+            run(*arrays, apart, rows, width, t, *numbers, seed, **shape, **OPTIONS)
 
-def node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, seed: Tensor | None) -> Tensor:
-    g, saved, known = g.contiguous(), saved.contiguous(), LAWS[law]
-    to = torch.empty_like(g)
-    if g.numel():
-        slope = known.back(how)
-        grid, shape = tiles(g, slope["WORDS"])
-        with on(g):
-            nodes[grid](saved, g, to, g.numel(), rate, told(seed, g), **slope, **shape, **OPTIONS)
-    return to
+    return step if rows * width else lambda t: None

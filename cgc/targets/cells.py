@@ -1,0 +1,80 @@
+"""The steps of loops as data for the templates: lines of a language, what is read before them, and where their results go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cgc.kernels.cell import WORD, Named
+from cgc.kernels.code import Value, in_order
+from cgc.kernels.plan import CellKernel
+from cgc.targets.arithmetic import Language, named
+
+
+@dataclass(frozen=True)
+class Half:
+    """One way through a step, forward or back. ``reads`` are arrays, ``words`` the numbers of random words; ``added`` are results that are
+    added to what is there."""
+
+    name: str
+    reads: tuple[str, ...]
+    words: tuple[int, ...]
+    lines: tuple[str, ...]
+    results: tuple[tuple[str, str], ...]
+    numbers: tuple[str, ...]
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """All that it reads and writes, by name."""
+        return (*self.reads, *(f"to_{name}" for name, _ in self.results))
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The results that are added to what is there."""
+        return tuple(name for name, _ in self.results if name.startswith(("du", "dv")))
+
+    @property
+    def slopes(self) -> tuple[int, ...]:
+        """The layers whose slopes it keeps."""
+        return tuple(int(name[1:]) for name, _ in self.results if name.startswith("s"))
+
+
+@dataclass(frozen=True)
+class CellSource:
+    """One step: ``halves`` are forward and backward, and the same where nodes are drawn, if they can be. ``blocks`` of four random words
+    each serve an element."""
+
+    kernel: CellKernel
+    halves: tuple[Half, ...]
+    blocks: int
+
+    @property
+    def name(self) -> str:
+        """What its functions are called after."""
+        return self.kernel.name
+
+
+def cell_source(kernel: CellKernel, language: Language) -> CellSource:
+    """A step in a language."""
+    cell = kernel.cell
+    parts = {"forward": cell.forward, "backward": cell.backward, "drawn": cell.drawn, "drawn_backward": cell.drawn_backward}
+    halves = tuple(_half(name, part, language) for name, part in parts.items() if part is not None)
+    return CellSource(kernel, halves, (cell.words + 3) // 4)
+
+
+def cell_values(kernel: CellKernel) -> Iterator[Value]:
+    """All that a step computes."""
+    cell = kernel.cell
+    for part in (cell.forward, cell.backward, cell.drawn or (), cell.drawn_backward or ()):
+        yield from (value for _, value in part)
+
+
+def _half(name: str, part: Named, language: Language) -> Half:
+    values = tuple(value for _, value in part)
+    lines, texts = named(language, *values)
+    leaves = [str(value.args[0]) for value in in_order(*values) if value.name in ("argument", "given")]
+    words = sorted(int(leaf.removeprefix(WORD)) for leaf in leaves if leaf.startswith(WORD))
+    numbers = tuple(leaf for leaf in ("rate", "straight") if leaf in leaves)
+    reads = sorted(leaf for leaf in leaves if not leaf.startswith(WORD) and leaf not in numbers)
+    results = tuple((result, text) for (result, _), text in zip(part, texts, strict=True))
+    return Half(name, tuple(reads), tuple(words), lines, results, numbers)
