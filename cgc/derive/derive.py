@@ -12,20 +12,21 @@ from cgc.derive.density import derive_density
 from cgc.derive.derivation import Derivation, Numeric, Refusal, Step
 from cgc.derive.finite import derive_finite, derive_states
 from cgc.derive.gated import derive_gated
-from cgc.derive.guard import Guarded, guarded
+from cgc.derive.guard import Guarded
 from cgc.derive.labels import derive_labels
 from cgc.derive.maximum import derive_maximum
-from cgc.derive.measure import ENOUGH, Truth, energies, error, points
+from cgc.derive.measure import Truth
 from cgc.derive.mixture import derive_mixture
 from cgc.derive.mode import most_probable
 from cgc.derive.moments import energy_moments
 from cgc.derive.noise import derive_noise
-from cgc.derive.routes import Moment, Route
+from cgc.derive.routes import Route
 from cgc.derive.saturate import saturated
+from cgc.derive.settle import is_table, settle
 from cgc.derive.slope import derivative
 from cgc.families.forms import Density, FiniteExponential, Gated, Indicators, Law, MaxOf, Mixture, Noise, Support
 from cgc.formula.freeze import freeze
-from cgc.formula.scalar import Over, Scalar, bind, shared, walk
+from cgc.formula.scalar import bind
 
 
 @lru_cache(maxsize=256)
@@ -40,11 +41,11 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
         if emit:
             raise Refusal("CG507", "a node with labels has a vector of energies, `emit` replaces functions of one", "emit")
     else:
-        mean, variance = _settle(route.mean, route), _settle(route.variance, route)
+        mean, variance = settle(route.mean, route), settle(route.variance, route)
     log_likelihood = route.log_likelihood
     for name, part in route.parts:
         assert log_likelihood is not None
-        log_likelihood = bind(log_likelihood, name, _settle(part, route).scalar)
+        log_likelihood = bind(log_likelihood, name, settle(part, route).scalar)
     mean, variance = (replace(found, scalar=saturated(found.scalar)) for found in (mean, variance))
     checked = check(law, mean.scalar, variance.scalar, route)
     numeric = Numeric(route.method, checked.max_difference, checked.at, *route.limits) if route.method else None
@@ -52,7 +53,7 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
     slope = derivative(route.mean.expression)
     steps = [*route.steps, *_guards("expectation", mean), *_guards("variance", variance)]
     for what, moment, found in (("expectation", route.mean, mean), ("variance", route.variance, variance)):
-        if moment.exact is not None and _table(found.scalar) and not _table(moment.candidates[0]):
+        if moment.exact is not None and is_table(found.scalar) and not is_table(moment.candidates[0]):
             steps.append(Step(f"{what} computed by quadrature: as floats compute it, the formula loses its digits", "Q", "Q"))
     if slope is not None:
         steps.append(Step("derivative", f"E'[X | e] = {slope.text}", rf"\frac{{d}}{{de}}\mathbb{{E}}[X \mid e] = {slope.latex}"))
@@ -114,37 +115,6 @@ def route_of(law: Law, closed: bool) -> Route:
             return derive_mixture(law, lambda part: derive(part, None, closed))
         case Noise():
             return derive_noise(law, closed)
-
-
-def _settle(moment: Moment, route: Route) -> Guarded:
-    """The first candidate that keeps its digits; else the first that does with guarded series; else the best."""
-    if moment.exact is None:
-        return Guarded(moment.candidates[0], (), math.inf)
-    grid = energies(route.breaks)
-    if any(isinstance(node, Over) and len(node.columns[0][1]) > 16 for node in walk(moment.candidates[0])):
-        grid = grid[::4]
-    known = points(moment.exact, grid)
-    measured: list[tuple[Scalar, list[float]]] = []
-    for candidate in moment.candidates:
-        if measured and _table(candidate):
-            break
-        errors = [error(shared(candidate), point) for point in known]
-        if max(errors) <= ENOUGH:
-            return Guarded(candidate, (), max(errors))
-        measured.append((candidate, errors))
-    for candidate, errors in measured:
-        found = guarded(candidate, moment.exact, known, errors, wholly=True)
-        if found is not None:
-            return found
-    if _table(moment.candidates[-1]):
-        # nothing in it cancels, but it costs more to compute: only where every formula loses its digits
-        return Guarded(moment.candidates[-1], (), 0.0)
-    left = [guarded(candidate, moment.exact, known, errors, wholly=False) for candidate, errors in measured]
-    return min((found for found in left if found is not None), key=lambda found: found.error)
-
-
-def _table(candidate: Scalar) -> bool:
-    return any(isinstance(node, Over) for node in walk(candidate))
 
 
 def _guards(what: str, found: Guarded) -> list[Step]:

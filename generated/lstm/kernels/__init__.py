@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_76d9df058cb1"
+NAMESPACE = "cgc_2ea5012205e2"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
@@ -145,7 +145,8 @@ def library() -> ctypes.CDLL | None:
         return missed(error)
     if found is None:
         return None
-    p, n, i, f, u = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float, ctypes.c_ulonglong
+    p, n, i, f = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float
+    u = ctypes.c_ulonglong
     for name, known in CELLS.items():
         for half in known.arrays:
             getattr(found, f"{name}_{half}").argtypes = [p, p, p, n, n, n, f, f, u, i]

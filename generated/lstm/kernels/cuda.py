@@ -15,7 +15,6 @@ import triton.language as tl
 from torch import Tensor
 from triton.language import constexpr
 
-
 # --- arithmetic
 
 
