@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cgc.derive.derivation import Derivation, Refusal
-from cgc.derive.limit import derive_within
+from cgc.derive.limit import derive_together, derive_within
 from cgc.derive.scale import scale_of
 from cgc.families.forms import Noise
 from cgc.source.diagnostics import Diagnostic, Label, SpecError
@@ -37,11 +37,11 @@ def derive_spec(spec: Spec) -> Derivations:
     for family in sorted(spec.families, key=lambda family: family.name in inline):
         name = family.name if family.name not in inline or family.kind in known.values() else family.kind
         known.setdefault((family.law, family.emit, family.closed), name)
-    for family in spec.families:
-        if known[family.law, family.emit, family.closed] != family.name and family not in used:
-            continue
+    # also what no component uses: a mistake is a mistake
+    wanted = [f for f in spec.families if known[f.law, f.emit, f.closed] == f.name or f in used]
+    derive_together([(family.law, family.emit, family.closed) for family in wanted])
+    for family in wanted:
         try:
-            # also where no component uses it: a mistake is a mistake
             derivation = derive_within(family.law, family.emit, family.closed)
         except Refusal as refusal:
             findings.append(refused(refusal, family))

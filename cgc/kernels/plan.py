@@ -19,12 +19,13 @@ MOST_STATES = 64
 
 @dataclass(frozen=True)
 class LawKernel:
-    """The arithmetic of the law ``name``; ``recurrent``: also for layers whose nodes read their own past."""
+    """The arithmetic of the law ``name``; ``recurrent``: for layers whose nodes read their own past; ``plain``: for others."""
 
     name: str
     density: str
     node: Node
     recurrent: bool
+    plain: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,17 @@ class Kernels:
 def plan(program: Program) -> Kernels:
     """The kernels of a program."""
     groups = [stage.layers for stage in _scans(program.stages)]
-    recurrent = {la.law for layers in groups for la in layers if fused_loop(la, _names(layers), program.law(la.law))}
+    looped = [la for layers in groups for la in layers if fused_loop(la, _names(layers), program.law(la.law))]
     cells = tuple(_cells(groups, program))
-    stepwise = {name for group, _ in cells for name in group}
-    used = {layer.law for layer in program.layers() if not layer.output and layer.name not in stepwise}
+    elsewhere = {layer.name for layer in looped} | {name for group, _ in cells for name in group}
+    recurrent = {layer.law for layer in looped}
+    # a node that is a function of its energy is torch's, unless it reads itself
+    plain = {la.law for la in program.layers() if not la.output and la.name not in elsewhere and not program.law(la.law).deterministic}
     found = []
     for name, law in program.laws:
-        # a node that is a function of its energy is torch's, unless it reads itself
-        if name in used and (name in recurrent or not law.deterministic):
-            known = supported(law)
-            if known is not None:
-                found.append(LawKernel(name, law.density, known, name in recurrent))
+        known = supported(law) if name in recurrent or name in plain else None
+        if known is not None:
+            found.append(LawKernel(name, law.density, known, name in recurrent, name in plain))
     chains = sorted({layer.lines.count for layer in program.layers() if layer.lines and fused_chain(layer)})
     return Kernels(tuple(found), tuple(chains), cells)
 

@@ -24,6 +24,11 @@ class Half:
     numbers: tuple[str, ...]
 
     @property
+    def back(self) -> bool:
+        """Whether it goes back."""
+        return self.name.endswith("backward")
+
+    @property
     def arrays(self) -> tuple[str, ...]:
         """All that it reads and writes, by name."""
         return (*self.reads, *(f"to_{name}" for name, _ in self.results))

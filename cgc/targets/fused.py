@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cgc.kernels.arithmetic import exp, log
 from cgc.kernels.code import Value, argument, functions, given, word
@@ -23,7 +23,8 @@ _AT_ONCE = ("softplus", "exp", "expm1", "log1p", "sin", "cos", "sinh", "cosh", "
 class Law:
     """One law. ``functions`` are definitions as lines; ``per`` elements share a block of ``4`` random words, of which each has ``words``.
 
-    ``name`` is its class in model.py. ``least``: its expectation alone is worth a kernel from so many elements on. ``bounds``: between
+    ``name`` is its class in model.py. ``recurrent``: for nodes that read their own past, ``plain``: for others. ``of_energy`` and
+    ``redrawn``: there are slopes that are computed from the energy, or from what is drawn again. ``least``: its expectation alone is worth a kernel from so many elements on. ``bounds``: between
     these the expectation is the energy.
     """
 
@@ -36,12 +37,23 @@ class Law:
     discrete: bool
     least: int
     recurrent: bool
+    plain: bool
     bounds: tuple[float, float] | None
 
     @property
     def per(self) -> int:
         """How many elements one block of random words serves."""
         return 4 // self.words if self.words else 4
+
+    @property
+    def of_energy(self) -> bool:
+        """Whether slopes of energies are needed: undrawn, or where they are to pass a draw."""
+        return not self.of_value or (self.discrete and self.words > 0)
+
+    @property
+    def redrawn(self) -> bool:
+        """Whether slopes of what was drawn do not follow from its value."""
+        return self.words > 0 and not self.always
 
     @property
     def word_arguments(self) -> str:
@@ -85,11 +97,21 @@ class Source:
     chains: tuple[Chain, ...] = ()
     cells: tuple[CellSource, ...] = ()
 
+    @property
+    def plain(self) -> bool:
+        """Whether there are kernels for nodes on their own."""
+        return any(law.plain for law in self.laws)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether there are kernels for nodes that read their own past."""
+        return any(law.recurrent for law in self.laws)
+
 
 def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[CellKernel, ...], language: Language) -> Source:
     """The source for ``kernels`` in a language; ``classes`` are the names of laws in model.py, ``cells`` the steps that it calls."""
     laws = tuple(_law(law, classes[law.name], language) for law in kernels.laws)
-    results = [value for law in kernels.laws for value in _values(law)]
+    results = [value for law, known in zip(kernels.laws, laws, strict=True) for _, value, _ in _wanted(law.node, known)]
     results += [exp(argument("x")), log(argument("x"))] if kernels.chains else []
     results += [value for cell in cells for value in cell_values(cell)]
     lines = tuple(called(language, function) for function in functions(*results))
@@ -99,24 +121,26 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
     return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps)
 
 
-def _values(law: LawKernel) -> Iterable[Value]:
-    node = law.node
-    return (v for v in (node.expectation, node.slope, node.slope_of_value, node.inferred, node.drawn_slope) if v is not None)
-
-
 def _law(law: LawKernel, name: str, language: Language) -> Law:
     node = law.node
+    kinds = (node.words, node.slope_of_value is not None, node.always, node.discrete, _least(node), law.recurrent, law.plain, node.bounds)
+    found = Law(name, law.density, (), *kinds)
+    written = (defined(language, f"{name}_{what}", value, arguments) for what, value, arguments in _wanted(node, found))
+    return replace(found, functions=tuple(written))
+
+
+def _wanted(node: Node, law: Law) -> Iterable[tuple[str, Value, tuple[Value, ...]]]:
+    """The functions that kernels of a law call: a name, the value, the arguments."""
     drawn = (E, RATE, *WORDS[: node.words])
-    wanted: list[tuple[str, Value | None, tuple[Value, ...]]] = [
-        ("expectation", node.expectation, (E,)),
-        ("slope", node.slope, (E,)),
-        ("slope_of_value", node.slope_of_value, (H,)),
-        ("inferred", node.inferred, drawn),
-        ("drawn_slope", node.drawn_slope, drawn),
-    ]
-    written = tuple(defined(language, f"{name}_{what}", value, given) for what, value, given in wanted if value is not None)
-    of_value = node.slope_of_value is not None
-    return Law(name, law.density, written, node.words, of_value, node.always, node.discrete, _least(node), law.recurrent, node.bounds)
+    yield "expectation", node.expectation, (E,)
+    if law.of_energy:
+        yield "slope", node.slope, (E,)
+    if node.slope_of_value is not None:
+        yield "slope_of_value", node.slope_of_value, (H,)
+    if node.inferred is not None:
+        yield "inferred", node.inferred, drawn
+    if node.drawn_slope is not None and law.redrawn:
+        yield "drawn_slope", node.drawn_slope, drawn
 
 
 def _least(node: Node) -> int:

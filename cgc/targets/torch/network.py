@@ -25,10 +25,19 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
     # last, because the methods tell which passages they need
     parts, inference = blocks.parts(PARTS), blocks.parts(INFERENCE)
     known = tuple((law.name, blocks.law_classes[law.name]) for law in blocks.kernels.laws)
-    chains = bool(blocks.kernels.chains)
-    cells = tuple(blocks.cells)
     return Module(
-        doc, parts, blocks.settings(), inference, tuple(blocks.classes), model, blocks.moments, blocks.merged, known, chains, cells
+        doc,
+        parts,
+        blocks.settings(),
+        inference,
+        tuple(blocks.classes),
+        model,
+        moments=blocks.moments,
+        merged=blocks.merged,
+        kernels=known,
+        kernels_of_nodes=any(law.plain for law in blocks.kernels.laws),
+        kernels_of_chains=bool(blocks.kernels.chains),
+        cells=tuple(blocks.cells),
     )
 
 

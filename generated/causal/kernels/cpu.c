@@ -4,6 +4,12 @@
  * 7 rounds), so that the backward pass draws what the forward pass drew.
  */
 
+/* Both halves, or one, so that they can be compiled at once. */
+#if !defined FORWARD && !defined BACKWARD
+#define FORWARD
+#define BACKWARD
+#endif
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -227,6 +233,7 @@ static inline float Soft_drawn_slope(float e, float rate, u32 w0) {
     return t0 ? (t3 ? 0.0f : 1.0f) : f32_sigmoid(e);
 }
 
+#ifdef FORWARD
 void Soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
@@ -249,9 +256,11 @@ void Soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed
     }
 }
 
+#endif
+#ifdef BACKWARD
 /* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
 void Soft_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed;
+    (void)rate, (void)seed, (void)how;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[2][LANES], result[LANES];
@@ -266,9 +275,10 @@ void Soft_backward(const void *g, const void *saved, void *ge, long n, int half,
             float *restrict to = place(result, ge, start, half);
             if (how == 2)
                 for (long i = 0; i < count; i++) to[i] = d[i] * Soft_drawn_slope(x[i], rate, words[part][i]);
-            else
+            if (how == 1)
                 for (long i = 0; i < count; i++) to[i] = d[i] * Soft_slope(x[i]);
             stored(ge, to, start, count, half);
         }
     }
 }
+#endif

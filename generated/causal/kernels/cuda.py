@@ -15,7 +15,6 @@ from torch import Tensor
 from triton.language import constexpr
 
 LANES = constexpr(256)  # a block of random words serves elements that are so far apart
-AHEAD = constexpr(8)  # so many steps of a loop are asked for before those in hand are computed
 
 
 # --- arithmetic
@@ -224,7 +223,7 @@ class Law(NamedTuple):
 
     words: int
     expectation: Any
-    slope: Any
+    slope: Any = None
     slope_of_value: Any = None
     inferred: Any = None
     drawn_slope: Any = None
@@ -250,7 +249,7 @@ LAWS = {
     "Soft": Law(
         1,
         Soft_expectation,
-        Soft_slope,
+        slope=Soft_slope,
         inferred=Soft_inferred,
         drawn_slope=Soft_drawn_slope,
     ),

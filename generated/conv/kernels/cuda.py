@@ -15,7 +15,6 @@ from torch import Tensor
 from triton.language import constexpr
 
 LANES = constexpr(256)  # a block of random words serves elements that are so far apart
-AHEAD = constexpr(8)  # so many steps of a loop are asked for before those in hand are computed
 
 
 # --- arithmetic
@@ -169,12 +168,6 @@ def Rect_expectation(e):
 
 
 @triton.jit
-def Rect_slope(e):
-    t0 = 0.0 < e
-    return tl.where(t0, 1.0, 0.0)
-
-
-@triton.jit
 def Rect_slope_of_value(h):
     t0 = 0.0 < h
     return tl.where(t0, 1.0, 0.0)
@@ -215,7 +208,7 @@ class Law(NamedTuple):
 
     words: int
     expectation: Any
-    slope: Any
+    slope: Any = None
     slope_of_value: Any = None
     inferred: Any = None
     drawn_slope: Any = None
@@ -241,7 +234,6 @@ LAWS = {
     "Rect": Law(
         1,
         Rect_expectation,
-        Rect_slope,
         slope_of_value=Rect_slope_of_value,
         inferred=Rect_inferred,
         drawn_slope=Rect_drawn_slope,

@@ -23,13 +23,16 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_5de5d654ba12"
+NAMESPACE = "cgc_e719229688fc"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
-FLAGS += ["-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 
 class Law(NamedTuple):
-    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn."""
+    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn.
+
+    There are kernels for nodes that read their past (`recurrent`), and for others (`plain`).
+    """
 
     name: str
     of_value: bool
@@ -38,10 +41,11 @@ class Law(NamedTuple):
     drawn: bool
     least: int
     recurrent: bool
+    plain: bool
 
 
 LAWS = {
-    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, False),
+    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, False, True),
 }
 
 
@@ -67,6 +71,18 @@ def machine() -> str:
     return " ".join([platform.machine(), *sorted(told)])
 
 
+def _built(compiler: str, more: list[str], scratch: Path) -> str:
+    """Compiles both halves of cpu.c at once, and links them; what the compiler says where it fails."""
+    parts = [[f"-D{half}", "-c", str(SOURCE), "-o", str(scratch / f"{half}.o")] for half in ("FORWARD", "BACKWARD")]
+    running = [subprocess.Popen([compiler, *FLAGS, *more, *part], stderr=subprocess.PIPE, text=True) for part in parts]
+    said = [process.communicate(timeout=300)[1] for process in running]
+    if any(process.returncode for process in running):
+        return "".join(said) or "it says nothing"
+    link = [compiler, "-shared", *more, *(part[-1] for part in parts), "-o", str(scratch / "kernels.so"), "-lm"]
+    done = subprocess.run(link, capture_output=True, text=True, timeout=300)
+    return (done.stderr or "it says nothing") if done.returncode else ""
+
+
 def compiled() -> Path:
     """The shared library, compiled unless it is in the cache. Raises OSError, RuntimeError."""
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
@@ -77,15 +93,14 @@ def compiled() -> Path:
     library = folder / f"{hashlib.sha256(bytes(1).join(parts)).hexdigest()[:32]}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / "kernels.so"
             for more in (["-march=native", "-fopenmp"], ["-march=native"], []):
-                command = [compiler, *FLAGS, *more, str(SOURCE), "-o", str(made), "-lm"]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-                if done.returncode == 0:
+                failed = _built(compiler, more, Path(scratch))
+                if not failed:
                     break
             else:
-                raise RuntimeError(f"{compiler} failed: {done.stderr.strip()[-500:]}")
-            os.replace(made, library)  # another process may have done the same: either file will do
+                raise RuntimeError(f"{compiler} failed: {failed.strip()[-500:]}")
+            # another process may have done the same: either file will do
+            os.replace(Path(scratch) / "kernels.so", library)
     return library
 
 
@@ -118,8 +133,9 @@ def library() -> ctypes.CDLL | None:
     p, n, i, f = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float
     u = ctypes.c_ulonglong
     for law in LAWS.values():
-        getattr(found, f"{law.name}_forward").argtypes = [p, p, n, i, f, u, i]
-        getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, f, u, i]
+        if law.plain:
+            getattr(found, f"{law.name}_forward").argtypes = [p, p, n, i, f, u, i]
+            getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, f, u, i]
         if law.recurrent:
             getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, n, n, n, i, f, u, i]
             getattr(found, f"{law.name}_recur_backward").argtypes = [p, p, p, p, p, p, p, p, n, n, n, i, i, f, u, i]
@@ -168,9 +184,6 @@ def _half(x: Tensor) -> bool:
 OPERATIONS = {
     "node": "(Tensor e, str law, float rate, Tensor? seed) -> Tensor",
     "node_backward": "(Tensor g, Tensor saved, str law, int how, float rate, Tensor? seed) -> Tensor",
-    "recurrence": "(Tensor x, Tensor w, Tensor past, str law, float rate, Tensor? seed) -> Tensor",
-    "recurrence_backward": "(Tensor g, Tensor x, Tensor w, Tensor past, Tensor h, str law, int how, float rate, Tensor? seed)"
-    " -> (Tensor, Tensor, Tensor)",
 }
 
 
@@ -190,36 +203,8 @@ def _node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, se
     return to
 
 
-def _recurrence(x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
-    x, past = x.contiguous(), past.contiguous()
-    h = torch.empty_like(x)
-    steps, features = x.shape[-2:]
-    run = getattr(library(), f"{law}_recur")
-    w = w.contiguous()
-    places = map(_place, (x, w, past, h))
-    run(*places, past.numel() // max(features, 1), steps, features, _half(x), rate, _seed(seed), _threads(x.numel()))
-    return h
-
-
-def _recurrence_backward(
-    g: Tensor, x: Tensor, w: Tensor, past: Tensor, h: Tensor, law: str, how: int, rate: float, seed: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    g, x, w, past = g.contiguous(), x.contiguous(), w.contiguous(), past.contiguous()
-    steps, features = x.shape[-2:]
-    gx, gpast, rows = torch.empty_like(x), torch.empty_like(past), past.numel() // max(features, 1)
-    gw = w.new_empty(rows, features)
-    run = getattr(library(), f"{law}_recur_backward")
-    places = map(_place, (g, x, w, past, h, gx, gw, gpast))
-    run(*places, rows, steps, features, _half(x), how, rate, _seed(seed), _threads(x.numel()))
-    return gx, gw.sum(0), gpast
-
-
 def _alike(x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
-
-
-def _all_alike(_: Tensor, x: Tensor, w: Tensor, past: Tensor, *__: object) -> tuple[Tensor, Tensor, Tensor]:
-    return _alike(x), _alike(w), _alike(past)
 
 
 def _function(name: str, on_gpu: bool):
@@ -239,9 +224,7 @@ if not hasattr(getattr(torch.ops, NAMESPACE), next(iter(OPERATIONS))):
         _library.define(_name + _schema)
         _library.impl(_name, globals()[f"_{_name}"], "CPU")
         _library.impl(_name, _on_gpu(_name), "CUDA")
-        _fake = {
-            "recurrence_backward": _all_alike,
-        }.get(_name, _alike)
+        _fake = globals().get(f"_fake_{_name}", _alike)
         torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
 OPS = getattr(torch.ops, NAMESPACE)
 
@@ -297,31 +280,10 @@ class _Node(torch.autograd.Function):
         return _operation("node_backward", g)(g, saved, *ctx.law, seed), None, None, None, None
 
 
-class _Recurrence(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None, how: int):
-        h = _operation("recurrence", x, w, past)(x, w, past, law, rate, seed)
-        ctx.save_for_backward(h if how == 0 else x, w, past, h, seed if how == 2 else None)
-        ctx.law = law, how, rate
-        return h
-
-    @staticmethod
-    def backward(ctx, g: Tensor):
-        _once()
-        x, w, past, h, seed = ctx.saved_tensors
-        return *_operation("recurrence_backward", g, w)(g, x, w, past, h, *ctx.law, seed), None, None, None, None
-
-
-def fits_loop(law: object, rate: float, x: Tensor) -> bool:
-    """Whether a kernel runs a law over the steps of these energies."""
-    known = LAWS.get(type(law).__name__)
-    return known is not None and (rate == 0 or known.drawn) and x.dtype in FLOATS and available(x)
-
-
 def fits(law: object, rate: float, e: Tensor) -> bool:
     """Whether a kernel computes a law of these energies: what torch does in one operation, or of few nodes, is left to torch."""
     known = LAWS.get(type(law).__name__)
-    worth = known is not None and (known.drawn if rate else e.numel() >= known.least)
+    worth = known is not None and known.plain and (known.drawn if rate else e.numel() >= known.least)
     return worth and e.dtype in FLOATS and available(e)
 
 
@@ -329,10 +291,3 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
     known = LAWS[type(law).__name__]
     return _Node.apply(e, known.name, rate, _drawn(rate, e), _back(known, rate, straight_through))
-
-
-def recurrence(law: object, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool) -> Tensor:
-    """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), w (nodes,), past (..., 1 or more, nodes)."""
-    known, before = LAWS[type(law).__name__], past[..., -1, :].to(x.dtype)
-    how = _back(known, rate, straight_through)
-    return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate, x), how)

@@ -14,7 +14,6 @@ import triton.language as tl
 from torch import Tensor
 from triton.language import constexpr
 
-LANES = constexpr(256)  # a block of random words serves elements that are so far apart
 AHEAD = constexpr(8)  # so many steps of a loop are asked for before those in hand are computed
 
 
@@ -169,12 +168,6 @@ def Rect_expectation(e):
 
 
 @triton.jit
-def Rect_slope(e):
-    t0 = 0.0 < e
-    return tl.where(t0, 1.0, 0.0)
-
-
-@triton.jit
 def Rect_slope_of_value(h):
     t0 = 0.0 < h
     return tl.where(t0, 1.0, 0.0)
@@ -215,7 +208,7 @@ class Law(NamedTuple):
 
     words: int
     expectation: Any
-    slope: Any
+    slope: Any = None
     slope_of_value: Any = None
     inferred: Any = None
     drawn_slope: Any = None
@@ -241,7 +234,6 @@ LAWS = {
     "Rect": Law(
         1,
         Rect_expectation,
-        Rect_slope,
         slope_of_value=Rect_slope_of_value,
         inferred=Rect_inferred,
         drawn_slope=Rect_drawn_slope,
@@ -249,43 +241,6 @@ LAWS = {
         bounds=(0.0, 3e38),
     ),
 }
-
-
-# --- nodes
-
-
-@triton.jit
-def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: constexpr):
-    """LAW of n elements of e, times g where it is given; with WORDS, it is told the rate and its random words."""
-    PER: constexpr = 4 // WORDS if WORDS > 0 else 8
-    base = tl.program_id(0).to(tl.int64) * (TILES * LANES)
-    lane = tl.arange(0, TILES * LANES)
-    first = base * PER
-    place = lane // LANES * (PER * LANES) + lane % LANES
-    left = tl.minimum(n - first, TILES * PER * LANES).to(tl.int32)
-    given = parts_of(e + first, place, left, PER)
-    if g is not None:
-        back = parts_of(g + first, place, left, PER)
-    if WORDS > 0:
-        words = philox(base, lane, 0, seed)
-    for part in tl.static_range(PER):
-        if WORDS > 0:
-            value = LAW(given[part].to(tl.float32), rate, words[part * WORDS : part * WORDS + WORDS])
-        else:
-            value = LAW(given[part].to(tl.float32))
-        if g is not None:
-            value = value * back[part].to(tl.float32)
-        tl.store(to + first + (place + part * LANES), value, mask=place + part * LANES < left)
-
-
-@triton.jit
-def parts_of(x, place, left, PER: constexpr):
-    """The elements that share a block of random words."""
-    found = ()
-    for part in tl.static_range(PER):
-        at = place + part * LANES
-        found = found + (tl.load(x + at, mask=at < left),)
-    return found
 
 
 # --- recurrences: x, h and their gradients are (rows, steps, width), w (width), past (rows, width)
@@ -471,36 +426,6 @@ def told(seed: Tensor | None, x: Tensor) -> Tensor | None:
     if seed is None or seed.device == x.device:
         return seed
     return torch.full((), int(seed), dtype=torch.int64, device=x.device)
-
-
-def tiles(x: Tensor, words: int) -> tuple[tuple[int], dict[str, int]]:
-    """So many elements a thread that it reads 16 bytes at once."""
-    per = 4 // words if words else 8
-    several = 2 if x.numel() >= 2**20 else 1
-    warps = several * (2 if x.dtype == torch.float32 else 1)
-    return (triton.cdiv(x.numel(), several * per * 256),), {"TILES": several, "num_warps": warps}
-
-
-def node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
-    e, known = e.contiguous(), LAWS[law]
-    h = torch.empty_like(e)
-    if e.numel():
-        law_of = known.drawn if rate > 0 else known.expected
-        grid, shape = tiles(e, law_of["WORDS"])
-        with on(e):
-            nodes[grid](e, None, h, e.numel(), rate, told(seed, e), **law_of, **shape, **OPTIONS)
-    return h
-
-
-def node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, seed: Tensor | None) -> Tensor:
-    g, saved, known = g.contiguous(), saved.contiguous(), LAWS[law]
-    to = torch.empty_like(g)
-    if g.numel():
-        slope = known.back(how)
-        grid, shape = tiles(g, slope["WORDS"])
-        with on(g):
-            nodes[grid](saved, g, to, g.numel(), rate, told(seed, g), **slope, **shape, **OPTIONS)
-    return to
 
 
 def blocks(columns: int, widest: int = 512) -> tuple[tuple[int], dict[str, int]]:

@@ -4,6 +4,12 @@
  * 7 rounds), so that the backward pass draws what the forward pass drew.
  */
 
+/* Both halves, or one, so that they can be compiled at once. */
+#if !defined FORWARD && !defined BACKWARD
+#define FORWARD
+#define BACKWARD
+#endif
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -191,11 +197,6 @@ static inline float Rect_expectation(float e) {
     return larger(e, 0.0f);
 }
 
-static inline float Rect_slope(float e) {
-    const int t0 = 0.0f < e;
-    return t0 ? 1.0f : 0.0f;
-}
-
 static inline float Rect_slope_of_value(float h) {
     const int t0 = 0.0f < h;
     return t0 ? 1.0f : 0.0f;
@@ -217,55 +218,8 @@ static inline float Rect_drawn_slope(float e, float rate, u32 w0) {
     return t0 ? (t3 ? 0.0f : (1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e)))) : (t4 ? 1.0f : 0.0f);
 }
 
-void Rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
-    (void)seed, (void)rate;
-    PARALLEL(threads)
-    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
-        float room[LANES], result[LANES];
-        u32 words[4][LANES];
-        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 4; part++) {
-            const long start = (tile * 4 + part) * LANES;
-            const long count = n - start < LANES ? n - start : LANES;
-            if (count <= 0) break;
-            const float *restrict x = loaded(room, e, start, count, half);
-            float *restrict to = place(result, h, start, half);
-            if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = Rect_inferred(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = Rect_expectation(x[i]);
-            stored(h, to, start, count, half);
-        }
-    }
-}
 
-/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void Rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed;
-    PARALLEL(threads)
-    for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
-        float room[2][LANES], result[LANES];
-        u32 words[4][LANES];
-        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
-        for (int part = 0; part < 4; part++) {
-            const long start = (tile * 4 + part) * LANES;
-            const long count = n - start < LANES ? n - start : LANES;
-            if (count <= 0) break;
-            const float *restrict x = loaded(room[0], saved, start, count, half);
-            const float *restrict d = loaded(room[1], g, start, count, half);
-            float *restrict to = place(result, ge, start, half);
-            if (how == 0)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope_of_value(x[i]);
-            else
-            if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_drawn_slope(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope(x[i]);
-            stored(ge, to, start, count, half);
-        }
-    }
-}
-
+#ifdef FORWARD
 /* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features). */
 void Rect_recur(const void *x, const float *w, const void *past, void *h, long rows, long steps, long features, int half,
                           float rate, u64 seed, int threads) {
@@ -297,6 +251,8 @@ void Rect_recur(const void *x, const float *w, const void *past, void *h, long r
     }
 }
 
+#endif
+#ifdef BACKWARD
 /* Gradients of x, of w row by row, and of past. */
 void Rect_recur_backward(const void *g, const void *x, const float *w, const void *past, const void *h, void *gx, float *gw,
                                    void *gpast, long rows, long steps, long features, int half, int how, float rate, u64 seed,
@@ -329,23 +285,16 @@ void Rect_recur_backward(const void *g, const void *x, const float *w, const voi
                     to[i] = slope, sum[i] += slope * before[i], carry[i] = slope * weight[i];
                 }
                 now = before;
-            } else
-            {
+            }
+            if (how == 2) {
                 const float *restrict given = loaded(room[4], x, at, count, half);
                 const int part = (int)(t % 4);
-                if (how == 2 && (part == 4 - 1 || t == steps - 1))
-                    philox(words, (u64)(row * features + first), (u32)(t / 4) + 1, seed);
-                if (how == 2)
-                    for (long i = 0; i < count; i++) {
-                        const float e = given[i] + weight[i] * before[i];
-                        const float slope = (d[i] + carry[i]) * Rect_drawn_slope(e, rate, words[part][i]);
-                        to[i] = slope, sum[i] += slope * before[i], carry[i] = slope * weight[i];
-                    }
-                else
-                    for (long i = 0; i < count; i++) {
-                        const float slope = (d[i] + carry[i]) * Rect_slope(given[i] + weight[i] * before[i]);
-                        to[i] = slope, sum[i] += slope * before[i], carry[i] = slope * weight[i];
-                    }
+                if (part == 4 - 1 || t == steps - 1) philox(words, (u64)(row * features + first), (u32)(t / 4) + 1, seed);
+                for (long i = 0; i < count; i++) {
+                    const float e = given[i] + weight[i] * before[i];
+                    const float slope = (d[i] + carry[i]) * Rect_drawn_slope(e, rate, words[part][i]);
+                    to[i] = slope, sum[i] += slope * before[i], carry[i] = slope * weight[i];
+                }
             }
             stored(gx, to, at, count, half);
         }
@@ -355,3 +304,4 @@ void Rect_recur_backward(const void *g, const void *x, const float *w, const voi
         stored(gpast, end, row * features + first, count, half);
     }
 }
+#endif

@@ -4,6 +4,12 @@
  * 7 rounds), so that the backward pass draws what the forward pass drew.
  */
 
+/* Both halves, or one, so that they can be compiled at once. */
+#if !defined FORWARD && !defined BACKWARD
+#define FORWARD
+#define BACKWARD
+#endif
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -183,11 +189,7 @@ static inline float Spin_inferred(float e, float rate, u32 w0) {
     return t1 ? (2.0f * (t3 ? 1.0f : 0.0f) - 1.0f) : f2;
 }
 
-static inline float Spin_drawn_slope(float e, float rate, u32 w0) {
-    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    return t0 ? 0.0f : (4.0f * f32_logistic_pdf(2.0f * e));
-}
-
+#ifdef FORWARD
 void Spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
@@ -210,14 +212,14 @@ void Spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed
     }
 }
 
+#endif
+#ifdef BACKWARD
 /* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
 void Spin_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed;
+    (void)rate, (void)seed, (void)how;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[2][LANES], result[LANES];
-        u32 words[4][LANES];
-        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
         for (int part = 0; part < 4; part++) {
             const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
@@ -227,12 +229,10 @@ void Spin_backward(const void *g, const void *saved, void *ge, long n, int half,
             float *restrict to = place(result, ge, start, half);
             if (how == 0)
                 for (long i = 0; i < count; i++) to[i] = d[i] * Spin_slope_of_value(x[i]);
-            else
-            if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Spin_drawn_slope(x[i], rate, words[part][i]);
-            else
+            if (how == 1)
                 for (long i = 0; i < count; i++) to[i] = d[i] * Spin_slope(x[i]);
             stored(ge, to, start, count, half);
         }
     }
 }
+#endif

@@ -15,7 +15,6 @@ from torch import Tensor
 from triton.language import constexpr
 
 LANES = constexpr(256)  # a block of random words serves elements that are so far apart
-AHEAD = constexpr(8)  # so many steps of a loop are asked for before those in hand are computed
 
 
 # --- arithmetic
@@ -155,14 +154,6 @@ def Spin_inferred(e, rate, words):
     return tl.where(t1, 2.0 * tl.where(t3, 1.0, 0.0) - 1.0, f2)
 
 
-@triton.jit
-def Spin_drawn_slope(e, rate, words):
-    (w0,) = words
-    f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
-    t1 = f0 < rate
-    return tl.where(t1, 0.0, 4.0 * f32_logistic_pdf(2.0 * e))
-
-
 class Law(NamedTuple):
     """The functions of a law; an element takes `words` random words, of which there are four to a block.
 
@@ -171,7 +162,7 @@ class Law(NamedTuple):
 
     words: int
     expectation: Any
-    slope: Any
+    slope: Any = None
     slope_of_value: Any = None
     inferred: Any = None
     drawn_slope: Any = None
@@ -197,10 +188,9 @@ LAWS = {
     "Spin": Law(
         1,
         Spin_expectation,
-        Spin_slope,
+        slope=Spin_slope,
         slope_of_value=Spin_slope_of_value,
         inferred=Spin_inferred,
-        drawn_slope=Spin_drawn_slope,
     ),
 }
 

@@ -4,6 +4,12 @@
  * 7 rounds), so that the backward pass draws what the forward pass drew.
  */
 
+/* Both halves, or one, so that they can be compiled at once. */
+#if !defined FORWARD && !defined BACKWARD
+#define FORWARD
+#define BACKWARD
+#endif
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -191,11 +197,6 @@ static inline float Rect_expectation(float e) {
     return larger(e, 0.0f);
 }
 
-static inline float Rect_slope(float e) {
-    const int t0 = 0.0f < e;
-    return t0 ? 1.0f : 0.0f;
-}
-
 static inline float Rect_slope_of_value(float h) {
     const int t0 = 0.0f < h;
     return t0 ? 1.0f : 0.0f;
@@ -217,6 +218,7 @@ static inline float Rect_drawn_slope(float e, float rate, u32 w0) {
     return t0 ? (t3 ? 0.0f : (1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e)))) : (t4 ? 1.0f : 0.0f);
 }
 
+#ifdef FORWARD
 void Rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate;
     PARALLEL(threads)
@@ -239,9 +241,11 @@ void Rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed
     }
 }
 
+#endif
+#ifdef BACKWARD
 /* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
 void Rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed;
+    (void)rate, (void)seed, (void)how;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[2][LANES], result[LANES];
@@ -256,12 +260,10 @@ void Rect_backward(const void *g, const void *saved, void *ge, long n, int half,
             float *restrict to = place(result, ge, start, half);
             if (how == 0)
                 for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope_of_value(x[i]);
-            else
             if (how == 2)
                 for (long i = 0; i < count; i++) to[i] = d[i] * Rect_drawn_slope(x[i], rate, words[part][i]);
-            else
-                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope(x[i]);
             stored(ge, to, start, count, half);
         }
     }
 }
+#endif

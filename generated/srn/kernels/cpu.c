@@ -4,6 +4,12 @@
  * 7 rounds), so that the backward pass draws what the forward pass drew.
  */
 
+/* Both halves, or one, so that they can be compiled at once. */
+#if !defined FORWARD && !defined BACKWARD
+#define FORWARD
+#define BACKWARD
+#endif
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -196,6 +202,7 @@ static inline float f32_logistic_pdf(float x) {
  * told: x is what is known of energies, p products, v what layers became, v4_1 the fourth a step before, s slopes, u weights and biases; e and what
  * begins with d are gradients, g those of what layers became. */
 
+#ifdef FORWARD
 void cell_forward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
                 float straight, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
@@ -215,7 +222,9 @@ void cell_forward(float *const *at, const long *rows_apart, const long *steps_ap
         }
     }
 }
+#endif
 
+#ifdef BACKWARD
 void cell_backward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
                 float straight, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
@@ -236,7 +245,9 @@ void cell_backward(float *const *at, const long *rows_apart, const long *steps_a
         }
     }
 }
+#endif
 
+#ifdef FORWARD
 void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
                 float straight, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
@@ -269,7 +280,9 @@ void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apar
         }
     }
 }
+#endif
 
+#ifdef BACKWARD
 void cell_drawn_backward(float *const *at, const long *rows_apart, const long *steps_apart, long rows, long features, long t, float rate,
                 float straight, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
@@ -289,3 +302,4 @@ void cell_drawn_backward(float *const *at, const long *rows_apart, const long *s
         }
     }
 }
+#endif
