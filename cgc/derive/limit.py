@@ -47,7 +47,7 @@ def derive_within(law: Law, emit: str | None = None, closed: bool = True, second
 
 
 def derive_together(several: Sequence[Wanted]) -> None:
-    """Lets processes work at what was not derived before, as many at a time as there are processors; :func:`derive_within` has the answers."""
+    """Derives what is new, in as many processes at a time as there are processors; :func:`derive_within` has the answers."""
     new = [wanted for wanted in dict.fromkeys(several) if wanted not in _asked and cache.load(*wanted) is None]
     if len(new) > 1 and hasattr(os, "fork"):
         _answered.update(zip(new, _answers(new, _limit(None)), strict=True))

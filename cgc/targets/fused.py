@@ -24,8 +24,8 @@ class Law:
     """One law. ``functions`` are definitions as lines; ``per`` elements share a block of ``4`` random words, of which each has ``words``.
 
     ``name`` is its class in model.py. ``recurrent``: for nodes that read their own past, ``plain``: for others. ``of_energy`` and
-    ``redrawn``: there are slopes that are computed from the energy, or from what is drawn again. ``least``: its expectation alone is worth a kernel from so many elements on. ``bounds``: between
-    these the expectation is the energy.
+    ``redrawn``: there are slopes that are computed from the energy, or from what is drawn again. ``least``: its expectation alone is
+    worth a kernel from so many elements on. ``bounds``: between these the expectation is the energy.
     """
 
     name: str

@@ -167,7 +167,7 @@ def test_the_order_of_states_does_not_matter() -> None:
     assert derivation("binary", values=[1, 0]).expectation == derivation("binary", values=[0, 1]).expectation
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     st.lists(st.integers(-9, 9), min_size=2, max_size=5, unique=True),
     st.integers(-5, 5),
@@ -180,7 +180,7 @@ def test_states_that_are_shifted_and_scaled(support: list[int], shift: int, fact
     assert at(moved, e) == pytest.approx(shift + factor * at(states(*support), factor * e), rel=1e-12, abs=1e-12)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.lists(st.integers(-6, 6), min_size=2, max_size=6, unique=True), st.floats(-3, 3), st.sampled_from(["x", "x**2 + x", "x*x*x"]))
 def test_a_finite_family_is_its_sum(support: list[int], e: float, statistic: str) -> None:
     features = [{"x": x, "x**2 + x": x * x + x, "x*x*x": x**3}[statistic] for x in support]
@@ -193,7 +193,7 @@ def test_a_finite_family_is_its_sum(support: list[int], e: float, statistic: str
         assert abs(value(law.expectation, e=mpmath.mpf(e)) - wanted) <= 1e-30 * max(abs(t) for t in features)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=4, unique=True), st.data(), st.sampled_from(["normal", "logistic"]))
 def test_piecewise_linear_values_are_their_integral(cuts: list[int], data: st.DataObject, base: str) -> None:
     """Any piecewise linear value, jumps included, against quadrature between its break points."""

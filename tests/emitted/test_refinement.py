@@ -159,11 +159,11 @@ def test_the_separation_statements_of_a_module(tmp_path: Path) -> None:
 
 
 def test_many_levels_are_one_loop(tmp_path: Path) -> None:
-    few, many = (emit(tmp_path / str(n), refined(n)) for n in (100, 500))
+    few, many = (emit(tmp_path / str(n), refined(n)) for n in (40, 160))
     lengths = [len((package.folder / "model.py").read_text(encoding="utf-8").splitlines()) for package in (few, many)]
     assert lengths[0] == lengths[1] < 250
     lines = [len(dump(package.compiled.program).splitlines()) for package in (few, many)]
-    assert lines[1] - lines[0] == 400 * (lines[0] // 100)
+    assert lines[1] - lines[0] == 120 * (lines[0] // 40)
     model = many.model()
     assert model(torch.zeros(2, 3, dtype=torch.float64)).isfinite().all()
 

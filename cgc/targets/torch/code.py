@@ -132,8 +132,8 @@ class Module:
 
     ``parts`` names the fixed passages (templates) that it needs, in their order; ``inference`` those inside the class Inference,
     whose fields are ``settings``. ``moments``: values may be means and variances. ``merged``: values are (rows, nodes).
-    ``kernels``: by law, the classes that kernels know; ``kernels_of_nodes``: of nodes that do not read themselves; ``kernels_of_chains``: they also sum over the states of chains;
-    ``cells``: steps of loops that they compute.
+    ``kernels``: by law, the classes that kernels know; ``kernels_of_nodes``: of nodes that do not read themselves;
+    ``kernels_of_chains``: they also sum over the states of chains; ``cells``: steps of loops that they compute.
     """
 
     doc: tuple[str, ...]
