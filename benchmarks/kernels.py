@@ -37,7 +37,8 @@ components:
   x: {role: input, nodes: 3, family: {kind: gaussian, std: 1}}
   a: {nodes: 4, family: spin, parents: {x: dense, a: {kind: elementwise, lag: 1}}}
   b: {nodes: 4, family: rect, parents: {a: dense, b: {kind: elementwise, lag: 1}}}
-  y: {role: output, nodes: 1, family: {kind: categorical, labels: LABELS}, lines: {kind: chain, ends: true}, parents: {b: dense}}
+  c: {nodes: 4, family: spin, parents: {b: dense}}
+  y: {role: output, nodes: 1, family: {kind: categorical, labels: LABELS}, lines: {kind: chain, ends: true}, parents: {c: dense}}
 """
 Step = Callable[[], Any]
 
@@ -155,6 +156,61 @@ def recurrence(kernels: ModuleType, law: object, function: Callable[[Tensor], Te
     return rows
 
 
+def peers(kernels: ModuleType) -> list[dict[str, Any]]:
+    """The relu recurrence in torch's other ways. What is compiled has 64 steps, as compiling takes time in proportion."""
+    from torch._higher_order_ops.scan import scan
+
+    batch, nodes, rows = 32, 128, []
+    torch.manual_seed(1)
+
+    def beside(steps: int, name: str, other: Callable[[Tensor, Tensor], Tensor]) -> None:
+        x = torch.randn(batch, steps, nodes).requires_grad_()
+        w = torch.rand(nodes).requires_grad_()
+        past, g = torch.zeros(batch, 1, nodes), torch.randn(batch, steps, nodes)
+        ours = back(lambda: kernels.recurrence(Rect(), x, w, past, 0.0, False), g, x, w)
+        theirs = back(lambda: other(x, w), g, x, w)
+        for mine, found in zip(gradients(ours, x, w), gradients(theirs, x, w), strict=True):
+            torch.testing.assert_close(mine, found, rtol=1e-3, atol=1e-3)
+        rows.append(compare(f"relu recurrence ({steps}, 32, 128), forward and backward: {name}", ours, theirs, "-", 11))
+
+    def loop(x: Tensor, w: Tensor) -> Tensor:
+        h, kept = torch.zeros(batch, nodes), []
+        for e in x.unbind(1):
+            h = torch.relu(e + w * h)
+            kept.append(h)
+        return torch.stack(kept, 1)
+
+    def step(h: Tensor, given: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        h = torch.relu(given[0] + given[1] * h)
+        return h, h.clone()
+
+    def scanned(x: Tensor, w: Tensor) -> Tensor:
+        each = x.transpose(0, 1), w.expand(x.shape[1], nodes)
+        found: Tensor = scan(step, torch.zeros(batch, nodes), each)[1]
+        return found.transpose(0, 1)
+
+    beside(64, "torch.compile of the loop", torch.compile(loop))
+    beside(64, "scan", scanned)  # compiling its backward pass fails in torch 2.13
+
+    # torch's own recurrent layer has whole weights: a product each step, which IndRNNs do without
+    x = torch.randn(batch, 784, nodes).requires_grad_()
+    w, g, past = torch.rand(nodes).requires_grad_(), torch.randn(batch, 784, nodes), torch.zeros(batch, 1, nodes)
+    rnn = torch.nn.RNN(nodes, nodes, nonlinearity="relu", batch_first=True)
+    layer = torch.nn.Linear(nodes, nodes)
+    with torch.no_grad():
+        layer.weight.copy_(rnn.weight_ih_l0)
+        layer.bias.copy_(rnn.bias_ih_l0)
+        rnn.weight_hh_l0.copy_(torch.diag(w))
+        rnn.bias_hh_l0.zero_()
+    ours = back(lambda: kernels.recurrence(Rect(), layer(x), w, past, 0.0, False), g, x, w)
+    theirs = back(lambda: rnn(x)[0], g, x, rnn.weight_hh_l0)
+    mine, other = gradients(ours, x, w), gradients(theirs, x, rnn.weight_hh_l0)
+    torch.testing.assert_close(mine[0], other[0], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(mine[1], other[1].diagonal(), rtol=1e-3, atol=1e-2)
+    rows.append(compare("relu layer and recurrence (784, 32, 128), forward and backward: torch.nn.RNN", ours, theirs, "-", 11))
+    return rows
+
+
 def inferred(kernels: ModuleType, batch: int) -> list[dict[str, Any]]:
     """PCFF nodes with states -1 and 1, sample rate 0.3: bias, expectation, draw and choice."""
     shape = (batch, 1024)
@@ -254,6 +310,7 @@ def main() -> None:
     assert kernels.library() is not None
     parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "recurrences": lambda: [*recurrence(kernels, Rect(), torch.relu), *recurrence(kernels, Spin(), torch.tanh)],
+        "peers": lambda: peers(kernels),
         "nodes": lambda: [*inferred(kernels, 32), *inferred(kernels, 4096)],
         "chains": lambda: [*chains(10), *chains(50)],
         "overhead": lambda: overhead(kernels),

@@ -190,8 +190,9 @@ class Causal(nn.Module):
     def loss(self, x: Tensor) -> Tensor:
         if self.how[self.training].draws > 1:
             return -self.log_prob(x).mean()
-        e = self.energies(x).flatten(0, 1)
-        return Bit().log_prob(x.to(e.dtype).reshape(e.shape), e).sum() / -len(e)
+        e = self.energies(x)
+        x = x.to(e.dtype).reshape(e.shape)
+        return F.binary_cross_entropy_with_logits(e, x, reduction="sum") / e.shape[1]
 
     def decode(self, x: Tensor) -> Tensor:
         return Bit().mode(self(x))

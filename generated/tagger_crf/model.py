@@ -91,14 +91,16 @@ class Chain(nn.Module):
         return (score if valid is None else score.where(valid, 0)).sum(-1) - self.log_z(self.sums(e, pair), lengths)
 
     def expectation(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """P(y[t] = k | e): of the states of each step given those of the next, averaged over these."""
-        e, pair = self.potentials(e, lengths)
-        s = self.sums(e, pair)
+        """P(y[t] = k | e): of the states of each step given those of the next, averaged over these; 0 behind `lengths`."""
+        if kernels and kernels.fits_marginals(e, self.weight, self.start, self.end, lengths):
+            return kernels.marginals(e, self.weight, self.start, self.end, lengths)
+        s, pair = self.sums(*self.potentials(e, lengths)), self.weight
+        valid = 1 if lengths is None else (torch.arange(e.shape[-2], device=e.device) < lengths[:, None])[..., None]
         p = [torch.softmax(s[..., -1, :], -1)]
         for t in reversed(range(s.shape[-2] - 1)):
             joined = pair if lengths is None else pair * (t + 1 < lengths)[:, None, None]
             p.append((torch.softmax(s[..., t, :, None] + joined, -2) * p[-1][..., None, :]).sum(-1))
-        return torch.stack(p[::-1], -2)
+        return torch.stack(p[::-1], -2) * valid
 
     def draw(self, e: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.back(e, lengths, torch.logsumexp, lambda s: torch.distributions.Categorical(logits=s).sample())

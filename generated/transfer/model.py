@@ -121,7 +121,7 @@ class Pixel:
 
     @widened
     def log_prob(self, x: Tensor, e: Tensor) -> Tensor:
-        require((x == 0) | (x == 1), "states must be one of 0, 1")
+        require(x == x.bool(), "states must be one of 0, 1")
         return F.logsigmoid(e * (2 * x - 1))
 
     def mode(self, e: Tensor) -> Tensor:
@@ -193,8 +193,10 @@ class Transfer(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         if self.how[self.training].draws > 1:
             return -self.log_prob(x, y).mean()
-        e = self.energies(x).flatten(0, 1)
-        return Pixel().log_prob(y.to(e.dtype).reshape(e.shape), e).sum() / -len(e)
+        e = self.energies(x)
+        y = y.to(e.dtype).reshape(e.shape)
+        require(y == y.bool(), "states must be one of 0, 1")
+        return F.binary_cross_entropy_with_logits(e, y)
 
     def decode(self, x: Tensor) -> Tensor:
         return Pixel().mode(self(x))

@@ -121,3 +121,35 @@ def test_opcheck(ops: ModuleType) -> None:
     z, alpha, predicted, lost = ops.OPS.chain(e, pair, None, None, None, lengths)
     given = (z, alpha, predicted, lost, pair, y, lengths)
     torch.library.opcheck(ops.OPS.chain_backward.default, given, test_utils=("test_schema", "test_faketensor"))
+
+
+@pytest.mark.parametrize(("ends", "cut", "size"), [(False, False, 1.0), (True, False, 3.0), (False, True, 30.0), (True, True, 300.0)])
+def test_marginals_are_the_gradient_of_the_partition(ops: ModuleType, ends: bool, cut: bool, size: float) -> None:
+    """Of the textbook's sum in float64; they sum to 1 at every step there is, and are 0 behind."""
+    torch.manual_seed(7)
+    e, pair = size * torch.randn(2, 3, 8, 5), torch.randn(5, 5)
+    start, end = (torch.randn(5), torch.randn(5)) if ends else (None, None)
+    lengths = torch.tensor([8, 1, 5]) if cut else None
+    with torch.no_grad():
+        assert ops.fits_marginals(e, pair, start, end, lengths)
+        p = ops.marginals(e, pair, start, end, lengths)
+    wide = e.flatten(0, 1).double()
+    counts = torch.full((6,), 8) if lengths is None else lengths.repeat(2)
+    leaf = wide.clone().requires_grad_()
+    shifted = leaf
+    if start is not None and end is not None:
+        step = torch.arange(8)
+        shifted = leaf + start * (step == 0)[:, None] + end * (step == counts[:, None] - 1)[..., None]
+    plain(shifted, pair, counts).sum().backward()
+    assert leaf.grad is not None
+    torch.testing.assert_close(p.flatten(0, 1).double(), leaf.grad, rtol=1e-4, atol=1e-5)
+    valid = (torch.arange(8) < counts[:, None]).double()
+    torch.testing.assert_close(p.flatten(0, 1).double().sum(-1), valid, rtol=1e-5, atol=1e-5)
+
+
+def test_marginals_with_a_gradient_are_torchs(ops: ModuleType) -> None:
+    e, pair = torch.randn(1, 2, 4, 5), torch.randn(5, 5)
+    assert ops.fits_marginals(e, pair, None, None, None)
+    assert not ops.fits_marginals(e.requires_grad_(), pair, None, None, None)
+    with torch.no_grad():
+        assert ops.fits_marginals(e, pair, None, None, None)

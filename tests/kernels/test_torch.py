@@ -224,6 +224,23 @@ def test_pcff_trains_with_and_without(name: str) -> None:
         assert grads[key].isfinite().all() and bool(grads[key].any()) == bool(grads_[key].any())
 
 
+def test_marginals_are_the_same_with_and_without() -> None:
+    """Through the package, where sequences end early too."""
+    package = shipped("tagger_crf")
+    torch.manual_seed(0)
+    model, x, lengths = package.Model().eval(), torch.randint(50, (9, 12)), torch.randint(1, 13, (9,))
+    whole = package.model.kernels
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_()
+        found = model.expectation(x, lengths)
+        package.model.kernels = None
+        try:
+            torch.testing.assert_close(found, model.expectation(x, lengths), rtol=1e-5, atol=1e-6)
+        finally:
+            package.model.kernels = whole
+
+
 def broken(folder: Path, script: str) -> str:
     place = folder / "cc"
     place.write_text(f"#!/bin/sh\n{script}\n")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from mpmath import mp
+
+from cgc.derive.derivation import Derivation, Draw
+from cgc.formula.numeric import value
 from cgc.program.ir import Layer
 from cgc.targets.torch.blocks import Blocks, exact_lines
 from cgc.targets.torch.code import Function
@@ -217,9 +221,22 @@ class _Answers:
         if layer.labels and layer.size == 1:
             one = f"F.cross_entropy({energies}, {scored})"
             return (f"if {_HOW}.draws > 1:", f"    return {whole}", f"return {one}")
+        several = (f"if {_HOW}.draws > 1:", f"    return {whole}")
+        if not layer.labels and _logistic(self.blocks.law(layer.law)):
+            seen = () if self.blocks.checked(layer) else (f'require({scored} == {scored}.bool(), "states must be one of 0, 1")',)
+            self.blocks.needed.update(("require",) if seen else ())
+            # the mean over the batch, which torch has at once for one node
+            sizes = ("", "") if layer.size == 1 else (', reduction="sum"', " / e.shape[1]")
+            return (
+                *several,
+                f"e = self.energies({x})",
+                f"{scored} = {scored}.to(e.dtype).reshape(e.shape)",
+                *seen,
+                f"return F.binary_cross_entropy_with_logits(e, {scored}{sizes[0]}){sizes[1]}",
+            )
         target = scored if layer.labels else f"{scored}.to(e.dtype).reshape(e.shape)"
         one = f"{self.blocks.law_call(layer)}.log_prob({target}, e).sum() / -len(e)"
-        return (f"if {_HOW}.draws > 1:", f"    return {whole}", f"e = {energies}", f"return {one}")
+        return (*several, f"e = {energies}", f"return {one}")
 
     def _mode(self, layer: Layer, energies: str) -> str:
         """The most probable state, as an expression."""
@@ -230,6 +247,20 @@ class _Answers:
 
     def _streaming(self) -> str:
         return ", lengths: Tensor | None = None, state: State | None = None, return_state: bool = False" if self.blocks.timed else ""
+
+
+def _logistic(law: Derivation) -> bool:
+    """Whether the likelihood is that of states 0 and 1 with log odds e, seen to 40 digits: torch has its sum as one operation."""
+    states = law.sampling.states if isinstance(law.sampling, Draw) else ()
+    if law.log_likelihood is None or {state.value for state in states} != {0, 1}:
+        return False
+    with mp.workdps(50):
+        for e in (mp.mpf(n) / 16 for n in (-171, -37, -8, 3, 21, 90)):
+            for x, odds in ((1, e), (0, -e)):
+                difference = value(law.log_likelihood, e=e, x=mp.mpf(x)) + mp.log1p(mp.exp(-odds))
+                if abs(difference) > mp.mpf(10) ** -40:
+                    return False
+    return True
 
 
 def _mean_field(layer: Layer) -> bool:

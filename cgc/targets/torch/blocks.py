@@ -211,13 +211,13 @@ class Blocks:
             # nothing is left to say of nodes that are their energies
             if all(self.copies_energy(layer) and not layer.output for layer in users):
                 continue
-            checked = all(self._checked(layer) for layer in users if layer.output)
+            checked = all(self.checked(layer) for layer in users if layer.output)
             definition, helpers = law_class(names[law], self.law(law), users, several, self.moments, False, checked)
             self.needed.update(helpers)
             self.classes.append(definition)
         return names
 
-    def _checked(self, layer: Layer) -> bool:
+    def checked(self, layer: Layer) -> bool:
         """Whether an output is scored against an input whose states were seen to be the law's."""
         known = {item.name: item for item in self.program.inputs}.get(layer.target or "")
         if known is None or known.soft:

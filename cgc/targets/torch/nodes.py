@@ -181,6 +181,8 @@ def _check_states(sampling: Sampling) -> tuple[str, ...]:
         if numbers == list(range(len(numbers))):
             last = len(numbers) - 1
             return (f'require((x == x.round()) & (x >= 0) & (x <= {last}), "states must be one of 0, 1, ..., {last}")',)
+    if sorted(state.value for state in sampling.states) == [0, 1]:
+        return (f'require(x == x.bool(), "states must be one of {text}")',)
     # a comparison for each of a few is faster than to look them up
     few = " | ".join(f"(x == {number_text(float(state.value))})" for state in sampling.states)
     known = f"({few})" if len(sampling.states) <= 4 and len(few) < 70 else f"torch.isin(x, x.new_tensor([{text}]))"

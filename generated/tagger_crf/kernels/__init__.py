@@ -377,6 +377,26 @@ def chain(y: Tensor | None, e: Tensor, pair: Tensor, start: Tensor | None, end: 
     A y that is no state raises ValueError; on a GPU, which is not waited for, log P is no number.
     """
     states = None if y is None else y.expand(e.shape[:-1]).flatten(0, -2).contiguous()
-    counts = None if lengths is None else lengths.expand(e.shape[:-2]).flatten().long()
-    weights = (w if w is None else w.float().contiguous() for w in (pair, start, end))
-    return _Chain.apply(e.flatten(0, -3), *weights, states, counts).view(e.shape[:-2])
+    return _Chain.apply(*_rows(e, pair, start, end), states, _counts(e, lengths)).view(e.shape[:-2])
+
+
+def _rows(e: Tensor, *weights: Tensor | None) -> tuple[Tensor | None, ...]:
+    return e.flatten(0, -3), *(w if w is None else w.float().contiguous() for w in weights)
+
+
+def _counts(e: Tensor, lengths: Tensor | None) -> Tensor | None:
+    return None if lengths is None else lengths.expand(e.shape[:-2]).flatten().long()
+
+
+def fits_marginals(e: Tensor, pair: Tensor, start: Tensor | None, end: Tensor | None, lengths: Tensor | None) -> bool:
+    """The same for marginals, through which no gradient goes."""
+    watched = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (e, pair, start, end))
+    return not watched and fits_chain(e, pair, lengths)
+
+
+def marginals(e: Tensor, pair: Tensor, start: Tensor | None, end: Tensor | None, lengths: Tensor | None) -> Tensor:
+    """P(y[t] = k), (..., steps, states): the gradient of log Z."""
+    rows, counts = _rows(e, pair, start, end), _counts(e, lengths)
+    _, *kept = _operation("chain", *rows)(*rows, None, counts)
+    g = rows[0].new_full(rows[0].shape[:1], -1.0)
+    return _operation("chain_backward", g)(g, *kept, rows[1], None, counts)[0].view(e.shape)
