@@ -107,6 +107,16 @@ class Source:
         """Whether there are kernels for nodes that read their own past."""
         return any(law.recurrent for law in self.laws)
 
+    @property
+    def plain_kept(self) -> bool:
+        """Whether some draws of nodes on their own have slopes that must be kept, or drawn again."""
+        return any(law.plain and law.redrawn for law in self.laws)
+
+    @property
+    def recurrent_kept(self) -> bool:
+        """The same of nodes that read their own past."""
+        return any(law.recurrent and law.redrawn for law in self.laws)
+
 
 def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[CellKernel, ...], language: Language) -> Source:
     """The source for ``kernels`` in a language; ``classes`` are the names of laws in model.py, ``cells`` the steps that it calls."""

@@ -40,7 +40,9 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "node": (X, "Spin", 0.3, SEED),
     "node_backward": (X, X.tanh(), "Spin", 0, 0.3, None),
     "recurrence": (X, W, PAST, "Relu", 0.3, SEED),
-    "recurrence_backward": (X, X, W, PAST, X.relu(), "Relu", 2, 0.3, SEED),
+    "node_kept": (X, "Relu", 0.3, SEED),
+    "recurrence_kept": (X, W, PAST, "Relu", 0.3, SEED),
+    "recurrence_backward": (X, X, W, PAST, X.relu(), "Relu", 3, 0.3, None),
 }
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_11d11d189f9c"
+NAMESPACE = "cgc_cf78e7fb2441"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
@@ -134,11 +134,11 @@ def library() -> ctypes.CDLL | None:
     u = ctypes.c_ulonglong
     for law in LAWS.values():
         if law.plain:
-            getattr(found, f"{law.name}_forward").argtypes = [p, p, n, i, f, u, i]
-            getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, f, u, i]
+            getattr(found, f"{law.name}_forward").argtypes = [p, p, p, n, i, f, u, i]
+            getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, i]
         if law.recurrent:
-            getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, n, n, n, i, f, u, i]
-            getattr(found, f"{law.name}_recur_backward").argtypes = [p, p, p, p, p, p, p, p, n, n, n, i, i, f, u, i]
+            getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, p, n, n, n, i, f, u, i]
+            getattr(found, f"{law.name}_recur_backward").argtypes = [*[p] * 9, n, n, n, i, i, i]
     return found
 
 
@@ -183,28 +183,42 @@ def _half(x: Tensor) -> bool:
 
 OPERATIONS = {
     "node": "(Tensor e, str law, float rate, Tensor? seed) -> Tensor",
+    "node_kept": "(Tensor e, str law, float rate, Tensor? seed) -> (Tensor, Tensor)",
     "node_backward": "(Tensor g, Tensor saved, str law, int how, float rate, Tensor? seed) -> Tensor",
 }
 
 
-def _node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
+def _node(e: Tensor, law: str, rate: float, seed: Tensor | None, slopes: Tensor | None = None) -> Tensor:
     e = e.contiguous()
     h = torch.empty_like(e)
     run = getattr(library(), f"{law}_forward")
-    run(_place(e), _place(h), e.numel(), _half(e), rate, _seed(seed), _threads(e.numel()))
+    run(_place(e), _place(h), _place(slopes), e.numel(), _half(e), rate, _seed(seed), _threads(e.numel()))
     return h
+
+
+def _node_kept(e: Tensor, law: str, rate: float, seed: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Draws with their slopes."""
+    slopes = e.new_empty(e.shape, dtype=torch.float32)
+    return _node(e, law, rate, seed, slopes), slopes
 
 
 def _node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, seed: Tensor | None) -> Tensor:
     g, saved = g.contiguous(), saved.contiguous()
     to = torch.empty_like(g)
     run = getattr(library(), f"{law}_backward")
-    run(_place(g), _place(saved), _place(to), g.numel(), _half(g), how, rate, _seed(seed), _threads(g.numel()))
+    run(_place(g), _place(saved), _place(to), g.numel(), _half(g), how, _threads(g.numel()))
     return to
 
 
 def _alike(x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _fake_node_kept(x: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+    return _alike(x), x.new_empty(x.shape, dtype=torch.float32)
+
+
+_fake_recurrence_kept = _fake_node_kept
 
 
 def _function(name: str, on_gpu: bool):
@@ -223,7 +237,8 @@ if not hasattr(getattr(torch.ops, NAMESPACE), next(iter(OPERATIONS))):
     for _name, _schema in OPERATIONS.items():
         _library.define(_name + _schema)
         _library.impl(_name, globals()[f"_{_name}"], "CPU")
-        _library.impl(_name, _on_gpu(_name), "CUDA")
+        if not _name.endswith("_kept"):  # a GPU draws again, which takes less time than to read
+            _library.impl(_name, _on_gpu(_name), "CUDA")
         _fake = globals().get(f"_fake_{_name}", _alike)
         torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
 OPS = getattr(torch.ops, NAMESPACE)
@@ -259,7 +274,7 @@ def _drawn(rate: float, x: Tensor) -> Tensor | None:
 
 
 def _back(law: Law, rate: float, straight_through: bool) -> int:
-    """From what the slope is computed: 0 the value, 1 the energy, 2 the energy and what was drawn."""
+    """From what the slope is computed: 0 the value, 1 the energy, 2 what is drawn; 3 is 2 where it was kept."""
     if rate == 0 or (straight_through and law.discrete):
         return 0 if law.of_value and rate == 0 else 1
     return 0 if law.always else 2
@@ -268,6 +283,11 @@ def _back(law: Law, rate: float, straight_through: bool) -> int:
 class _Node(torch.autograd.Function):
     @staticmethod
     def forward(ctx, e: Tensor, law: str, rate: float, seed: Tensor | None, how: int) -> Tensor:
+        if how == 2 and not e.is_cuda:
+            h, slopes = _operation("node_kept", e)(e, law, rate, seed)
+            ctx.save_for_backward(slopes, None)
+            ctx.law = law, 3, rate
+            return h
         h = _operation("node", e)(e, law, rate, seed)
         ctx.save_for_backward(h if how == 0 else e, seed if how == 2 else None)
         ctx.law = law, how, rate
@@ -277,6 +297,8 @@ class _Node(torch.autograd.Function):
     def backward(ctx, g: Tensor):
         _once()
         saved, seed = ctx.saved_tensors
+        if ctx.law[1] == 3:
+            return (g * saved).to(g.dtype), None, None, None, None
         return _operation("node_backward", g)(g, saved, *ctx.law, seed), None, None, None, None
 
 
@@ -290,4 +312,5 @@ def fits(law: object, rate: float, e: Tensor) -> bool:
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
     known = LAWS[type(law).__name__]
-    return _Node.apply(e, known.name, rate, _drawn(rate, e), _back(known, rate, straight_through))
+    how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
+    return _Node.apply(e, known.name, rate, _drawn(rate, e), how)

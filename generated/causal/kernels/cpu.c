@@ -234,8 +234,9 @@ static inline float Soft_drawn_slope(float e, float rate, u32 w0) {
 }
 
 #ifdef FORWARD
-void Soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
-    (void)seed, (void)rate;
+/* The slopes of what is drawn are kept where there is room for them. */
+void Soft_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
+    (void)seed, (void)rate, (void)slopes;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[LANES], result[LANES];
@@ -247,6 +248,14 @@ void Soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
+            if (rate > 0 && slopes) {
+                float *restrict slope = slopes + start;
+                for (long i = 0; i < count; i++) {
+                    const float energy = x[i];
+                    to[i] = Soft_inferred(energy, rate, words[part][i]);
+                    slope[i] = Soft_drawn_slope(energy, rate, words[part][i]);
+                }
+            } else
             if (rate > 0)
                 for (long i = 0; i < count; i++) to[i] = Soft_inferred(x[i], rate, words[part][i]);
             else
@@ -258,14 +267,12 @@ void Soft_forward(const void *e, void *h, long n, int half, float rate, u64 seed
 
 #endif
 #ifdef BACKWARD
-/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void Soft_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed, (void)how;
+/* how: 0 from the value h, 1 from the energy, whichever is `saved`. */
+void Soft_backward(const void *g, const void *saved, void *ge, long n, int half, int how, int threads) {
+    (void)how;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[2][LANES], result[LANES];
-        u32 words[4][LANES];
-        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
         for (int part = 0; part < 4; part++) {
             const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
@@ -273,8 +280,6 @@ void Soft_backward(const void *g, const void *saved, void *ge, long n, int half,
             const float *restrict x = loaded(room[0], saved, start, count, half);
             const float *restrict d = loaded(room[1], g, start, count, half);
             float *restrict to = place(result, ge, start, half);
-            if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Soft_drawn_slope(x[i], rate, words[part][i]);
             if (how == 1)
                 for (long i = 0; i < count; i++) to[i] = d[i] * Soft_slope(x[i]);
             stored(ge, to, start, count, half);

@@ -219,8 +219,9 @@ static inline float Rect_drawn_slope(float e, float rate, u32 w0) {
 }
 
 #ifdef FORWARD
-void Rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
-    (void)seed, (void)rate;
+/* The slopes of what is drawn are kept where there is room for them. */
+void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
+    (void)seed, (void)rate, (void)slopes;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[LANES], result[LANES];
@@ -232,6 +233,14 @@ void Rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
+            if (rate > 0 && slopes) {
+                float *restrict slope = slopes + start;
+                for (long i = 0; i < count; i++) {
+                    const float energy = x[i];
+                    to[i] = Rect_inferred(energy, rate, words[part][i]);
+                    slope[i] = Rect_drawn_slope(energy, rate, words[part][i]);
+                }
+            } else
             if (rate > 0)
                 for (long i = 0; i < count; i++) to[i] = Rect_inferred(x[i], rate, words[part][i]);
             else
@@ -243,14 +252,12 @@ void Rect_forward(const void *e, void *h, long n, int half, float rate, u64 seed
 
 #endif
 #ifdef BACKWARD
-/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void Rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed, (void)how;
+/* how: 0 from the value h, 1 from the energy, whichever is `saved`. */
+void Rect_backward(const void *g, const void *saved, void *ge, long n, int half, int how, int threads) {
+    (void)how;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[2][LANES], result[LANES];
-        u32 words[4][LANES];
-        if (how == 2) philox(words, (u64)tile * LANES, 0, seed);
         for (int part = 0; part < 4; part++) {
             const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
@@ -260,8 +267,6 @@ void Rect_backward(const void *g, const void *saved, void *ge, long n, int half,
             float *restrict to = place(result, ge, start, half);
             if (how == 0)
                 for (long i = 0; i < count; i++) to[i] = d[i] * Rect_slope_of_value(x[i]);
-            if (how == 2)
-                for (long i = 0; i < count; i++) to[i] = d[i] * Rect_drawn_slope(x[i], rate, words[part][i]);
             stored(ge, to, start, count, half);
         }
     }

@@ -221,10 +221,10 @@ static inline float Rect_drawn_slope(float e, float rate, u32 w0) {
 
 #ifdef FORWARD
 /* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features). */
-void Rect_recur(const void *x, const float *w, const void *past, void *h, long rows, long steps, long features, int half,
-                          float rate, u64 seed, int threads) {
+void Rect_recur(const void *x, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
+                          int half, float rate, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
-    (void)seed, (void)rate;
+    (void)seed, (void)rate, (void)slopes;
     PARALLEL(threads)
     for (long job = 0; job < rows * chunks; job++) {
         const long row = job / chunks, first = job % chunks * LANES;
@@ -241,8 +241,16 @@ void Rect_recur(const void *x, const float *w, const void *past, void *h, long r
             if (rate > 0) {
                 const int part = (int)(t % 4);
                 if (part == 0) philox(words, (u64)(row * features + first), (u32)(t / 4) + 1, seed);
-                for (long i = 0; i < count; i++)
-                    to[i] = Rect_inferred(now[i] + weight[i] * before[i], rate, words[part][i]);
+                if (slopes) {
+                    float *restrict slope = slopes + at;
+                    for (long i = 0; i < count; i++) {
+                        const float e = now[i] + weight[i] * before[i];
+                        to[i] = Rect_inferred(e, rate, words[part][i]);
+                        slope[i] = Rect_drawn_slope(e, rate, words[part][i]);
+                    }
+                } else
+                    for (long i = 0; i < count; i++)
+                        to[i] = Rect_inferred(now[i] + weight[i] * before[i], rate, words[part][i]);
             } else
                 for (long i = 0; i < count; i++) to[i] = Rect_expectation(now[i] + weight[i] * before[i]);
             stored(h, to, at, count, half);
@@ -253,27 +261,26 @@ void Rect_recur(const void *x, const float *w, const void *past, void *h, long r
 
 #endif
 #ifdef BACKWARD
-/* Gradients of x, of w row by row, and of past. */
-void Rect_recur_backward(const void *g, const void *x, const float *w, const void *past, const void *h, void *gx, float *gw,
-                                   void *gpast, long rows, long steps, long features, int half, int how, float rate, u64 seed,
-                                   int threads) {
+/* Gradients of x, of w row by row, and of past. how: 0 from the values h, 1 from the energies, for which x is needed, 3 from slopes that were kept. */
+void Rect_recur_backward(const void *g, const void *x, const float *slopes, const float *w, const void *past, const void *h, void *gx,
+                                   float *gw, void *gpast, long rows, long steps, long features, int half, int how, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
-    (void)seed, (void)rate, (void)how;
+    (void)how, (void)x, (void)slopes;
     PARALLEL(threads)
     for (long job = 0; job < rows * chunks; job++) {
         const long row = job / chunks, first = job % chunks * LANES;
         const long count = features - first < LANES ? features - first : LANES;
         const float *restrict weight = w + first;
         float room[5][LANES], carry[LANES], sum[LANES];
-        u32 words[4][LANES];
         for (long i = 0; i < count; i++) carry[i] = sum[i] = 0;
         const float *now = loaded(room[steps & 1], h, (row * steps + steps - 1) * features + first, steps > 0 ? count : 0, half);
         for (long t = steps - 1; t >= 0; t--) {
             const long at = (row * steps + t) * features + first;
             if (t > AHEAD) {
                 const long later = at - AHEAD * features;
-                ask(g, later, count, half), ask(how ? x : h, later - features, count, half), ask(gx, later, count, half);
-                if (how) ask(h, later - features, count, half);
+                ask(g, later, count, half), ask(h, later - features, count, half), ask(gx, later, count, half);
+                if (how == 1) ask(x, later, count, half);
+                if (how == 3) ask(slopes, later, count, 0);
             }
             const float *restrict d = loaded(room[2], g, at, count, half);
             const float *restrict before = loaded(room[t & 1], t > 0 ? h : past, t > 0 ? at - features : row * features + first, count, half);
@@ -286,13 +293,10 @@ void Rect_recur_backward(const void *g, const void *x, const float *w, const voi
                 }
                 now = before;
             }
-            if (how == 2) {
-                const float *restrict given = loaded(room[4], x, at, count, half);
-                const int part = (int)(t % 4);
-                if (part == 4 - 1 || t == steps - 1) philox(words, (u64)(row * features + first), (u32)(t / 4) + 1, seed);
+            if (how == 3) {
+                const float *restrict kept = slopes + at;
                 for (long i = 0; i < count; i++) {
-                    const float e = given[i] + weight[i] * before[i];
-                    const float slope = (d[i] + carry[i]) * Rect_drawn_slope(e, rate, words[part][i]);
+                    const float slope = (d[i] + carry[i]) * kept[i];
                     to[i] = slope, sum[i] += slope * before[i], carry[i] = slope * weight[i];
                 }
             }

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_fcc8317cdc92"
+NAMESPACE = "cgc_21a058ec8588"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
@@ -134,11 +134,11 @@ def library() -> ctypes.CDLL | None:
     u = ctypes.c_ulonglong
     for law in LAWS.values():
         if law.plain:
-            getattr(found, f"{law.name}_forward").argtypes = [p, p, n, i, f, u, i]
-            getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, f, u, i]
+            getattr(found, f"{law.name}_forward").argtypes = [p, p, p, n, i, f, u, i]
+            getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, i]
         if law.recurrent:
-            getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, n, n, n, i, f, u, i]
-            getattr(found, f"{law.name}_recur_backward").argtypes = [p, p, p, p, p, p, p, p, n, n, n, i, i, f, u, i]
+            getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, p, n, n, n, i, f, u, i]
+            getattr(found, f"{law.name}_recur_backward").argtypes = [*[p] * 9, n, n, n, i, i, i]
     return found
 
 
@@ -183,32 +183,43 @@ def _half(x: Tensor) -> bool:
 
 OPERATIONS = {
     "recurrence": "(Tensor x, Tensor w, Tensor past, str law, float rate, Tensor? seed) -> Tensor",
+    "recurrence_kept": "(Tensor x, Tensor w, Tensor past, str law, float rate, Tensor? seed) -> (Tensor, Tensor)",
     "recurrence_backward": "(Tensor g, Tensor x, Tensor w, Tensor past, Tensor h, str law, int how, float rate, Tensor? seed)"
     " -> (Tensor, Tensor, Tensor)",
 }
 
 
-def _recurrence(x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
+def _recurrence(
+    x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None, slopes: Tensor | None = None
+) -> Tensor:
     x, past = x.contiguous(), past.contiguous()
     h = torch.empty_like(x)
     steps, features = x.shape[-2:]
     run = getattr(library(), f"{law}_recur")
     w = w.contiguous()
-    places = map(_place, (x, w, past, h))
+    places = map(_place, (x, w, past, h, slopes))
     run(*places, past.numel() // max(features, 1), steps, features, _half(x), rate, _seed(seed), _threads(x.numel()))
     return h
+
+
+def _recurrence_kept(
+    x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Draws with their slopes."""
+    slopes = x.new_empty(x.shape, dtype=torch.float32)
+    return _recurrence(x, w, past, law, rate, seed, slopes), slopes
 
 
 def _recurrence_backward(
     g: Tensor, x: Tensor, w: Tensor, past: Tensor, h: Tensor, law: str, how: int, rate: float, seed: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     g, x, w, past = g.contiguous(), x.contiguous(), w.contiguous(), past.contiguous()
-    steps, features = x.shape[-2:]
-    gx, gpast, rows = torch.empty_like(x), torch.empty_like(past), past.numel() // max(features, 1)
+    steps, features = g.shape[-2:]
+    gx, gpast, rows = torch.empty_like(g), torch.empty_like(past), past.numel() // max(features, 1)
     gw = w.new_empty(rows, features)
     run = getattr(library(), f"{law}_recur_backward")
-    places = map(_place, (g, x, w, past, h, gx, gw, gpast))
-    run(*places, rows, steps, features, _half(x), how, rate, _seed(seed), _threads(x.numel()))
+    places = map(_place, (g, None if how == 3 else x, x if how == 3 else None, w, past, h, gx, gw, gpast))
+    run(*places, rows, steps, features, _half(g), how, _threads(g.numel()))
     return gx, gw.sum(0), gpast
 
 
@@ -216,8 +227,15 @@ def _alike(x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-def _fake_recurrence_backward(_: Tensor, x: Tensor, w: Tensor, past: Tensor, *more: object):
-    return _alike(x), _alike(w), _alike(past)
+def _fake_node_kept(x: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+    return _alike(x), x.new_empty(x.shape, dtype=torch.float32)
+
+
+_fake_recurrence_kept = _fake_node_kept
+
+
+def _fake_recurrence_backward(g: Tensor, x: Tensor, w: Tensor, past: Tensor, *more: object):
+    return _alike(g), _alike(w), _alike(past)
 
 
 def _function(name: str, on_gpu: bool):
@@ -236,7 +254,8 @@ if not hasattr(getattr(torch.ops, NAMESPACE), next(iter(OPERATIONS))):
     for _name, _schema in OPERATIONS.items():
         _library.define(_name + _schema)
         _library.impl(_name, globals()[f"_{_name}"], "CPU")
-        _library.impl(_name, _on_gpu(_name), "CUDA")
+        if not _name.endswith("_kept"):  # a GPU draws again, which takes less time than to read
+            _library.impl(_name, _on_gpu(_name), "CUDA")
         _fake = globals().get(f"_fake_{_name}", _alike)
         torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
 OPS = getattr(torch.ops, NAMESPACE)
@@ -272,7 +291,7 @@ def _drawn(rate: float, x: Tensor) -> Tensor | None:
 
 
 def _back(law: Law, rate: float, straight_through: bool) -> int:
-    """From what the slope is computed: 0 the value, 1 the energy, 2 the energy and what was drawn."""
+    """From what the slope is computed: 0 the value, 1 the energy, 2 what is drawn; 3 is 2 where it was kept."""
     if rate == 0 or (straight_through and law.discrete):
         return 0 if law.of_value and rate == 0 else 1
     return 0 if law.always else 2
@@ -281,6 +300,11 @@ def _back(law: Law, rate: float, straight_through: bool) -> int:
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None, how: int):
+        if how == 2 and not x.is_cuda:
+            h, slopes = _operation("recurrence_kept", x, w, past)(x, w, past, law, rate, seed)
+            ctx.save_for_backward(slopes, w, past, h, None)
+            ctx.law = law, 3, rate
+            return h
         h = _operation("recurrence", x, w, past)(x, w, past, law, rate, seed)
         ctx.save_for_backward(h if how == 0 else x, w, past, h, seed if how == 2 else None)
         ctx.law = law, how, rate
@@ -302,5 +326,5 @@ def fits_loop(law: object, rate: float, x: Tensor) -> bool:
 def recurrence(law: object, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool) -> Tensor:
     """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), w (nodes,), past (..., 1 or more, nodes)."""
     known, before = LAWS[type(law).__name__], past[..., -1, :].to(x.dtype)
-    how = _back(known, rate, straight_through)
+    how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
     return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate, x), how)

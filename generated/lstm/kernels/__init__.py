@@ -375,7 +375,8 @@ if not hasattr(getattr(torch.ops, NAMESPACE), next(iter(OPERATIONS))):
     for _name, _schema in OPERATIONS.items():
         _library.define(_name + _schema)
         _library.impl(_name, globals()[f"_{_name}"], "CPU")
-        _library.impl(_name, _on_gpu(_name), "CUDA")
+        if not _name.endswith("_kept"):  # a GPU draws again, which takes less time than to read
+            _library.impl(_name, _on_gpu(_name), "CUDA")
         _fake = globals().get(f"_fake_{_name}", _alike)
         torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
 OPS = getattr(torch.ops, NAMESPACE)

@@ -190,8 +190,9 @@ static inline float Spin_inferred(float e, float rate, u32 w0) {
 }
 
 #ifdef FORWARD
-void Spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed, int threads) {
-    (void)seed, (void)rate;
+/* The slopes of what is drawn are kept where there is room for them. */
+void Spin_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
+    (void)seed, (void)rate, (void)slopes;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[LANES], result[LANES];
@@ -214,9 +215,9 @@ void Spin_forward(const void *e, void *h, long n, int half, float rate, u64 seed
 
 #endif
 #ifdef BACKWARD
-/* how: 0 from the value h, 1 from the energy, 2 of what was drawn; `saved` is the value or the energy. */
-void Spin_backward(const void *g, const void *saved, void *ge, long n, int half, int how, float rate, u64 seed, int threads) {
-    (void)rate, (void)seed, (void)how;
+/* how: 0 from the value h, 1 from the energy, whichever is `saved`. */
+void Spin_backward(const void *g, const void *saved, void *ge, long n, int half, int how, int threads) {
+    (void)how;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[2][LANES], result[LANES];
