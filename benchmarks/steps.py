@@ -192,18 +192,55 @@ def dense(folder: Path) -> dict[str, Any]:
     return row | beside(script, script.Model(), Dense(), batch, 1e-3)
 
 
+def pixels(folder: Path) -> dict[str, Any]:
+    """``indrnn_pixel_mnist``, 784 steps of one pixel, on noise: beside the plain loops, and beside a step that leaves its recurrences out."""
+    script = library.script(library.compiled(library.Case("indrnn_pixel_mnist", "", nn.Module), folder))
+    batch = torch.rand(32, 784, 1), torch.randint(10, (32,))
+    torch.manual_seed(0)
+    model = script.Model()
+    names = script.Model.forward.__globals__
+    kernels = names["kernels"]
+    ours = step_of(model, batch, 1e-3)
+    loop = kernels.recurrence
+
+    def way(rate: float, on: bool, recurrence: Callable[..., Tensor]) -> Step:
+        def step() -> None:
+            model.inference("pcff", rate) if rate else model.inference("feed_forward")
+            names["kernels"], kernels.recurrence = kernels if on else None, recurrence
+            ours()
+            names["kernels"], kernels.recurrence = kernels, loop
+
+        return step
+
+    def left_out(law: object, x: Tensor, *_: Any) -> Tensor:
+        return x
+
+    row: dict[str, Any] = {"spec": "indrnn_pixel_mnist", "batch": 32}
+    for key, free, rate in (("feed_forward", "free_recurrence", 0.0), ("pcff", "free_sampling", RATE)):
+        composed = in_turn([way(rate, True, loop), way(rate, False, loop), way(rate, True, left_out)], 15)
+        row[f"loops_{key}"], row[f"loops_{free}"] = ratio(composed, 1, 0), ratio(composed, 1, 2)
+    return row
+
+
+OTHERS = {"mnist_dense": dense, "indrnn_pixel_mnist": pixels}
+
+
 def main() -> None:
     torch.set_num_threads(1)
-    names = sys.argv[1:] or [*library.CASES, "mnist_dense"]
+    names = sys.argv[1:] or [*library.CASES, *OTHERS]
     before = {row["spec"]: row for row in json.loads(RESULTS.read_text())["rows"]} if RESULTS.exists() else {}
     print(f"{'':<16} {'ours / by hand':<28} {'PCFF: composed / ours':<28} {'composed / free sampling':<28} ours / loop by hand")
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            row = before[name] = dense(Path(folder)) if name == "mnist_dense" else measured(name, Path(folder))
+            row = before[name] = OTHERS[name](Path(folder)) if name in OTHERS else measured(name, Path(folder))
+            if name == "indrnn_pixel_mnist":
+                for key in (key for key in row if key.startswith("loops_")):
+                    print(f"{name:<16} {key:<24} {row[key]['ratio']:.2f}  [{row[key]['low']:.2f}, {row[key]['high']:.2f}]", flush=True)
+                continue
             cells = [row.get(key) for key in ("feed_forward", "pcff", "free_sampling", "loop")]
             shown = [f"{c['ratio']:.3f}  [{c['low']:.3f}, {c['high']:.3f}]" if c else "-" for c in cells]
             print(f"{name:<16} {shown[0]:<28} {shown[1]:<28} {shown[2]:<28} {shown[3]}", flush=True)
-    rows = [before[name] for name in [*library.CASES, "mnist_dense"] if name in before]
+    rows = [before[name] for name in [*library.CASES, *OTHERS] if name in before]
     RESULTS.write_text(json.dumps({"torch": torch.__version__, "threads": 1, "rows": rows}, indent=1) + "\n")
 
 
