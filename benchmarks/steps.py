@@ -193,7 +193,7 @@ def dense(folder: Path) -> dict[str, Any]:
 
 
 def pixels(folder: Path) -> dict[str, Any]:
-    """``indrnn_pixel_mnist``, 784 steps of one pixel, on noise: beside the plain loops, and beside a step that leaves its recurrences out."""
+    """``indrnn_pixel_mnist``, 784 steps of one pixel, on noise: beside plain loops, and beside a step that leaves its recurrences out."""
     script = library.script(library.compiled(library.Case("indrnn_pixel_mnist", "", nn.Module), folder))
     batch = torch.rand(32, 784, 1), torch.randint(10, (32,))
     torch.manual_seed(0)
