@@ -85,11 +85,13 @@ def named(language: Language, *results: Value) -> tuple[tuple[str, ...], tuple[s
     order = list(in_order(*results))
     counts: Counter[Value] = Counter(inner for value in order for inner in value.inputs)
     counts.update(results)
+    # what stands within a choice would be computed or not, element by element, which compilers make no vectors of
+    chosen = {inner for value in order if value.name == "select" for inner in value.inputs[1:]}
     printer = _Printer(language, {}, [])
     for value in order:
         if value.name in _LEAVES or (value in results and counts[value] == 1):
             continue
-        if counts[value] > 1 or value.kind == "truth" or len(printer.text(value)[0]) > language.width:
+        if counts[value] > 1 or value.kind == "truth" or value in chosen or len(printer.text(value)[0]) > language.width:
             printer.name(value)
     return tuple(printer.lines), tuple(printer.text(result)[0] for result in results)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import platform
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -237,6 +239,32 @@ def test_the_source_has_no_warnings_and_no_undefined_behaviour(tmp_path: Path, m
     assert done.returncode == 0, done.stderr[-3000:]
     ran = subprocess.run([str(tmp_path / "run")], capture_output=True, text=True, env={"ASAN_OPTIONS": "detect_leaks=0"})
     assert ran.returncode == 0, ran.stderr[-3000:]
+
+
+def gcc() -> bool:
+    done = subprocess.run(["cc", "--version"], capture_output=True, text=True)
+    return "Free Software Foundation" in done.stdout and platform.machine() == "x86_64"
+
+
+@pytest.mark.skipif(not gcc(), reason="other compilers tell otherwise what they do")
+def test_loops_become_vectors(tmp_path: Path, ops: ModuleType) -> None:
+    """Every loop over nodes that computes a law, of all laws but a few whose choices are too deep."""
+    place = ops.SOURCE
+    command = ["cc", *ops.FLAGS, "-mavx2", "-mfma", "-fopenmp", "-fopt-info-vec-optimized", "-c", str(place), "-o", str(tmp_path / "o")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    vectors = {int(line) for line in re.findall(r"cpu.c:(\d+):\d+: optimized: loop vectorized using 32", done.stderr)}
+    lines = place.read_text().splitlines()
+    calls = re.compile(r"\b(\w+)_(?:expectation|inferred|slope|slope_of_value|drawn_slope)\(")
+    loops = {
+        k + 1: found[1]
+        for k, line in enumerate(lines)
+        if "for (long i" in line
+        for found in [calls.search(" ".join(lines[k : k + 4]))]
+        if found
+    }
+    missed = {law for k, law in loops.items() if k not in vectors}
+    assert len(loops) > 150 and missed <= {"RectifiedGaussianTanh"}, missed
 
 
 def driver(names: list[str]) -> str:

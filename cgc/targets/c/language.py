@@ -29,7 +29,7 @@ def number(x: float) -> tuple[str, int]:
 
 def _opening(name: str, kind: Kind, arguments: tuple[tuple[str, Kind], ...], doc: str) -> tuple[str, ...]:
     shown = ", ".join(f"{_TYPES[of]} {argument}" for argument, of in arguments)
-    return (*((f"/* {doc} */",) if doc else ()), f"static inline {_TYPES[kind]} {name}({shown}) {{")
+    return (*((f"/* {doc} */",) if doc else ()), f"INLINE {_TYPES[kind]} {name}({shown}) {{")
 
 
 C = Language(

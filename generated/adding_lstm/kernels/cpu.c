@@ -10,6 +10,9 @@
 #define BACKWARD
 #endif
 
+/* In loops that are to become vectors no call may be left. */
+#define INLINE static inline __attribute__((always_inline))
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -30,21 +33,21 @@ enum { AHEAD = 8 };   /* steps of a recurrence */
 #define APART _Pragma("GCC ivdep")
 #endif
 
-static inline u32 bits_of(float x) {
+INLINE u32 bits_of(float x) {
     union { float f; u32 u; } both = {x};
     return both.u;
 }
 
-static inline float float_of(u32 x) {
+INLINE float float_of(u32 x) {
     union { u32 u; float f; } both = {x};
     return both.f;
 }
 
-static inline float larger(float a, float b) { return b > a ? b : a; }
+INLINE float larger(float a, float b) { return b > a ? b : a; }
 
-static inline float smaller(float a, float b) { return b < a ? b : a; }
+INLINE float smaller(float a, float b) { return b < a ? b : a; }
 
-static inline u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
+INLINE u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
 
 /* Elements from `start` on as floats: where they are, or widened into `room`. */
 static inline const float *loaded(float *restrict room, const void *from, long start, long count, int half) {
@@ -144,7 +147,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
 #endif
 
 /* e^x; 0 from -104 on, infinite from 89 on. */
-static inline float f32_exp(float x) {
+INLINE float f32_exp(float x) {
     const float f0 = smaller(larger(x, -104.0f), 90.0f);
     const float f1 = f0 * 1.442695f + 12582912.0f;
     const float f2 = f1 - 12582912.0f;
@@ -157,15 +160,16 @@ static inline float f32_exp(float x) {
 }
 
 /* 1 / (1 + e^-x). */
-static inline float f32_sigmoid(float x) {
+INLINE float f32_sigmoid(float x) {
     const int t0 = x < 0.0f;
     const float f1 = f32_exp(-__builtin_fabsf(x));
     const float f2 = 1.0f / (1.0f + f1);
-    return t0 ? (f1 * f2) : f2;
+    const float f3 = f1 * f2;
+    return t0 ? f3 : f2;
 }
 
 /* tanh x: x P(x²) / Q(x²), and 1 from 8.3 on. */
-static inline float f32_tanh(float x) {
+INLINE float f32_tanh(float x) {
     const float f0 = smaller(larger(x, -8.3f), 8.3f);
     const float f1 = f0 * f0;
     const float f2 = ((2.1548955e-11f * f1 - 1.4011997e-08f) * f1 + 9.66442e-06f) * f1 + 0.0029633713f;
@@ -175,7 +179,7 @@ static inline float f32_tanh(float x) {
 }
 
 /* σ(x) σ(-x). */
-static inline float f32_logistic_pdf(float x) {
+INLINE float f32_logistic_pdf(float x) {
     const float f0 = f32_exp(-__builtin_fabsf(x));
     const float f1 = 1.0f / (1.0f + f0);
     return f0 * f1 * f1;
@@ -336,49 +340,59 @@ void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apar
             const float f2 = x0 + p0;
             const float f3 = f32_sigmoid(f2);
             const int t4 = f0 < (rate * f3);
-            const float f5 = t1 ? (t4 ? 1.0f : 0.0f) : f3;
-            const float f6 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
-            const int t7 = f6 < rate;
-            const float f8 = x1 + p1;
-            const float f9 = f32_sigmoid(f8);
-            const int t10 = f6 < (rate * f9);
-            const float f11 = t7 ? (t10 ? 1.0f : 0.0f) : f9;
-            const float f12 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
-            const int t13 = f12 < rate;
-            const float f14 = x2 + p2;
-            const float f15 = f32_tanh(f14);
-            const int t16 = f12 < (rate * (0.5f * f15 + 0.5f));
-            const float f17 = t13 ? (2.0f * (t16 ? 1.0f : 0.0f) - 1.0f) : f15;
-            const float f18 = ((float)(int)(random3 >> 8)) * 5.9604645e-08f;
-            const int t19 = f18 < rate;
-            const float f20 = x3 + p3;
-            const float f21 = f32_sigmoid(f20);
-            const int t22 = f18 < (rate * f21);
-            const float f23 = t19 ? (t22 ? 1.0f : 0.0f) : f21;
-            const float f24 = v4_1 * f11 + f17 * f5;
-            const float f25 = ((float)(int)(random4 >> 8)) * 5.9604645e-08f;
-            const int t26 = f25 < rate;
-            const float f27 = f32_tanh(f24);
-            const int t28 = f25 < (rate * (0.5f * f27 + 0.5f));
-            const float f29 = t26 ? (2.0f * (t28 ? 1.0f : 0.0f) - 1.0f) : f27;
-            const int t30 = 0.0f < straight;
-            const float f31 = f3 * f32_sigmoid(-f2);
-            const float f32 = f9 * f32_sigmoid(-f8);
-            const float f33 = 4.0f * f32_logistic_pdf(2.0f * f14);
-            const float f34 = f21 * f32_sigmoid(-f20);
-            const float f35 = 4.0f * f32_logistic_pdf(2.0f * f24);
-            to_v0[i] = f5;
-            to_v1[i] = f11;
-            to_v2[i] = f17;
-            to_v3[i] = f23;
-            to_v4[i] = f24;
-            to_v5[i] = f29;
-            to_v6[i] = f29 * f23;
-            to_s0[i] = t30 ? f31 : (t1 ? 0.0f : f31);
-            to_s1[i] = t30 ? f32 : (t7 ? 0.0f : f32);
-            to_s2[i] = t30 ? f33 : (t13 ? 0.0f : f33);
-            to_s3[i] = t30 ? f34 : (t19 ? 0.0f : f34);
-            to_s5[i] = t30 ? f35 : (t26 ? 0.0f : f35);
+            const float f5 = t4 ? 1.0f : 0.0f;
+            const float f6 = t1 ? f5 : f3;
+            const float f7 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
+            const int t8 = f7 < rate;
+            const float f9 = x1 + p1;
+            const float f10 = f32_sigmoid(f9);
+            const int t11 = f7 < (rate * f10);
+            const float f12 = t11 ? 1.0f : 0.0f;
+            const float f13 = t8 ? f12 : f10;
+            const float f14 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
+            const int t15 = f14 < rate;
+            const float f16 = x2 + p2;
+            const float f17 = f32_tanh(f16);
+            const int t18 = f14 < (rate * (0.5f * f17 + 0.5f));
+            const float f19 = 2.0f * (t18 ? 1.0f : 0.0f) - 1.0f;
+            const float f20 = t15 ? f19 : f17;
+            const float f21 = ((float)(int)(random3 >> 8)) * 5.9604645e-08f;
+            const int t22 = f21 < rate;
+            const float f23 = x3 + p3;
+            const float f24 = f32_sigmoid(f23);
+            const int t25 = f21 < (rate * f24);
+            const float f26 = t25 ? 1.0f : 0.0f;
+            const float f27 = t22 ? f26 : f24;
+            const float f28 = v4_1 * f13 + f20 * f6;
+            const float f29 = ((float)(int)(random4 >> 8)) * 5.9604645e-08f;
+            const int t30 = f29 < rate;
+            const float f31 = f32_tanh(f28);
+            const int t32 = f29 < (rate * (0.5f * f31 + 0.5f));
+            const float f33 = 2.0f * (t32 ? 1.0f : 0.0f) - 1.0f;
+            const float f34 = t30 ? f33 : f31;
+            const int t35 = 0.0f < straight;
+            const float f36 = f3 * f32_sigmoid(-f2);
+            const float f37 = t1 ? 0.0f : f36;
+            const float f38 = f10 * f32_sigmoid(-f9);
+            const float f39 = t8 ? 0.0f : f38;
+            const float f40 = 4.0f * f32_logistic_pdf(2.0f * f16);
+            const float f41 = t15 ? 0.0f : f40;
+            const float f42 = f24 * f32_sigmoid(-f23);
+            const float f43 = t22 ? 0.0f : f42;
+            const float f44 = 4.0f * f32_logistic_pdf(2.0f * f28);
+            const float f45 = t30 ? 0.0f : f44;
+            to_v0[i] = f6;
+            to_v1[i] = f13;
+            to_v2[i] = f20;
+            to_v3[i] = f27;
+            to_v4[i] = f28;
+            to_v5[i] = f34;
+            to_v6[i] = f34 * f27;
+            to_s0[i] = t35 ? f36 : f37;
+            to_s1[i] = t35 ? f38 : f39;
+            to_s2[i] = t35 ? f40 : f41;
+            to_s3[i] = t35 ? f42 : f43;
+            to_s5[i] = t35 ? f44 : f45;
         }
     }
 }

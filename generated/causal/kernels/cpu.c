@@ -10,6 +10,9 @@
 #define BACKWARD
 #endif
 
+/* In loops that are to become vectors no call may be left. */
+#define INLINE static inline __attribute__((always_inline))
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -23,21 +26,21 @@ enum { AHEAD = 8 };   /* steps of a recurrence */
 #define PARALLEL(threads) (void)threads;
 #endif
 
-static inline u32 bits_of(float x) {
+INLINE u32 bits_of(float x) {
     union { float f; u32 u; } both = {x};
     return both.u;
 }
 
-static inline float float_of(u32 x) {
+INLINE float float_of(u32 x) {
     union { u32 u; float f; } both = {x};
     return both.f;
 }
 
-static inline float larger(float a, float b) { return b > a ? b : a; }
+INLINE float larger(float a, float b) { return b > a ? b : a; }
 
-static inline float smaller(float a, float b) { return b < a ? b : a; }
+INLINE float smaller(float a, float b) { return b < a ? b : a; }
 
-static inline u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
+INLINE u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
 
 /* Elements from `start` on as floats: where they are, or widened into `room`. */
 static inline const float *loaded(float *restrict room, const void *from, long start, long count, int half) {
@@ -137,7 +140,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
 #endif
 
 /* e^x; 0 from -104 on, infinite from 89 on. */
-static inline float f32_exp(float x) {
+INLINE float f32_exp(float x) {
     const float f0 = smaller(larger(x, -104.0f), 90.0f);
     const float f1 = f0 * 1.442695f + 12582912.0f;
     const float f2 = f1 - 12582912.0f;
@@ -150,7 +153,7 @@ static inline float f32_exp(float x) {
 }
 
 /* log(1 + t) for 0 ≤ t ≤ 1: twice atanh(t / (2 + t)). */
-static inline float f32_log1p_small(float x) {
+INLINE float f32_log1p_small(float x) {
     const float f0 = x / (2.0f + x);
     const float f1 = 2.0f * f0;
     const float f2 = f0 * f0;
@@ -159,46 +162,52 @@ static inline float f32_log1p_small(float x) {
 }
 
 /* log(1 + e^x). */
-static inline float f32_softplus(float x) {
+INLINE float f32_softplus(float x) {
     return larger(x, 0.0f) + f32_log1p_small(f32_exp(-__builtin_fabsf(x)));
 }
 
 /* 1 / (1 + e^-x). */
-static inline float f32_sigmoid(float x) {
+INLINE float f32_sigmoid(float x) {
     const int t0 = x < 0.0f;
     const float f1 = f32_exp(-__builtin_fabsf(x));
     const float f2 = 1.0f / (1.0f + f1);
-    return t0 ? (f1 * f2) : f2;
+    const float f3 = f1 * f2;
+    return t0 ? f3 : f2;
 }
 
 /* log x; -∞ at 0, no number below. */
-static inline float f32_log(float x) {
+INLINE float f32_log(float x) {
     const int t0 = x <= 0.0f;
     const int t1 = x < 0.0f;
-    const int t2 = x < __builtin_inff();
-    const int t3 = x < 1.1754944e-38f;
-    const u32 w4 = bits_of(t3 ? (x * 8388608.0f) : x);
-    const u32 w5 = (w4 - 0xffb504f3u) >> 23;
-    const float f6 = ((float)(int)w5) - (t3 ? 150.0f : 127.0f);
-    const float f7 = float_of(w4 - ((w5 - 0x7fu) << 23)) - 1.0f;
-    const float f8 = f7 / (2.0f + f7);
-    const float f9 = f8 * f8;
-    const float f10 = ((0.11668406f * f9 + 0.14275293f) * f9 + 0.20000061f) * f9 + 0.33333334f;
-    const float f11 = f6 * 0.6933594f + (f7 - f8 * (f7 - 2.0f * f9 * f10) + f6 * -0.00021219444f);
-    return t0 ? (t1 ? __builtin_nanf("") : (-__builtin_inff())) : (t2 ? f11 : x);
+    const float f2 = t1 ? __builtin_nanf("") : (-__builtin_inff());
+    const int t3 = x < __builtin_inff();
+    const int t4 = x < 1.1754944e-38f;
+    const float f5 = x * 8388608.0f;
+    const u32 w6 = bits_of(t4 ? f5 : x);
+    const u32 w7 = (w6 - 0xffb504f3u) >> 23;
+    const float f8 = ((float)(int)w7) - (t4 ? 150.0f : 127.0f);
+    const float f9 = float_of(w6 - ((w7 - 0x7fu) << 23)) - 1.0f;
+    const float f10 = f9 / (2.0f + f9);
+    const float f11 = f10 * f10;
+    const float f12 = ((0.11668406f * f11 + 0.14275293f) * f11 + 0.20000061f) * f11 + 0.33333334f;
+    const float f13 = f8 * 0.6933594f + (f9 - f10 * (f9 - 2.0f * f11 * f12) + f8 * -0.00021219444f);
+    const float f14 = t3 ? f13 : x;
+    return t0 ? f2 : f14;
 }
 
 /* log(1 + x). */
-static inline float f32_log1p(float x) {
+INLINE float f32_log1p(float x) {
     const float f0 = 1.0f + x;
     const float f1 = f0 - 1.0f;
     const int t2 = f1 == 0.0f;
     const int t3 = f0 < __builtin_inff();
-    return t2 ? x : (t3 ? (f32_log(f0) * (x / f1)) : f0);
+    const float f4 = f32_log(f0) * (x / f1);
+    const float f5 = t3 ? f4 : f0;
+    return t2 ? x : f5;
 }
 
 /* log x of a positive normal number, to six digits. */
-static inline float f32_log_of_normal(float x) {
+INLINE float f32_log_of_normal(float x) {
     const u32 w0 = bits_of(x);
     const u32 w1 = (w0 - 0xffb504f3u) >> 23;
     const float f2 = float_of(w0 - ((w1 - 0x7fu) << 23)) - 1.0f;
@@ -210,27 +219,31 @@ static inline float f32_log_of_normal(float x) {
 
 /* X = max(0, Y), Y = e + n, n ~ Logistic(0, 1) */
 
-static inline float Soft_expectation(float e) {
+INLINE float Soft_expectation(float e) {
     return f32_softplus(e);
 }
 
-static inline float Soft_slope(float e) {
+INLINE float Soft_slope(float e) {
     return f32_sigmoid(e);
 }
 
-static inline float Soft_inferred(float e, float rate, u32 w0) {
+INLINE float Soft_inferred(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const u32 w2 = bits_of(f32_log1p(-f1) - f32_log_of_normal(f1)) ^ ((w0 << 31) & 0x80000000u);
-    return t0 ? larger(e + float_of(w2), 0.0f) : f32_softplus(e);
+    const float f3 = larger(e + float_of(w2), 0.0f);
+    const float f4 = f32_softplus(e);
+    return t0 ? f3 : f4;
 }
 
-static inline float Soft_drawn_slope(float e, float rate, u32 w0) {
+INLINE float Soft_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const u32 w2 = bits_of(f32_log1p(-f1) - f32_log_of_normal(f1)) ^ ((w0 << 31) & 0x80000000u);
     const int t3 = (e + float_of(w2)) < 0.0f;
-    return t0 ? (t3 ? 0.0f : 1.0f) : f32_sigmoid(e);
+    const float f4 = t3 ? 0.0f : 1.0f;
+    const float f5 = f32_sigmoid(e);
+    return t0 ? f4 : f5;
 }
 
 #ifdef FORWARD

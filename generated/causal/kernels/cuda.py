@@ -128,7 +128,8 @@ def f32_sigmoid(x):
     t0 = x < 0.0
     f1 = f32_exp(-tl.abs(x))
     f2 = 1.0 / (1.0 + f1)
-    return tl.where(t0, f1 * f2, f2)
+    f3 = f1 * f2
+    return tl.where(t0, f3, f2)
 
 
 @triton.jit
@@ -139,17 +140,19 @@ def f32_log(x):
     f2 = tl.where(t1, float("nan"), -float("inf"))
     t3 = x < float("inf")
     t4 = x < 1.1754944e-38
-    w5 = bits_of(tl.where(t4, x * 8388608.0, x))
-    w6 = (w5 - 0xFFB504F3) >> 23
-    f7 = tl.cast(w6, tl.float32) - tl.where(t4, 150.0, 127.0)
-    f8 = float_of(w5 - ((w6 - 0x7F) << 23)) - 1.0
-    f9 = f8 / (2.0 + f8)
-    f10 = f9 * f9
-    f11 = (0.11668406 * f10 + 0.14275293) * f10
-    f12 = (f11 + 0.20000061) * f10 + 0.33333334
-    f13 = f8 - f9 * (f8 - 2.0 * f10 * f12) + f7 * -0.00021219444
-    f14 = tl.where(t3, f7 * 0.6933594 + f13, x)
-    return tl.where(t0, f2, f14)
+    f5 = x * 8388608.0
+    w6 = bits_of(tl.where(t4, f5, x))
+    w7 = (w6 - 0xFFB504F3) >> 23
+    f8 = tl.cast(w7, tl.float32) - tl.where(t4, 150.0, 127.0)
+    f9 = float_of(w6 - ((w7 - 0x7F) << 23)) - 1.0
+    f10 = f9 / (2.0 + f9)
+    f11 = f10 * f10
+    f12 = (0.11668406 * f11 + 0.14275293) * f11
+    f13 = (f12 + 0.20000061) * f11 + 0.33333334
+    f14 = f9 - f10 * (f9 - 2.0 * f11 * f13) + f8 * -0.00021219444
+    f15 = f8 * 0.6933594 + f14
+    f16 = tl.where(t3, f15, x)
+    return tl.where(t0, f2, f16)
 
 
 @triton.jit
@@ -159,8 +162,9 @@ def f32_log1p(x):
     f1 = f0 - 1.0
     t2 = f1 == 0.0
     t3 = f0 < float("inf")
-    f4 = tl.where(t3, f32_log(f0) * (x / f1), f0)
-    return tl.where(t2, x, f4)
+    f4 = f32_log(f0) * (x / f1)
+    f5 = tl.where(t3, f4, f0)
+    return tl.where(t2, x, f5)
 
 
 @triton.jit
@@ -199,7 +203,9 @@ def Soft_inferred(e, rate, words):
     f3 = smaller(f2, 0.5)
     f4 = f32_log1p(-f3) - f32_log_of_normal(f3)
     w5 = bits_of(f4) ^ ((w0 << 31) & 0x80000000)
-    return tl.where(t1, larger(e + float_of(w5), 0.0), f32_softplus(e))
+    f6 = larger(e + float_of(w5), 0.0)
+    f7 = f32_softplus(e)
+    return tl.where(t1, f6, f7)
 
 
 @triton.jit
@@ -212,7 +218,9 @@ def Soft_drawn_slope(e, rate, words):
     f4 = f32_log1p(-f3) - f32_log_of_normal(f3)
     w5 = bits_of(f4) ^ ((w0 << 31) & 0x80000000)
     t6 = (e + float_of(w5)) < 0.0
-    return tl.where(t1, tl.where(t6, 0.0, 1.0), f32_sigmoid(e))
+    f7 = tl.where(t6, 0.0, 1.0)
+    f8 = f32_sigmoid(e)
+    return tl.where(t1, f7, f8)
 
 
 class Law(NamedTuple):

@@ -10,6 +10,9 @@
 #define BACKWARD
 #endif
 
+/* In loops that are to become vectors no call may be left. */
+#define INLINE static inline __attribute__((always_inline))
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -23,21 +26,21 @@ enum { AHEAD = 8 };   /* steps of a recurrence */
 #define PARALLEL(threads) (void)threads;
 #endif
 
-static inline u32 bits_of(float x) {
+INLINE u32 bits_of(float x) {
     union { float f; u32 u; } both = {x};
     return both.u;
 }
 
-static inline float float_of(u32 x) {
+INLINE float float_of(u32 x) {
     union { u32 u; float f; } both = {x};
     return both.f;
 }
 
-static inline float larger(float a, float b) { return b > a ? b : a; }
+INLINE float larger(float a, float b) { return b > a ? b : a; }
 
-static inline float smaller(float a, float b) { return b < a ? b : a; }
+INLINE float smaller(float a, float b) { return b < a ? b : a; }
 
-static inline u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
+INLINE u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
 
 /* Elements from `start` on as floats: where they are, or widened into `room`. */
 static inline const float *loaded(float *restrict room, const void *from, long start, long count, int half) {
@@ -137,7 +140,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
 #endif
 
 /* tanh x: x P(x²) / Q(x²), and 1 from 8.3 on. */
-static inline float f32_tanh(float x) {
+INLINE float f32_tanh(float x) {
     const float f0 = smaller(larger(x, -8.3f), 8.3f);
     const float f1 = f0 * f0;
     const float f2 = ((2.1548955e-11f * f1 - 1.4011997e-08f) * f1 + 9.66442e-06f) * f1 + 0.0029633713f;
@@ -147,7 +150,7 @@ static inline float f32_tanh(float x) {
 }
 
 /* log x of a positive normal number, to six digits. */
-static inline float f32_log_of_normal(float x) {
+INLINE float f32_log_of_normal(float x) {
     const u32 w0 = bits_of(x);
     const u32 w1 = (w0 - 0xffb504f3u) >> 23;
     const float f2 = float_of(w0 - ((w1 - 0x7fu) << 23)) - 1.0f;
@@ -157,21 +160,23 @@ static inline float f32_log_of_normal(float x) {
 }
 
 /* z with Φ(-z) = q, 0 < q ≤ ½. */
-static inline float f32_normal_quantile(float q) {
+INLINE float f32_normal_quantile(float q) {
     const int t0 = 0.11f < q;
     const float f1 = 0.5f - q;
     const float f2 = f1 * f1;
     const float f3 = ((154781.23f * f2 - 64097.594f) * f2 + 13098.695f) * f2 - 1141.9462f;
     const float f4 = (((f3 * f2 + 121.367165f) * f2 + 13.3325615f) * f2 + 5.808538f) * f2;
-    const float f5 = __builtin_sqrtf(-2.0f * f32_log_of_normal(q));
-    const float f6 = ((-4.6547957e-08f * f5 + 2.298622e-06f) * f5 - 5.100269e-05f) * f5;
-    const float f7 = (((f6 + 0.00067148096f) * f5 - 0.005834438f) * f5 + 0.03520702f) * f5;
-    const float f8 = (((f7 - 0.15123142f) * f5 + 0.4668411f) * f5 - 1.0377909f) * f5 + 2.6829617f;
-    return t0 ? (f1 * ((f4 + 2.6247246f) * f2 + 2.5066285f)) : (f8 * f5 - 2.2555065f);
+    const float f5 = f1 * ((f4 + 2.6247246f) * f2 + 2.5066285f);
+    const float f6 = __builtin_sqrtf(-2.0f * f32_log_of_normal(q));
+    const float f7 = ((-4.6547957e-08f * f6 + 2.298622e-06f) * f6 - 5.100269e-05f) * f6;
+    const float f8 = (((f7 + 0.00067148096f) * f6 - 0.005834438f) * f6 + 0.03520702f) * f6;
+    const float f9 = (((f8 - 0.15123142f) * f6 + 0.4668411f) * f6 - 1.0377909f) * f6 + 2.6829617f;
+    const float f10 = f9 * f6 - 2.2555065f;
+    return t0 ? f5 : f10;
 }
 
 /* e^x; 0 from -104 on, infinite from 89 on. */
-static inline float f32_exp(float x) {
+INLINE float f32_exp(float x) {
     const float f0 = smaller(larger(x, -104.0f), 90.0f);
     const float f1 = f0 * 1.442695f + 12582912.0f;
     const float f2 = f1 - 12582912.0f;
@@ -184,7 +189,7 @@ static inline float f32_exp(float x) {
 }
 
 /* σ(x) σ(-x). */
-static inline float f32_logistic_pdf(float x) {
+INLINE float f32_logistic_pdf(float x) {
     const float f0 = f32_exp(-__builtin_fabsf(x));
     const float f1 = 1.0f / (1.0f + f0);
     return f0 * f1 * f1;
@@ -193,29 +198,34 @@ static inline float f32_logistic_pdf(float x) {
 
 /* X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)| */
 
-static inline float Rect_expectation(float e) {
+INLINE float Rect_expectation(float e) {
     return larger(e, 0.0f);
 }
 
-static inline float Rect_slope_of_value(float h) {
+INLINE float Rect_slope_of_value(float h) {
     const int t0 = 0.0f < h;
     return t0 ? 1.0f : 0.0f;
 }
 
-static inline float Rect_inferred(float e, float rate, u32 w0) {
+INLINE float Rect_inferred(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
-    return t0 ? larger(e + f32_tanh(e) * f2, 0.0f) : larger(e, 0.0f);
+    const float f3 = larger(e + f32_tanh(e) * f2, 0.0f);
+    const float f4 = larger(e, 0.0f);
+    return t0 ? f3 : f4;
 }
 
-static inline float Rect_drawn_slope(float e, float rate, u32 w0) {
+INLINE float Rect_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
     const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
     const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
     const int t3 = (e + f32_tanh(e) * f2) < 0.0f;
-    const int t4 = 0.0f < e;
-    return t0 ? (t3 ? 0.0f : (1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e)))) : (t4 ? 1.0f : 0.0f);
+    const float f4 = 1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e));
+    const float f5 = t3 ? 0.0f : f4;
+    const int t6 = 0.0f < e;
+    const float f7 = t6 ? 1.0f : 0.0f;
+    return t0 ? f5 : f7;
 }
 
 

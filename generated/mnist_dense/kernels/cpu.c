@@ -10,6 +10,9 @@
 #define BACKWARD
 #endif
 
+/* In loops that are to become vectors no call may be left. */
+#define INLINE static inline __attribute__((always_inline))
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -23,21 +26,21 @@ enum { AHEAD = 8 };   /* steps of a recurrence */
 #define PARALLEL(threads) (void)threads;
 #endif
 
-static inline u32 bits_of(float x) {
+INLINE u32 bits_of(float x) {
     union { float f; u32 u; } both = {x};
     return both.u;
 }
 
-static inline float float_of(u32 x) {
+INLINE float float_of(u32 x) {
     union { u32 u; float f; } both = {x};
     return both.f;
 }
 
-static inline float larger(float a, float b) { return b > a ? b : a; }
+INLINE float larger(float a, float b) { return b > a ? b : a; }
 
-static inline float smaller(float a, float b) { return b < a ? b : a; }
+INLINE float smaller(float a, float b) { return b < a ? b : a; }
 
-static inline u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
+INLINE u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
 
 /* Elements from `start` on as floats: where they are, or widened into `room`. */
 static inline const float *loaded(float *restrict room, const void *from, long start, long count, int half) {
@@ -137,7 +140,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
 #endif
 
 /* tanh x: x P(x²) / Q(x²), and 1 from 8.3 on. */
-static inline float f32_tanh(float x) {
+INLINE float f32_tanh(float x) {
     const float f0 = smaller(larger(x, -8.3f), 8.3f);
     const float f1 = f0 * f0;
     const float f2 = ((2.1548955e-11f * f1 - 1.4011997e-08f) * f1 + 9.66442e-06f) * f1 + 0.0029633713f;
@@ -147,7 +150,7 @@ static inline float f32_tanh(float x) {
 }
 
 /* e^x; 0 from -104 on, infinite from 89 on. */
-static inline float f32_exp(float x) {
+INLINE float f32_exp(float x) {
     const float f0 = smaller(larger(x, -104.0f), 90.0f);
     const float f1 = f0 * 1.442695f + 12582912.0f;
     const float f2 = f1 - 12582912.0f;
@@ -160,7 +163,7 @@ static inline float f32_exp(float x) {
 }
 
 /* σ(x) σ(-x). */
-static inline float f32_logistic_pdf(float x) {
+INLINE float f32_logistic_pdf(float x) {
     const float f0 = f32_exp(-__builtin_fabsf(x));
     const float f1 = 1.0f / (1.0f + f0);
     return f0 * f1 * f1;
@@ -169,24 +172,25 @@ static inline float f32_logistic_pdf(float x) {
 
 /* p(x | e) ∝ exp(e*x), x in {-1, 1} */
 
-static inline float Spin_expectation(float e) {
+INLINE float Spin_expectation(float e) {
     return f32_tanh(e);
 }
 
-static inline float Spin_slope(float e) {
+INLINE float Spin_slope(float e) {
     return 4.0f * f32_logistic_pdf(2.0f * e);
 }
 
-static inline float Spin_slope_of_value(float h) {
+INLINE float Spin_slope_of_value(float h) {
     return (h + 1.0f) * (1.0f - h);
 }
 
-static inline float Spin_inferred(float e, float rate, u32 w0) {
+INLINE float Spin_inferred(float e, float rate, u32 w0) {
     const float f0 = ((float)(int)(w0 >> 8)) * 5.9604645e-08f;
     const int t1 = f0 < rate;
     const float f2 = f32_tanh(e);
     const int t3 = f0 < (rate * (0.5f * f2 + 0.5f));
-    return t1 ? (2.0f * (t3 ? 1.0f : 0.0f) - 1.0f) : f2;
+    const float f4 = 2.0f * (t3 ? 1.0f : 0.0f) - 1.0f;
+    return t1 ? f4 : f2;
 }
 
 #ifdef FORWARD

@@ -151,7 +151,8 @@ def Spin_inferred(e, rate, words):
     t1 = f0 < rate
     f2 = f32_tanh(e)
     t3 = f0 < (rate * (0.5 * f2 + 0.5))
-    return tl.where(t1, 2.0 * tl.where(t3, 1.0, 0.0) - 1.0, f2)
+    f4 = 2.0 * tl.where(t3, 1.0, 0.0) - 1.0
+    return tl.where(t1, f4, f2)
 
 
 class Law(NamedTuple):

@@ -126,13 +126,15 @@ def f32_normal_quantile(q):
     f4 = (f3 * f2 - 1141.9462) * f2 + 121.367165
     f5 = (f4 * f2 + 13.3325615) * f2 + 5.808538
     f6 = (f5 * f2 + 2.6247246) * f2 + 2.5066285
-    f7 = tl.sqrt(-2.0 * f32_log_of_normal(q))
-    f8 = (-4.6547957e-08 * f7 + 2.298622e-06) * f7
-    f9 = (f8 - 5.100269e-05) * f7 + 0.00067148096
-    f10 = (f9 * f7 - 0.005834438) * f7 + 0.03520702
-    f11 = (f10 * f7 - 0.15123142) * f7 + 0.4668411
-    f12 = (f11 * f7 - 1.0377909) * f7 + 2.6829617
-    return tl.where(t0, f1 * f6, f12 * f7 - 2.2555065)
+    f7 = f1 * f6
+    f8 = tl.sqrt(-2.0 * f32_log_of_normal(q))
+    f9 = (-4.6547957e-08 * f8 + 2.298622e-06) * f8
+    f10 = (f9 - 5.100269e-05) * f8 + 0.00067148096
+    f11 = (f10 * f8 - 0.005834438) * f8 + 0.03520702
+    f12 = (f11 * f8 - 0.15123142) * f8 + 0.4668411
+    f13 = (f12 * f8 - 1.0377909) * f8 + 2.6829617
+    f14 = f13 * f8 - 2.2555065
+    return tl.where(t0, f7, f14)
 
 
 @triton.jit
@@ -182,7 +184,8 @@ def Rect_inferred(e, rate, words):
     f3 = f32_normal_quantile(smaller(f2, 0.5))
     w4 = bits_of(f3) ^ ((w0 << 31) & 0x80000000)
     f5 = larger(e + f32_tanh(e) * float_of(w4), 0.0)
-    return tl.where(t1, f5, larger(e, 0.0))
+    f6 = larger(e, 0.0)
+    return tl.where(t1, f5, f6)
 
 
 @triton.jit
@@ -196,8 +199,11 @@ def Rect_drawn_slope(e, rate, words):
     f5 = float_of(w4)
     t6 = (e + f32_tanh(e) * f5) < 0.0
     f7 = f5 * (4.0 * f32_logistic_pdf(2.0 * e))
-    t8 = 0.0 < e
-    return tl.where(t1, tl.where(t6, 0.0, 1.0 + f7), tl.where(t8, 1.0, 0.0))
+    f8 = 1.0 + f7
+    f9 = tl.where(t6, 0.0, f8)
+    t10 = 0.0 < e
+    f11 = tl.where(t10, 1.0, 0.0)
+    return tl.where(t1, f9, f11)
 
 
 class Law(NamedTuple):

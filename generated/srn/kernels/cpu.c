@@ -10,6 +10,9 @@
 #define BACKWARD
 #endif
 
+/* In loops that are to become vectors no call may be left. */
+#define INLINE static inline __attribute__((always_inline))
+
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -30,21 +33,21 @@ enum { AHEAD = 8 };   /* steps of a recurrence */
 #define APART _Pragma("GCC ivdep")
 #endif
 
-static inline u32 bits_of(float x) {
+INLINE u32 bits_of(float x) {
     union { float f; u32 u; } both = {x};
     return both.u;
 }
 
-static inline float float_of(u32 x) {
+INLINE float float_of(u32 x) {
     union { u32 u; float f; } both = {x};
     return both.f;
 }
 
-static inline float larger(float a, float b) { return b > a ? b : a; }
+INLINE float larger(float a, float b) { return b > a ? b : a; }
 
-static inline float smaller(float a, float b) { return b < a ? b : a; }
+INLINE float smaller(float a, float b) { return b < a ? b : a; }
 
-static inline u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
+INLINE u32 high_half(u32 a, u32 b) { return (u32)(((u64)a * b) >> 32); }
 
 /* Elements from `start` on as floats: where they are, or widened into `room`. */
 static inline const float *loaded(float *restrict room, const void *from, long start, long count, int half) {
@@ -144,7 +147,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
 #endif
 
 /* tanh x: x P(x²) / Q(x²), and 1 from 8.3 on. */
-static inline float f32_tanh(float x) {
+INLINE float f32_tanh(float x) {
     const float f0 = smaller(larger(x, -8.3f), 8.3f);
     const float f1 = f0 * f0;
     const float f2 = ((2.1548955e-11f * f1 - 1.4011997e-08f) * f1 + 9.66442e-06f) * f1 + 0.0029633713f;
@@ -154,7 +157,7 @@ static inline float f32_tanh(float x) {
 }
 
 /* log x of a positive normal number, to six digits. */
-static inline float f32_log_of_normal(float x) {
+INLINE float f32_log_of_normal(float x) {
     const u32 w0 = bits_of(x);
     const u32 w1 = (w0 - 0xffb504f3u) >> 23;
     const float f2 = float_of(w0 - ((w1 - 0x7fu) << 23)) - 1.0f;
@@ -164,21 +167,23 @@ static inline float f32_log_of_normal(float x) {
 }
 
 /* z with Φ(-z) = q, 0 < q ≤ ½. */
-static inline float f32_normal_quantile(float q) {
+INLINE float f32_normal_quantile(float q) {
     const int t0 = 0.11f < q;
     const float f1 = 0.5f - q;
     const float f2 = f1 * f1;
     const float f3 = ((154781.23f * f2 - 64097.594f) * f2 + 13098.695f) * f2 - 1141.9462f;
     const float f4 = (((f3 * f2 + 121.367165f) * f2 + 13.3325615f) * f2 + 5.808538f) * f2;
-    const float f5 = __builtin_sqrtf(-2.0f * f32_log_of_normal(q));
-    const float f6 = ((-4.6547957e-08f * f5 + 2.298622e-06f) * f5 - 5.100269e-05f) * f5;
-    const float f7 = (((f6 + 0.00067148096f) * f5 - 0.005834438f) * f5 + 0.03520702f) * f5;
-    const float f8 = (((f7 - 0.15123142f) * f5 + 0.4668411f) * f5 - 1.0377909f) * f5 + 2.6829617f;
-    return t0 ? (f1 * ((f4 + 2.6247246f) * f2 + 2.5066285f)) : (f8 * f5 - 2.2555065f);
+    const float f5 = f1 * ((f4 + 2.6247246f) * f2 + 2.5066285f);
+    const float f6 = __builtin_sqrtf(-2.0f * f32_log_of_normal(q));
+    const float f7 = ((-4.6547957e-08f * f6 + 2.298622e-06f) * f6 - 5.100269e-05f) * f6;
+    const float f8 = (((f7 + 0.00067148096f) * f6 - 0.005834438f) * f6 + 0.03520702f) * f6;
+    const float f9 = (((f8 - 0.15123142f) * f6 + 0.4668411f) * f6 - 1.0377909f) * f6 + 2.6829617f;
+    const float f10 = f9 * f6 - 2.2555065f;
+    return t0 ? f5 : f10;
 }
 
 /* e^x; 0 from -104 on, infinite from 89 on. */
-static inline float f32_exp(float x) {
+INLINE float f32_exp(float x) {
     const float f0 = smaller(larger(x, -104.0f), 90.0f);
     const float f1 = f0 * 1.442695f + 12582912.0f;
     const float f2 = f1 - 12582912.0f;
@@ -191,7 +196,7 @@ static inline float f32_exp(float x) {
 }
 
 /* σ(x) σ(-x). */
-static inline float f32_logistic_pdf(float x) {
+INLINE float f32_logistic_pdf(float x) {
     const float f0 = f32_exp(-__builtin_fabsf(x));
     const float f1 = 1.0f / (1.0f + f0);
     return f0 * f1 * f1;
@@ -273,10 +278,15 @@ void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apar
             const u32 w3 = bits_of(f32_normal_quantile(f2)) ^ ((random0 << 31) & 0x80000000u);
             const float f4 = float_of(w3);
             const float f5 = f1 + f32_tanh(f1) * f4;
-            const int t6 = f5 < 0.0f;
-            const int t7 = 0.0f < f1;
-            to_v0[i] = t0 ? larger(f5, 0.0f) : larger(f1, 0.0f);
-            to_s0[i] = t0 ? (t6 ? 0.0f : (1.0f + f4 * (4.0f * f32_logistic_pdf(2.0f * f1)))) : (t7 ? 1.0f : 0.0f);
+            const float f6 = larger(f5, 0.0f);
+            const float f7 = larger(f1, 0.0f);
+            const int t8 = f5 < 0.0f;
+            const float f9 = 1.0f + f4 * (4.0f * f32_logistic_pdf(2.0f * f1));
+            const float f10 = t8 ? 0.0f : f9;
+            const int t11 = 0.0f < f1;
+            const float f12 = t11 ? 1.0f : 0.0f;
+            to_v0[i] = t0 ? f6 : f7;
+            to_s0[i] = t0 ? f10 : f12;
         }
     }
 }

@@ -124,13 +124,15 @@ def f32_normal_quantile(q):
     f4 = (f3 * f2 - 1141.9462) * f2 + 121.367165
     f5 = (f4 * f2 + 13.3325615) * f2 + 5.808538
     f6 = (f5 * f2 + 2.6247246) * f2 + 2.5066285
-    f7 = tl.sqrt(-2.0 * f32_log_of_normal(q))
-    f8 = (-4.6547957e-08 * f7 + 2.298622e-06) * f7
-    f9 = (f8 - 5.100269e-05) * f7 + 0.00067148096
-    f10 = (f9 * f7 - 0.005834438) * f7 + 0.03520702
-    f11 = (f10 * f7 - 0.15123142) * f7 + 0.4668411
-    f12 = (f11 * f7 - 1.0377909) * f7 + 2.6829617
-    return tl.where(t0, f1 * f6, f12 * f7 - 2.2555065)
+    f7 = f1 * f6
+    f8 = tl.sqrt(-2.0 * f32_log_of_normal(q))
+    f9 = (-4.6547957e-08 * f8 + 2.298622e-06) * f8
+    f10 = (f9 - 5.100269e-05) * f8 + 0.00067148096
+    f11 = (f10 * f8 - 0.005834438) * f8 + 0.03520702
+    f12 = (f11 * f8 - 0.15123142) * f8 + 0.4668411
+    f13 = (f12 * f8 - 1.0377909) * f8 + 2.6829617
+    f14 = f13 * f8 - 2.2555065
+    return tl.where(t0, f7, f14)
 
 
 @triton.jit
@@ -251,11 +253,16 @@ def cell_drawn(
     w5 = bits_of(f32_normal_quantile(f4)) ^ ((random0 << 31) & 0x80000000)
     f6 = float_of(w5)
     f7 = f2 + f32_tanh(f2) * f6
-    t8 = f7 < 0.0
-    f9 = f6 * (4.0 * f32_logistic_pdf(2.0 * f2))
-    t10 = 0.0 < f2
-    tl.store(at_to_v0, tl.where(t1, larger(f7, 0.0), larger(f2, 0.0)), mask=inside)
-    tl.store(at_to_s0, tl.where(t1, tl.where(t8, 0.0, 1.0 + f9), tl.where(t10, 1.0, 0.0)), mask=inside)
+    f8 = larger(f7, 0.0)
+    f9 = larger(f2, 0.0)
+    t10 = f7 < 0.0
+    f11 = f6 * (4.0 * f32_logistic_pdf(2.0 * f2))
+    f12 = 1.0 + f11
+    f13 = tl.where(t10, 0.0, f12)
+    t14 = 0.0 < f2
+    f15 = tl.where(t14, 1.0, 0.0)
+    tl.store(at_to_v0, tl.where(t1, f8, f9), mask=inside)
+    tl.store(at_to_s0, tl.where(t1, f13, f15), mask=inside)
 
 
 @triton.jit(do_not_specialize=["t", "rate", "straight"])
