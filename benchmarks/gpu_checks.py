@@ -36,7 +36,8 @@ def on_device(name: str) -> ModuleType:
     return found
 
 
-LAWS = [(name, law) for name in PACKAGES for law in kernels_of(name).LAWS]
+LAWS = [(name, law) for name in PACKAGES for law in getattr(kernels_of(name), "LAWS", ())]
+CELLS = [(name, cell) for name in (*PACKAGES, "gru", "srn") for cell in getattr(kernels_of(name), "CELLS", ())]
 
 
 def here(*given: Any) -> list[Any]:
@@ -55,7 +56,7 @@ def close(found: Tensor, expected: Tensor, decisions: int = 0, rtol: float = 1e-
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("name", "law"), LAWS)
+@pytest.mark.parametrize(("name", "law"), [(n, law) for n, law in LAWS if kernels_of(n).LAWS[law].plain])
 def test_nodes(name: str, law: str, size: int) -> None:
     """Draw by draw what the processor draws."""
     ops, gpu, known = kernels_of(name).OPS, on_device(name), kernels_of(name).LAWS[law]
@@ -64,12 +65,13 @@ def test_nodes(name: str, law: str, size: int) -> None:
     for rate in (0.0, 0.3, 1.0) if known.drawn else (0.0,):
         seed = SEED if rate else None
         close(gpu.node(*here(e, law, rate, seed)), ops.node(e, law, rate, seed), few if rate else 0)
-    for how in (0, 1, 2):
-        if (how == 0 and not known.of_value) or (how == 2 and not known.drawn):
-            continue
+    back = kernels_of(name)._back
+    for how in {back(known, 0.0, False), *(back(known, 0.3, straight) for straight in (False, True) if known.drawn)}:
         seed = SEED if how == 2 else None
         mine = gpu.node_backward(*here(g, e, law, how, 0.3, seed))
-        close(mine, ops.node_backward(g, e, law, how, 0.3, seed), few if how == 2 else 0)
+        # a processor keeps slopes of draws, a GPU draws again
+        other = g * ops.node_kept(e, law, 0.3, seed)[1] if how == 2 else ops.node_backward(g, e, law, how, 0.3, seed)
+        close(mine, other, few if how == 2 else 0)
     half = e.bfloat16()
     close(gpu.node(*here(half, law, 0.0, None)), ops.node(half, law, 0.0, None), 0, rtol=1.6e-2)
 
@@ -89,8 +91,24 @@ def test_recurrences(name: str, law: str, shape: tuple[int, int, int]) -> None:
         close(gpu.recurrence(*here(x, w, past, law, rate, seed)), h, few, atol=1e-4)
         how = kernels_of(name)._back(known, rate, False)
         mine = gpu.recurrence_backward(*here(g, x, w, past, h, law, how, rate, seed))
-        for one, other in zip(mine, ops.recurrence_backward(g, x, w, past, h, law, how, rate, seed), strict=True):
+        saved = ops.recurrence_kept(x, w, past, law, rate, seed)[1] if how == 2 else x
+        expected = ops.recurrence_backward(g, saved, w, past, h, law, 3 if how == 2 else how, rate, None)
+        for one, other in zip(mine, expected, strict=True):
             close(one, other, few, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 67)] + ([(300, 4, 515)] if DEVICE == "cuda" else []))
+@pytest.mark.parametrize(("name", "cell"), CELLS)
+def test_steps_of_loops(name: str, cell: str, shape: tuple[int, int, int]) -> None:
+    """Every array that a step writes, forward, back, and where nodes are drawn."""
+    kernels, gpu = kernels_of(name), on_device(name)
+    for half, arrays in kernels.CELLS[cell].arrays.items():
+        given = [randn(*shape, seed=k) for k in range(len(arrays.split()))]
+        there = [x.clone().to(DEVICE) for x in given]
+        kernels._stepper(f"{cell}_{half}", given, 0.3, False, SEED)(shape[1] - 1)
+        gpu.stepper(f"{cell}_{half}", there, 0.3, False, SEED)(shape[1] - 1)
+        for mine, other in zip(there, given, strict=True):
+            close(mine, other, 2 + other.numel() // 500_000 if half == "drawn" else 0)
 
 
 @pytest.mark.parametrize("cut", [False, True])
@@ -123,7 +141,7 @@ def batch_of(name: str) -> tuple[Tensor, ...]:
 @on_a_gpu
 @pytest.mark.parametrize(("name", "method"), [
     ("mnist_dense", "feed_forward"), ("mnist_dense", "pcff"), ("indrnn", "feed_forward"), ("indrnn", "pcff"),
-    ("causal", "feed_forward"), ("lstm", "feed_forward"),
+    ("causal", "feed_forward"), ("lstm", "feed_forward"), ("lstm", "pcff"), ("gru", "feed_forward"), ("srn", "feed_forward"),
 ])  # fmt: skip
 def test_models(name: str, method: str) -> None:
     """Loss and gradients as on the processor, and from the same seed the same draws."""

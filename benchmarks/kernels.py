@@ -143,8 +143,8 @@ def recurrence(kernels: ModuleType, law: object, function: Callable[[Tensor], Te
     for mine, other in zip(gradients(ours, x, w), gradients(theirs, x, w), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
     what = f"{function.__name__} recurrence (784, 32, 128)"
-    rows = [compare(f"{what}, forward and backward: unbind loop", ours, theirs, "8", 11)]
-    rows.append(compare(f"{what}, forward: unbind loop", ahead(fused), ahead(loop), "8", 11))
+    rows = [compare(f"{what}, forward and backward: unbind loop", ours, theirs, "8", 41)]
+    rows.append(compare(f"{what}, forward: unbind loop", ahead(fused), ahead(loop), "8", 41))
     if function is torch.relu:
         a, b, c, d, e = (torch.randn(batch, steps, nodes) for _ in range(5))
 
@@ -152,7 +152,7 @@ def recurrence(kernels: ModuleType, law: object, function: Callable[[Tensor], Te
             b.copy_(a)  # x to h
             torch.add(c, d, out=e)  # h and the gradient to that of x
 
-        rows.append(compare(f"{what}, forward and backward: streaming five such arrays", ours, stream, "0.4", 11))
+        rows.append(compare(f"{what}, forward and backward: streaming five such arrays", ours, stream, "0.4", 41))
     return rows
 
 
