@@ -75,7 +75,7 @@ def calls(module: ModuleType, tell: Any, laws: list[str]) -> None:
             for rate in (0.0, 0.3)[: 1 + (law.words > 0)]:
                 node(module, tell, name, kind, rate)
             for how in (0, 1, 2):
-                if (how == 0 and law.slope_of_value) or how == 1 or (how == 2 and law.words):
+                if (law.slope_of_value, law.slope, law.drawn_slope)[how]:
                     node_backward(module, tell, name, kind, how)
         for shape in ((1, 1, 1), (4, 40, 32), (128, 40, 1024), (1, 4096, 64)) if law.recurrent else ():
             for rate in (0.0, 0.3)[: 1 + (law.words > 0)]:
@@ -118,7 +118,8 @@ def node_backward(module: ModuleType, tell: Any, name: str, kind: torch.dtype, h
 def recurrence(module: ModuleType, tell: Any, name: str, shape: tuple[int, int, int], rate: float) -> None:
     rows, steps, width = shape
     x, w, past, seed = torch.zeros(rows, steps, width), torch.zeros(width), torch.zeros(rows, width), torch.tensor(7)
-    how = 2 if rate else 0 if module.LAWS[name].slope_of_value else 1
+    law = module.LAWS[name]
+    how = 2 if rate and law.drawn_slope else 0 if law.slope_of_value else 1
     tell(f"{name} {rows}x{steps}x{width} rate {rate}", module.recurrence, x, w, past, name, rate, seed)
     tell(f"{name} {rows}x{steps}x{width} how {how}", module.recurrence_backward, x, x, w, past, x, name, how, rate, seed)
 
