@@ -11,7 +11,7 @@ _TYPES: dict[Kind, str] = {"float": "float", "word": "u32", "truth": "int"}
 _FORMATS = {
     "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}", "abs": "__builtin_fabsf({})",
     "sqrt": "__builtin_sqrtf({})", "max": "larger({}, {})", "min": "smaller({}, {})", "lt": "{} < {}", "le": "{} <= {}", "eq": "{} == {}",
-    "and": "{} & {}", "or": "{} | {}", "select": "{} ? {} : {}", "bits": "bits_of({})",
+    "and": "{} ? {} : 0", "or": "{} ? 1 : {}", "select": "{} ? {} : {}", "bits": "bits_of({})",
     "from_bits": "float_of({})", "to_float": "(float)(int){}", "wadd": "{} + {}", "wsub": "{} - {}", "wmul": "{} * {}",
     "whigh": "high_half({}, {})", "wxor": "{} ^ {}", "wand": "{} & {}", "wor": "{} | {}", "wshl": "{} << {}", "wshr": "{} >> {}",
 }  # fmt: skip
