@@ -714,7 +714,7 @@ def recurrence_backward(
                 grid, shape = parallel
                 scan_backward[grid](g, w, past, h, gx, gw, gpast, *sizes, LAW=known.slope_of_value, **shape, **OPTIONS)
                 return gx, gw.sum(0), gpast
-            grid, shape = blocks(past.numel(), 256 if how else 512)
+            grid, shape = blocks(past.numel(), (512, 256, 128)[how])
             seen = (None if how == 0 else x), w, past, h
             shape |= known.back(how) | OPTIONS
             recur_backward[grid](g, *seen, gx, gw, gpast, *sizes, rate, told(seed, x), **shape)
