@@ -21,7 +21,6 @@ class Half:
     words: tuple[int, ...]
     lines: tuple[str, ...]
     results: tuple[tuple[str, str], ...]
-    numbers: tuple[str, ...]
 
     @property
     def back(self) -> bool:
@@ -79,7 +78,6 @@ def _half(name: str, part: Named, language: Language) -> Half:
     lines, texts = named(language, *values)
     leaves = [str(value.args[0]) for value in in_order(*values) if value.name in ("argument", "given")]
     words = sorted(int(leaf.removeprefix(WORD)) for leaf in leaves if leaf.startswith(WORD))
-    numbers = tuple(leaf for leaf in ("rate", "straight") if leaf in leaves)
-    reads = sorted(leaf for leaf in leaves if not leaf.startswith(WORD) and leaf not in numbers)
+    reads = sorted(leaf for leaf in leaves if not leaf.startswith(WORD) and leaf not in ("rate", "straight"))
     results = tuple((result, text) for (result, _), text in zip(part, texts, strict=True))
-    return Half(name, tuple(reads), tuple(words), lines, results, numbers)
+    return Half(name, tuple(reads), tuple(words), lines, results)

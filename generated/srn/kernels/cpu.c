@@ -204,7 +204,7 @@ INLINE float f32_logistic_pdf(float x) {
 
 
 /* One step t of h, node by node. Arrays are (rows, steps, features), of which rows and steps lie as far apart as is
- * told: x is what is known of energies, p products, v what layers became, v4_1 the fourth a step before, s slopes, u weights and biases; e and what
+ * told: x is what is known of energies, p products, v what layers became, v1_2 layer 1 two steps before, s slopes, u weights and biases; e and what
  * begins with d are gradients, g those of what layers became. */
 
 #ifdef FORWARD
