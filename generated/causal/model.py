@@ -24,26 +24,19 @@ class Inference(NamedTuple):
     def __call__(self, law, e: Tensor) -> Tensor:
         if kernels and kernels.fits(law, self.rate, e):
             return kernels.node(law, e, self.rate, self.straight_through)
-        q = law.expectation(e)
         if self.rate == 0:
-            return q
-        x = law.sample(e)
+            return law.expectation(e)
+        q, x = law.expectation(e), law.sample(e)
         if law.discrete:
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
-    def check_states(self, x: Tensor, *states: float) -> None:
-        known = x == states[0]
-        for state in states[1:]:
-            known = known | (x == state)
-        require(known, f"inputs must be one of {states}")
 
-
-def require(holds: Tensor, reason: str) -> None:
-    """On a GPU, which is not waited for, an assertion ends the run there."""
-    if holds.is_cuda:
-        torch._assert_async(holds.all(), reason)
-    elif not torch.compiler.is_compiling() and not holds.all():
+def require_binary(x: Tensor, reason: str) -> None:
+    """States are 0 and 1; on a GPU, which is not waited for, an assertion ends the run there."""
+    if x.is_cuda:
+        torch._assert_async((x == x.bool()).all(), reason)
+    elif not torch.compiler.is_compiling() and not torch.equal(x.sign().square_(), x):
         raise ValueError(reason)
 
 
@@ -164,10 +157,12 @@ class Causal(nn.Module):
     def energies(self, x: Tensor, how: Inference | None = None) -> Tensor:
         """Energies of every draw, (draws, batch, 64)."""
         how = how or self.how[self.training]
-        x = x if how.draws == 1 else torch.cat([x] * how.draws)
-        how.check_states(x, 0, 1)
+        return self._rows(x.expand(how.draws, *x.shape).flatten(0, 1), how).unflatten(0, (how.draws, -1))
+
+    def _rows(self, x: Tensor, how: Inference) -> Tensor:
+        require_binary(x, "inputs must be one of (0, 1)")
         h = self.h(x, how)
-        return self.y(h).unflatten(0, (how.draws, -1))
+        return self.y(h)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies of y, (batch, 64): their mean over the draws."""
@@ -190,9 +185,10 @@ class Causal(nn.Module):
     def loss(self, x: Tensor) -> Tensor:
         if self.how[self.training].draws > 1:
             return -self.log_prob(x).mean()
-        e = self.energies(x)
-        x = x.to(e.dtype).reshape(e.shape)
-        return F.binary_cross_entropy_with_logits(e, x, reduction="sum") / e.shape[1]
+        e = self._rows(x, self.how[self.training])
+        if x.dtype != e.dtype or x.shape != e.shape:
+            x = x.to(e.dtype).reshape(e.shape)
+        return F.binary_cross_entropy_with_logits(e, x, reduction="sum") / len(e)
 
     def decode(self, x: Tensor) -> Tensor:
         return Bit().mode(self(x))

@@ -20,10 +20,9 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
-        q = law.expectation(e)
         if self.rate == 0:
-            return q
-        x = law.sample(e)
+            return law.expectation(e)
+        q, x = law.expectation(e), law.sample(e)
         if law.discrete:
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
@@ -73,14 +72,14 @@ tanh = Tanh.apply
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution of nodes whose indices (map, *extents) are flat on the last axis; gives (rows, maps, ...)."""
+    """A convolution of nodes whose indices (map, *extents) are flat, or (rows, maps, ...) as it gives."""
 
     def __init__(self, extents: tuple[int, ...], *sizes: int, **settings) -> None:
         super().__init__(*sizes, bias=False, **settings)
         self.extents = extents
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        maps = x.reshape(len(x), self.in_channels, *self.extents)
+        maps = x if x.dim() > 2 else x.reshape(len(x), self.in_channels, *self.extents)
         return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 

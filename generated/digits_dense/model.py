@@ -24,10 +24,9 @@ class Inference(NamedTuple):
     def __call__(self, law, e: Tensor) -> Tensor:
         if kernels and kernels.fits(law, self.rate, e):
             return kernels.node(law, e, self.rate, self.straight_through)
-        q = law.expectation(e)
         if self.rate == 0:
-            return q
-        x = law.sample(e)
+            return law.expectation(e)
+        q, x = law.expectation(e), law.sample(e)
         if law.discrete:
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
@@ -96,7 +95,7 @@ class H(nn.Module):
         self.normalize = BatchNorm(128)
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.x(x), self.bias))
+        return how(Rect(), self.normalize(F.linear(x, self.x.weight), self.bias))
 
 
 class Y(nn.Module):
@@ -123,12 +122,14 @@ class DigitsDense(nn.Module):
     def energies(self, x: Tensor, how: Inference | None = None) -> Tensor:
         """Energies of every draw, (draws, batch, 10)."""
         how = how or self.how[self.training]
-        x = x if how.draws == 1 else torch.cat([x] * how.draws)
+        return self._rows(x.expand(how.draws, *x.shape).flatten(0, 1), how).unflatten(0, (how.draws, -1))
+
+    def _rows(self, x: Tensor, how: Inference) -> Tensor:
         x = how.soft_clamp(x, 0, 1)
         h = x
         for layer in self.h:
             h = layer(h, how)
-        return self.y(h).unflatten(0, (how.draws, -1))
+        return self.y(h)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies of y, (batch, 10): their mean over the draws."""
@@ -149,7 +150,7 @@ class DigitsDense(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         if self.how[self.training].draws > 1:
             return -self.log_prob(x, y).mean()
-        return F.cross_entropy(self.energies(x).flatten(0, 1), y)
+        return F.cross_entropy(self._rows(x, self.how[self.training]), y)
 
     def decode(self, x: Tensor) -> Tensor:
         return self(x).argmax(-1)

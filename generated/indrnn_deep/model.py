@@ -24,10 +24,9 @@ class Inference(NamedTuple):
     draws: int = 1
 
     def __call__(self, law, e: Tensor) -> Tensor:
-        q = law.expectation(e)
         if self.rate == 0:
-            return q
-        x = law.sample(e)
+            return law.expectation(e)
+        q, x = law.expectation(e), law.sample(e)
         if law.discrete:
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
@@ -124,7 +123,7 @@ class H(nn.Module):
         self.normalize = BatchNorm(128)
 
     def forward(self, x: Tensor, how: Inference, past: Tensor, valid: Tensor | None = None) -> Tensor:
-        e = self.normalize(self.x(x), self.bias, valid)
+        e = self.normalize(F.linear(x, self.x.weight), self.bias, valid)
         if kernels and kernels.fits_loop(Rect(), how.rate, e):
             return kernels.recurrence(Rect(), e, self.h.weight, past, how.rate, how.straight_through)
         h = list(past.unbind(-2))  # what came before the first step

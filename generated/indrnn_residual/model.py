@@ -26,10 +26,9 @@ class Inference(NamedTuple):
     def __call__(self, law, e: Tensor) -> Tensor:
         if kernels and kernels.fits(law, self.rate, e):
             return kernels.node(law, e, self.rate, self.straight_through)
-        q = law.expectation(e)
         if self.rate == 0:
-            return q
-        x = law.sample(e)
+            return law.expectation(e)
+        q, x = law.expectation(e), law.sample(e)
         if law.discrete:
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
@@ -129,7 +128,7 @@ class Z(nn.Module):
         self.normalize = BatchNorm(64)
 
     def forward(self, previous: Tensor, how: Inference, past: Tensor, valid: Tensor | None = None) -> Tensor:
-        e = self.normalize(self.previous(previous), self.bias, valid)
+        e = self.normalize(F.linear(previous, self.previous.weight), self.bias, valid)
         if kernels and kernels.fits_loop(Rect(), how.rate, e):
             return kernels.recurrence(Rect(), e, self.z.weight, past, how.rate, how.straight_through)
         z = list(past.unbind(-2))  # what came before the first step
@@ -151,7 +150,7 @@ class HRefine(nn.Module):
     def forward(self, e: Tensor, how: Inference, past: State, valid: Tensor | None, lengths: Tensor | None):
         copy = how(Rect(), self.normalize(e, self.bias, valid))
         z = self.z(copy, how, past["z"], valid)
-        return e + self.back(z), {"z": keep(past["z"], z, lengths)}
+        return e + F.linear(z, self.back.weight), {"z": keep(past["z"], z, lengths)}
 
 
 class H(nn.Module):
@@ -165,7 +164,7 @@ class H(nn.Module):
         self.refine = nn.ModuleList([HRefine() for _ in range(4)])
 
     def forward(self, x: Tensor, how: Inference, past: State, valid: Tensor | None, lengths: Tensor | None):
-        e = self.x(x)
+        e = F.linear(x, self.x.weight)
         kept = {}
         for k, level in enumerate(self.refine):
             e, kept[f"refine.{k}"] = level(e, how, past[f"refine.{k}"], valid, lengths)

@@ -24,34 +24,28 @@ class Inference(NamedTuple):
     def __call__(self, law, e: Tensor) -> Tensor:
         if kernels and kernels.fits(law, self.rate, e):
             return kernels.node(law, e, self.rate, self.straight_through)
-        q = law.expectation(e)
         if self.rate == 0:
-            return q
-        x = law.sample(e)
+            return law.expectation(e)
+        q, x = law.expectation(e), law.sample(e)
         if law.discrete:
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution of nodes whose indices (map, *extents) are flat on the last axis; gives (rows, maps, ...)."""
+    """A convolution of nodes whose indices (map, *extents) are flat, or (rows, maps, ...) as it gives."""
 
     def __init__(self, extents: tuple[int, ...], *sizes: int, **settings) -> None:
         super().__init__(*sizes, bias=False, **settings)
         self.extents = extents
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        maps = x.reshape(len(x), self.in_channels, *self.extents)
+        maps = x if x.dim() > 2 else x.reshape(len(x), self.in_channels, *self.extents)
         return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 
-def mean_over(x: Tensor, places: int) -> Tensor:
-    """The mean of every map, whose places follow each other on the last axis."""
-    return x.unflatten(-1, (-1, places)).mean(-1)
-
-
 class BatchNorm(nn.Module):
-    """Batch normalisation of maps, whose places follow each other on the last axis (section 3); its shift is the bias."""
+    """Batch normalisation of maps (section 3); its shift is the component's bias."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -60,10 +54,8 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(maps))
 
     def forward(self, a: Tensor, bias: Tensor | None) -> Tensor:
-        maps = a if a.dim() > 2 else a.reshape(len(a), len(self.weight), a.shape[1] // len(self.weight))
         training = self.training and a.numel() > len(self.weight)  # one value has no variance
-        e = F.batch_norm(maps, self.running_mean, self.running_var, self.weight, bias, training)
-        return e if a.dim() > 2 else e.flatten(1)
+        return F.batch_norm(a, self.running_mean, self.running_var, self.weight, bias, training)
 
 
 class Rect:
@@ -109,7 +101,7 @@ class RectNodes(nn.Module):
     def forward(self, *parents: Tensor, how: Inference) -> Tensor:
         terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]
         e = sum(terms[1:], terms[0])
-        return how(Rect(), self.normalize(e, self.bias)).flatten(1)
+        return how(Rect(), self.normalize(e, self.bias))
 
 
 class Refinement(nn.Module):
@@ -123,7 +115,7 @@ class Refinement(nn.Module):
         self.back = Conv2d(extents, maps, maps, 3, padding=1)
 
     def forward(self, e: Tensor, how: Inference) -> Tensor:
-        copy = how(Rect(), self.normalize(e, self.bias)).flatten(1)
+        copy = how(Rect(), self.normalize(e, self.bias))
         z = self.z(copy, how=how)
         return e + self.back(z)
 
@@ -147,7 +139,7 @@ class RectRefined(nn.Module):
         e = sum(terms[1:], terms[0])
         for level in self.refine:
             e = level(e, how)
-        return how(Rect(), self.normalize(e, self.bias)).flatten(1)
+        return how(Rect(), self.normalize(e, self.bias))
 
 
 class Y(nn.Module):
@@ -191,15 +183,17 @@ class Resnet20Cifar10(nn.Module):
     def energies(self, x: Tensor, how: Inference | None = None) -> Tensor:
         """Energies of every draw, (draws, batch, 10)."""
         how = how or self.how[self.training]
+        return self._rows(x.expand(how.draws, *x.shape).flatten(0, 1), how).unflatten(0, (how.draws, -1))
+
+    def _rows(self, x: Tensor, how: Inference) -> Tensor:
         x = x.flatten(1)
-        x = x if how.draws == 1 else torch.cat([x] * how.draws)
         h1 = self.h1(x, how=how)
         z2 = self.z2(h1, how=how)
         h2 = self.h2(z2, h1, how=how)
         z3 = self.z3(h2, how=how)
         h3 = self.h3(z3, h2, how=how)
-        p = mean_over(h3, 64)
-        return self.y(p).unflatten(0, (how.draws, -1))
+        p = h3.mean((2, 3))
+        return self.y(p)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies of y, (batch, 10): their mean over the draws."""
@@ -220,7 +214,7 @@ class Resnet20Cifar10(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         if self.how[self.training].draws > 1:
             return -self.log_prob(x, y).mean()
-        return F.cross_entropy(self.energies(x).flatten(0, 1), y)
+        return F.cross_entropy(self._rows(x, self.how[self.training]), y)
 
     def decode(self, x: Tensor) -> Tensor:
         return self(x).argmax(-1)

@@ -24,10 +24,9 @@ class Inference(NamedTuple):
     def __call__(self, law, e: Tensor) -> Tensor:
         if kernels and kernels.fits(law, self.rate, e):
             return kernels.node(law, e, self.rate, self.straight_through)
-        q = law.expectation(e)
         if self.rate == 0:
-            return q
-        x = law.sample(e)
+            return law.expectation(e)
+        q, x = law.expectation(e), law.sample(e)
         if law.discrete:
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
@@ -43,11 +42,11 @@ class Inference(NamedTuple):
         return low + (high - low) * torch.bernoulli((x - low) / (high - low)) if self.sampled else x
 
 
-def require(holds: Tensor, reason: str) -> None:
-    """On a GPU, which is not waited for, an assertion ends the run there."""
-    if holds.is_cuda:
-        torch._assert_async(holds.all(), reason)
-    elif not torch.compiler.is_compiling() and not holds.all():
+def require_binary(x: Tensor, reason: str) -> None:
+    """States are 0 and 1; on a GPU, which is not waited for, an assertion ends the run there."""
+    if x.is_cuda:
+        torch._assert_async((x == x.bool()).all(), reason)
+    elif not torch.compiler.is_compiling() and not torch.equal(x.sign().square_(), x):
         raise ValueError(reason)
 
 
@@ -121,7 +120,7 @@ class Pixel:
 
     @widened
     def log_prob(self, x: Tensor, e: Tensor) -> Tensor:
-        require(x == x.bool(), "states must be one of 0, 1")
+        require_binary(x, "states must be one of 0, 1")
         return F.logsigmoid(e * (2 * x - 1))
 
     def mode(self, e: Tensor) -> Tensor:
@@ -138,7 +137,7 @@ class H(nn.Module):
         self.normalize = BatchNorm(128)
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.x(x), self.bias))
+        return how(Rect(), self.normalize(F.linear(x, self.x.weight), self.bias))
 
 
 class Y(nn.Module):
@@ -165,12 +164,14 @@ class Transfer(nn.Module):
     def energies(self, x: Tensor, how: Inference | None = None) -> Tensor:
         """Energies of every draw, (draws, batch, 1)."""
         how = how or self.how[self.training]
-        x = x if how.draws == 1 else torch.cat([x] * how.draws)
+        return self._rows(x.expand(how.draws, *x.shape).flatten(0, 1), how).unflatten(0, (how.draws, -1))
+
+    def _rows(self, x: Tensor, how: Inference) -> Tensor:
         x = how.soft_clamp(x, 0, 1)
         h = x
         for layer in self.h:
             h = layer(h, how)
-        return self.y(h).unflatten(0, (how.draws, -1))
+        return self.y(h)
 
     def forward(self, x: Tensor) -> Tensor:
         """Energies of y, (batch, 1): their mean over the draws."""
@@ -193,9 +194,10 @@ class Transfer(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         if self.how[self.training].draws > 1:
             return -self.log_prob(x, y).mean()
-        e = self.energies(x)
-        y = y.to(e.dtype).reshape(e.shape)
-        require(y == y.bool(), "states must be one of 0, 1")
+        e = self._rows(x, self.how[self.training])
+        if y.dtype != e.dtype or y.shape != e.shape:
+            y = y.to(e.dtype).reshape(e.shape)
+        require_binary(y, "states must be one of 0, 1")
         return F.binary_cross_entropy_with_logits(e, y)
 
     def decode(self, x: Tensor) -> Tensor:

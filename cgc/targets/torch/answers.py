@@ -215,22 +215,22 @@ class _Answers:
     def _loss_body(self, layer: Layer) -> tuple[str, ...]:
         x, scored = self.blocks.inputs(False), layer.target or layer.component
         whole = f"-self.log_prob({x}{'' if layer.target else f', {scored}'}{self._lengths()}).mean()"
-        if not self.blocks.merged or layer.lines:
+        if not self.blocks.in_rows():
             return (f"return {whole}",)
-        energies = f"self.energies({x}).flatten(0, 1)"
-        if layer.labels and layer.size == 1:
-            one = f"F.cross_entropy({energies}, {scored})"
-            return (f"if {_HOW}.draws > 1:", f"    return {whole}", f"return {one}")
+        energies = f"self._rows({x}, {_HOW})"
         several = (f"if {_HOW}.draws > 1:", f"    return {whole}")
+        if layer.labels and layer.size == 1:
+            return (*several, f"return F.cross_entropy({energies}, {scored})")
         if not layer.labels and _logistic(self.blocks.law(layer.law)):
-            seen = () if self.blocks.checked(layer) else (f'require({scored} == {scored}.bool(), "states must be one of 0, 1")',)
-            self.blocks.needed.update(("require",) if seen else ())
+            seen = () if self.blocks.checked(layer) else (f'require_binary({scored}, "states must be one of 0, 1")',)
+            self.blocks.needed.update(("require_binary",) if seen else ())
             # the mean over the batch, which torch has at once for one node
-            sizes = ("", "") if layer.size == 1 else (', reduction="sum"', " / e.shape[1]")
+            sizes = ("", "") if layer.size == 1 else (', reduction="sum"', " / len(e)")
             return (
                 *several,
-                f"e = self.energies({x})",
-                f"{scored} = {scored}.to(e.dtype).reshape(e.shape)",
+                f"e = {energies}",
+                f"if {scored}.dtype != e.dtype or {scored}.shape != e.shape:",
+                f"    {scored} = {scored}.to(e.dtype).reshape(e.shape)",
                 *seen,
                 f"return F.binary_cross_entropy_with_logits(e, {scored}{sizes[0]}){sizes[1]}",
             )

@@ -15,13 +15,14 @@ from cgc.program.parameters import learned_size
 from cgc.targets.torch.code import Class
 from cgc.targets.torch.layers import needs_inference
 from cgc.targets.torch.lines import lines_module
+from cgc.targets.torch.maps import kept_as_maps
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.nodes import law_class
 from cgc.targets.torch.scopes import Scopes, loops_alone
 
 # the order in which fixed passages stand in a file, and inside its class Inference
 PARTS = (
-    "require", "widened", "tanh_sigmoid", "tanh", "sigmoid",
+    "require", "require_binary", "widened", "tanh_sigmoid", "tanh", "sigmoid",
     "logistic_pdf", "normal_pdf", "normal_cdf", "normal_ramp", "normal_ratios", "normal_moment",
     "normal_excess", "logistic_moment", "inverse_expm1", "gumbel", "exponential_fall", "log1p_sum_exp", "log1mexp", "log_normal_cdf",
     "log_mills", "floored", "log_normal_interval",
@@ -46,7 +47,8 @@ _INSTEAD = {"batch_norm": "batch_norm_maps", "normalised": "normalised_maps", "c
 _PASSAGES = (
     "NormalRamp", "Tanh", "Sigmoid", "LogisticPdf", "NormalMoment", "NormalExcess", "LogisticMoment", "ALTERNATING", "POWERS",
     "InverseSinh2", "InverseExpm1", "GumbelRamp", "GumbelFall", "LogGumbelUpper", "ExponentialFall", "LogNormalCdf", "LogMills", "Log1mExp",
-    "require", "BatchNorm", "GroupNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d", "Conv3d", "Bounded",
+    "require", "require_binary", "BatchNorm", "GroupNorm", "Elementwise", "Masked", "Tied", "Grouped", "Local", "Conv1d", "Conv2d",
+    "Conv3d", "Bounded",
 )  # fmt: skip
 
 
@@ -65,6 +67,7 @@ class Blocks:
         self.timed = program.steps is not None
         self.moments = program.eval.method == "moments"
         self.merged = program.draws_are_rows
+        self.maps = kept_as_maps(program)
         self.last = {layer.name for layer in program.layers() if layer.last}
         self.taken = {
             "Model",
@@ -149,6 +152,10 @@ class Blocks:
 
     def drawn(self, layer: Layer) -> bool:
         return not self.law(layer.law).deterministic
+
+    def in_rows(self) -> bool:
+        """Whether the loss is that of energies as they come, rows of one batch."""
+        return self.merged and len(self.outputs) == 1 and self.outputs[0].lines is None
 
     def inlined(self, layer: Layer) -> bool:
         """Whether the layer is computed where it is read, without a class: nothing in it is learned, or needs a module."""

@@ -11,6 +11,7 @@ from cgc.program.ir import Layer, Map, Module, Refine, Repeat, Scan, Stage, laye
 from cgc.program.loops import before, in_steps, normalised_in_steps
 from cgc.targets.torch.blocks import Blocks
 from cgc.targets.torch.layers import drive_needs_inference, finish, needs_inference, step_energy
+from cgc.targets.torch.maps import flattened
 from cgc.targets.torch.names import distinct
 from cgc.targets.torch.reads import reads
 from cgc.targets.torch.scopes import Scope, inner_key, loops_alone, refine_reads
@@ -81,7 +82,10 @@ class Body:
     def _map(self, layer: Layer) -> list[str]:
         last = self.blocks.timed and layer.last
         if self.blocks.inlined(layer):
-            values = {(read.source, read.lag): self.value(read.source, read.lag, last) for read in reads(layer.contributions)}
+            values = {
+                (read.source, read.lag): self.value(read.source, read.lag, last) + self._flattened(layer, read.source)
+                for read in reads(layer.contributions)
+            }
             return self._assign(layer.name, self._inline(layer, (), values))
         call = f"{self.module(layer.name)}({', '.join(self._by_name(layer.name, self._arguments(layer)))})"
         if not layer.output:
@@ -95,7 +99,7 @@ class Body:
 
     def _inline(self, layer: Layer, group: tuple[str, ...], values: Mapping[tuple[str, int], str]) -> str:
         """A layer without weights as an expression."""
-        terms = MomentTerms(layer) if self.blocks.moments else Terms(layer)
+        terms = MomentTerms(layer) if self.blocks.moments else Terms(layer, self.blocks.merged, self.blocks.maps)
         energy = step_energy(terms, group, (), values, False) if group else terms.energy(layer.contributions, values, False)
         how = self._how(layer)
         self.blocks.needed.update(terms.parts, (f"{c.dropout.kind}_gate" for c in layer.contributions if c.dropout))
@@ -117,9 +121,18 @@ class Body:
         self.blocks.needed.add("at")
         return [f'how.at("{layer.component}")']
 
-    def _arguments(self, layer: Layer) -> list[str]:
+    def _flattened(self, layer: Layer, source: str) -> str:
+        """What is done to features before the layer reads them."""
+        return flattened(self.blocks.maps, layer.contributions, layer.name in self.blocks.maps, source)
+
+    def _arguments(self, layer: Layer, flat: str = "") -> list[str]:
+        """``flat`` is what is flattened in any case."""
         known = [read for read in reads(layer.contributions) if read.source != layer.name]
-        values = [self.value(read.source, read.lag, self.blocks.timed and layer.last) for read in known]
+        values = [
+            self.value(read.source, read.lag, self.blocks.timed and layer.last)
+            + (".flatten(1)" if read.source == flat else self._flattened(layer, read.source))
+            for read in known
+        ]
         reads_itself = any(c.source == layer.name for c in layer.contributions)
         if reads_itself and not known:
             values.append(self.steps)
@@ -188,7 +201,12 @@ class Body:
             stateful, kept = scope.stateful, []
         else:
             own = self.scope.relative(layer.name)
-            values = [a.replace(f'past["{own}"]', f"past[{key}]") for a in self._by_name(layer.name, self._arguments(layer))]
+            # all layers of a stack are given what they read in the same shape
+            chained = [
+                (one, c.source) for part in stage.stages for one in layers_of(part) for c in one.contributions if c.name == stage.chained
+            ]
+            flat = given if any(self._flattened(one, source) for one, source in chained) else ""
+            values = [a.replace(f'past["{own}"]', f"past[{key}]") for a in self._by_name(layer.name, self._arguments(layer, flat))]
             stateful = own in self.scope.state
             kept = [f"    kept[{key}] = keep(past[{key}], {variable}, lengths)"]
         self.names[given] = before_

@@ -16,7 +16,7 @@ from cgc.targets.torch.layers import Block, bias, finish, layer_block, modules, 
 from cgc.targets.torch.names import class_name, distinct
 from cgc.targets.torch.scopes import Scope, back_of, base_of, refine_reads
 from cgc.targets.torch.summed import Summed, layer_summed
-from cgc.targets.torch.terms import MomentTerms, Terms, Values, mapped_energies
+from cgc.targets.torch.terms import MomentTerms, Terms, Values
 from cgc.targets.torch.told import lifted, skeleton
 
 FEW = 3
@@ -189,7 +189,8 @@ class _Classes:
 
         def build() -> Block:
             law, drawn, lines = blocks.law_call(layer), blocks.drawn(layer), blocks.lines.get(layer.name, "")
-            return layer_block(layer, law, drawn, group, blocks.timed, blocks.moments, lines, blocks.fused_loop(layer, group))
+            fused = blocks.fused_loop(layer, group)
+            return layer_block(layer, law, drawn, group, blocks.timed, blocks.moments, lines, fused, blocks.maps)
 
         def doc(alike: Sequence[str]) -> str:
             return layer_doc(layer, blocks.timed, alike)
@@ -197,7 +198,7 @@ class _Classes:
         def summed() -> Summed | None:
             if group or layer.output or blocks.rated():
                 return None
-            return layer_summed(layer, blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments)
+            return layer_summed(layer, blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments, maps=blocks.maps)
 
         common = f"{blocks.law_classes.get(layer.law, '')}Nodes"
         return self.add(0, _Unit(layer.name, layer.component, class_name(local(layer.component)), common, build, doc, summed))
@@ -238,7 +239,7 @@ class _Classes:
         back = back_of(stage, level)
 
         def build() -> Block:
-            terms, late = self.terms(copy, stage), _late(stage)
+            terms, late = self.terms(copy), _late(stage)
             outside = [a for a in level.module.arguments if a.source != copy.name]
             names = {(a.source, a.lag): a.name for a in outside}
             taken = {"copy", *names.values(), *_RESERVED}
@@ -248,7 +249,8 @@ class _Classes:
             total = "e" if copy.labels is None else "total"
             lines = [*lines] if copy.labels is None else ["total = e", *lines]
             lines = [*lines, f"copy = {value.removeprefix('return ')}", *body.keep(copy.name), *body.lines(level.module.stages)]
-            added = f"return {total} + {terms.term(back, {(back.source, 0): body.names[back.source]})}"
+            value = f"{body.names[back.source]}{terms.flattened([back], back.source)}"
+            added = f"return {total} + {terms.term(back, {(back.source, 0): value})}"
             if scope.stateful:
                 lines, kept = with_kept(lines)
                 added = f"{added}, {kept}"
@@ -281,11 +283,12 @@ class _Classes:
         inner = blocks.scopes.found[level.module.name]
 
         def build() -> Block:
-            terms, again, late = self.terms(first, stage), self.terms(layer, stage), _late(stage)
+            terms, again, late = self.terms(first), self.terms(layer), _late(stage)
             others = [a for a in level.module.arguments if a.source != first.name]
             names: Values = {(a.source, a.lag): a.name for a in others} | named(base)
             direct = [c for c in base if c not in late]
-            lines = [f"e = {terms.sum(direct, names, bias=unnormalised)}"]
+            read = {(source, lag): f"{name}{terms.flattened(base, source)}" for (source, lag), name in names.items()}
+            lines = [f"e = {terms.sum(direct, read, bias=unnormalised)}"]
             lines += [f"late = {terms.sum(late, names, bias=False)}"] if late else []
             passed = [
                 "e",
@@ -331,20 +334,17 @@ class _Classes:
                 return None
             levels = told_list([blocks.codes[one.module.name] for one in stage.levels])
             based = replace(layer, contributions=base)
-            law, drawn, mapped = blocks.law_call(layer), blocks.drawn(layer), self.mapped(stage)
-            return layer_summed(based, law, drawn, blocks.timed, blocks.moments, levels, inner.how, mapped)
+            if any(self.terms(layer).flattened(base, source) for c in base for source, _ in c.sources):
+                return None
+            law, drawn = blocks.law_call(layer), blocks.drawn(layer)
+            return layer_summed(based, law, drawn, blocks.timed, blocks.moments, levels, inner.how, blocks.maps)
 
         wanted = class_name(local(layer.component))
         common = f"{blocks.law_classes.get(layer.law, '')}Refined"
         return self.add(depth, _Unit(layer.name, layer.component, wanted, common, build, doc, summed))
 
-    def terms(self, layer: Layer, stage: Refine) -> Terms:
-        return MomentTerms(layer) if self.blocks.moments else Terms(layer, self.blocks.merged, self.mapped(stage))
-
-    def mapped(self, stage: Refine) -> bool:
-        """Whether the energies that refinements add to keep the shape that convolutions give."""
-        added = [back_of(stage, level) for level in stage.levels]
-        return not _late(stage) and mapped_energies(stage.layer, [*base_of(stage), *added]) and not self.blocks.timed
+    def terms(self, layer: Layer) -> Terms:
+        return MomentTerms(layer) if self.blocks.moments else Terms(layer, self.blocks.merged, self.blocks.maps)
 
     def how(self, layer: Layer) -> str:
         """How the nodes of a layer are inferred: perhaps with a rate of its own."""

@@ -131,7 +131,8 @@ class Module:
     """One emitted file of classes.
 
     ``parts`` names the fixed passages (templates) that it needs, in their order; ``inference`` those inside the class Inference,
-    whose fields are ``settings``. ``moments``: values may be means and variances. ``merged``: values are (rows, nodes).
+    whose fields are ``settings``. ``moments``: values may be means and variances. ``merged``: values are (rows, nodes),
+    or (rows, maps, ...); ``mapped``: so is all that is normalised map by map.
     ``kernels``: by law, the classes that kernels know; ``kernels_of_nodes``: of nodes that do not read themselves;
     ``kernels_of_chains``: they also sum over the states of chains; ``cells``: steps of loops that they compute.
     """
@@ -144,6 +145,7 @@ class Module:
     network: Class
     moments: bool = False
     merged: bool = False
+    mapped: bool = False
     kernels: tuple[tuple[str, str], ...] = ()
     kernels_of_nodes: bool = False
     kernels_of_chains: bool = False

@@ -34,10 +34,12 @@ def made_on_grid(p: Product, inputs: str, edge: str) -> tuple[str, tuple[str, ..
     return made, tuple(parts)
 
 
-def averaged(p: Product, value: str) -> tuple[str, str]:
-    """The means over the windows of a pooling as an expression, and the passage that it needs."""
+def averaged(p: Product, value: str, maps: bool = False) -> tuple[str, str | None]:
+    """The means over the windows of a pooling as an expression, and the passage that it needs. ``maps``: of (rows, maps, ...)."""
     g, places = p.geometry, averages_whole(p)
     assert g is not None
+    if places is not None and maps:
+        return f"{value}.mean({tuple(range(2, 2 + len(g.windows)))})".replace(",)", ")"), None
     if places is not None:
         return f"mean_over({value}, {places})", "mean_over"
     kernel, stride, padding = (_each(n) for n in ([w.kernel for w in g.windows], [w.stride for w in g.windows], _paddings(g) or []))
@@ -59,6 +61,11 @@ def averages_whole(p: Product) -> int | None:
     g = p.geometry
     whole = g is not None and all(w.kernel == w.parent and w.child == 1 and not w.before for w in g.windows)
     return math.prod(g.kernel) if g is not None and p.kind == "average" and whole else None
+
+
+def places(p: Product) -> int:
+    """How many places every map of the child has."""
+    return p.outputs // p.geometry.child_maps if p.geometry is not None else p.outputs
 
 
 def _needs_margins(p: Product) -> bool:

@@ -16,6 +16,7 @@ from cgc.program.loops import before, in_steps, inside, normalised_in_steps, out
 from cgc.spec.model import DropoutGate, Init
 from cgc.targets.torch.code import Function
 from cgc.targets.torch.grids import made_on_grid
+from cgc.targets.torch.maps import NO_MAPS, Maps
 from cgc.targets.torch.names import distinct
 from cgc.targets.torch.reads import reads
 from cgc.targets.torch.scalar import number_text
@@ -44,16 +45,17 @@ def layer_block(
     moments: bool = False,
     lines: str = "",
     fused: CellKernel | bool = False,
+    maps: Maps = NO_MAPS,
 ) -> Block:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
     ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all; ``moments`` whether values may
     also be means and variances. ``lines`` is an expression that makes the module of its lines, if it has any. ``fused``: there is a
-    kernel for its loop over time, or this one for a step of it.
+    kernel for its loop over time, or this one for a step of it. ``maps``: layers whose features are (rows, maps, ...).
     """
     if layer.last:
         layer = _shared_at_once(layer)
-    terms = MomentTerms(layer) if moments else Terms(layer, rows=not timed)
+    terms = MomentTerms(layer) if moments else Terms(layer, not timed, maps)
     parts = terms.parts
     init = [*modules(layer.contributions, parts), *bias(layer), *normalisation(layer, parts)]
     init += [f"self.lines = {lines}"] if lines else []
@@ -254,7 +256,7 @@ def finish(terms: Terms, energy: str, law: str, drawn: bool, how: str = "how") -
         return (*lines, f"return {value}")
     comment = value[value.index("  #") :] if "  #" in value else ""
     value = value.removesuffix(comment)
-    flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ".flatten(1)" if terms.mapped else ""
+    flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
     own = f"({value})" if flat and " " in value else value
     inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value) if law else own
     return (*lines, f"return {inferred}{flat}{comment}")

@@ -34,6 +34,7 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
         model,
         moments=blocks.moments,
         merged=blocks.merged,
+        mapped=all(la.name in blocks.maps for la in blocks.program.layers() if la.over_batch and la.shared is not None),
         kernels=known,
         kernels_of_nodes=any(law.plain for law in blocks.kernels.laws),
         kernels_of_chains=bool(blocks.kernels.chains),

@@ -53,7 +53,7 @@ def law_class(
         if law.log_likelihood is not None:
             score = writer.method("log_prob(self, x: Tensor, e: Tensor) -> Tensor", law.log_likelihood)
             check = () if checked else _check_states(law.sampling)
-            writer.helpers |= {"require"} if check else set()
+            writer.helpers |= {line.partition("(")[0] for line in check}
             methods.append(replace(score, body=(*check, *score.body)))
             methods += [writer.mixed_log_prob()] if moments else []
         methods.append(writer.mode())
@@ -182,7 +182,7 @@ def _check_states(sampling: Sampling) -> tuple[str, ...]:
             last = len(numbers) - 1
             return (f'require((x == x.round()) & (x >= 0) & (x <= {last}), "states must be one of 0, 1, ..., {last}")',)
     if sorted(state.value for state in sampling.states) == [0, 1]:
-        return (f'require(x == x.bool(), "states must be one of {text}")',)
+        return (f'require_binary(x, "states must be one of {text}")',)
     # a comparison for each of a few is faster than to look them up
     few = " | ".join(f"(x == {number_text(float(state.value))})" for state in sampling.states)
     known = f"({few})" if len(sampling.states) <= 4 and len(few) < 70 else f"torch.isin(x, x.new_tensor([{text}]))"

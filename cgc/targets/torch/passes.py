@@ -12,11 +12,17 @@ from cgc.targets.torch.code import Function
 from cgc.targets.torch.scalar import number_text
 from cgc.targets.torch.scopes import Scope
 
+_APART = ".unflatten(0, (how.draws, -1))"
+"""All draws go through the network as rows of one batch, and part at the end."""
+
 
 def passes(blocks: Blocks) -> list[Function]:
-    """The methods ``energies`` and, where something is read with a lag, ``past``. Notes in ``blocks`` which passages they need."""
+    """The methods ``energies``, before it ``_rows`` where that stands alone, and ``past`` where something is read with a lag.
+
+    Notes in ``blocks`` which passages they need.
+    """
     writer = _Pass(blocks)
-    return [writer._energies(), *([writer._past()] if writer.scope.stateful else [])]
+    return [*writer._energies(), *([writer._past()] if writer.scope.stateful else [])]
 
 
 class _Pass:
@@ -26,9 +32,30 @@ class _Pass:
         self.blocks = blocks
         self.scope = blocks.scopes.found[""]
 
-    def _energies(self) -> Function:
+    def _energies(self) -> list[Function]:
+        blocks, inputs, start = self.blocks, self.blocks.inputs(), "how = how or self.how[self.training]"
+        lines, results, kept = self._pass()
+        kind = "Outputs" if len(results) > 1 else "Tensor"
+        value = f"Outputs({', '.join(results)})" if len(results) > 1 else results[0]
+        shape = "(batch, ...)" if len(results) > 1 else blocks.shape(blocks.outputs[0])
+        kinds = "or their mean and variance, " if blocks.moments else ""
+        doc = f"Energies of every draw, {kinds}{shape.replace('(batch', '(draws, batch')}"
+        if blocks.timed:
+            signature = f"energies(self, {inputs}, how: Inference | None = None, lengths=None, past: State | None = None)"
+            return [Function(signature, (start, *lines, f"return {value}, {kept}"), (f"{doc}, and the last steps.",))]
+        signature = f"energies(self, {inputs}, how: Inference | None = None) -> {kind}"
+        if not blocks.in_rows():
+            return [Function(signature, (start, *lines, f"return {value}"), (f"{doc}.",))]
+        names, repeated = blocks.inputs(False), "{0}.expand(how.draws, *{0}.shape).flatten(0, 1)"
+        each = (f"{names} = ({repeated.format('each')} for each in ({names}))",) if ", " in names else ()
+        apart = f"return self._rows({names if each else repeated.format(names)}, how){_APART}"
+        rows = Function(f"_rows(self, {inputs}, how: Inference) -> Tensor", (*lines, f"return {value}"))
+        return [Function(signature, (start, *each, apart), (f"{doc}.",)), rows]
+
+    def _pass(self) -> tuple[list[str], list[str], str]:
+        """The lines of a pass, the energies of outputs as expressions, and what is kept for a later call."""
         inputs, first = self.blocks.program.inputs, self.blocks.program.inputs[0].name
-        lines: list[str] = ["how = how or self.how[self.training]"]
+        lines: list[str] = []
         body = Body(self.blocks, self.scope, {item.name: item.name for item in inputs}, f"{first}.shape[2]")
         for item in inputs:
             lines += self._given(item)
@@ -41,20 +68,8 @@ class _Pass:
             lines += body.keep(item.name)
         lines += body.lines(self.blocks.program.stages)
         lines, kept = with_kept(lines) if self.scope.stateful else (lines, "{}")
-        # all draws go through the network as rows of one batch, and part at the end
-        apart = ".unflatten(0, (how.draws, -1))" if self.blocks.merged else ""
-        results = [body.results[name] + apart for name in self.blocks.program.outputs]
-        several = len(results) > 1
-        value, kind = (f"Outputs({', '.join(results)})", "Outputs") if several else (results[0], "Tensor")
-        doc = f"Energies of every draw, {'or their mean and variance, ' if self.blocks.moments else ''}" + (
-            "(draws, batch, ...)." if several else self.blocks.shape(self.blocks.outputs[0]).replace("(batch", "(draws, batch") + "."
-        )
-        if not self.blocks.timed:
-            return Function(
-                f"energies(self, {self.blocks.inputs()}, how: Inference | None = None) -> {kind}", (*lines, f"return {value}"), (doc,)
-            )
-        signature = f"energies(self, {self.blocks.inputs()}, how: Inference | None = None, lengths=None, past: State | None = None)"
-        return Function(signature, (*lines, f"return {value}, {kept}"), (doc[:-1] + ", and the last steps.",))
+        apart = _APART if self.blocks.merged and not self.blocks.in_rows() else ""
+        return lines, [body.results[name] + apart for name in self.blocks.program.outputs], kept
 
     def _past(self) -> Function:
         # the argument has a name of its own: an input may be called `sizes`
@@ -72,7 +87,9 @@ class _Pass:
         merged = self.blocks.merged
         start = name if merged else f"{name}.expand(how.draws, *{name}.shape)"
         lines = [f"{name} = {name}{flat}"] if flat else []
-        if merged:
+        if self.blocks.in_rows():
+            pass  # they come as rows
+        elif merged:
             lines.append(f"{name} = {name} if how.draws == 1 else torch.cat([{name}] * how.draws)")
         elif flat or not item.soft:
             lines.append(f"{name} = {start}")
@@ -92,9 +109,13 @@ class _Pass:
             bounds = f"{number_text(float(low))}, {number_text(float(high))}"
             lines.append(f"{name} = how.soft_clamp({name if flat else start}, {bounds})")
         elif isinstance(law, FiniteExponential):
-            self.blocks.needed |= {"states", "require"}
             states = ", ".join(number_text(float(state)) for state in law.support)
-            lines.append(f"how.check_states({name}, {states})")
+            if sorted(law.support, key=float) == [0, 1]:
+                self.blocks.needed.add("require_binary")
+                lines.append(f'require_binary({name}, "inputs must be one of ({states})")')
+            else:
+                self.blocks.needed |= {"states", "require"}
+                lines.append(f"how.check_states({name}, {states})")
         if self.blocks.moments and not item.soft:
             self.blocks.needed.add("given")
             lines.append(f"{name} = how.given({name})")

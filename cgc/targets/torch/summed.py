@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cgc.program.ir import Layer
 from cgc.targets.torch.code import Function
 from cgc.targets.torch.layers import Block, bias, finish, modules, needs_inference, normalisation
+from cgc.targets.torch.maps import NO_MAPS, Maps
 from cgc.targets.torch.terms import Terms
 
 # what such a class calls its own
@@ -30,7 +31,7 @@ def layer_summed(
     moments: bool,
     levels: str | None = None,
     refined_how: bool = False,
-    mapped: bool | None = None,
+    maps: Maps = NO_MAPS,
 ) -> Summed | None:
     """The layer in this form, or None: its energy is a normalised sum of modules. ``levels`` refine it, as the text of a list."""
     plain = all(c.block is None and c.gate is None and not c.lag and c.own and c.name not in _TAKEN for c in layer.contributions)
@@ -42,7 +43,7 @@ def layer_summed(
         return None
     edges = tuple(f"{c.name}={lines[0].partition(' = ')[2]}" for c, lines in zip(layer.contributions, made, strict=True))
     masked = timed and layer.over_batch
-    terms = Terms(layer, not timed, mapped)
+    terms = Terms(layer, not timed, maps)
     flat = terms.flat if any(c.product.kind == "convolution" for c in layer.contributions) else ""
     how = ("how: Inference",) if refined_how or needs_inference(layer, drawn, moments) else ()
     init = ["self.names = tuple(edges)", "for name, edge in edges.items():", "    self.add_module(name, edge)"]

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from cgc.program.ir import Contribution, Layer, Opening
 from cgc.spec.model import DropoutGate
-from cgc.targets.torch.grids import around, averaged
+from cgc.targets.torch.grids import around, averaged, averages_whole, places
+from cgc.targets.torch.maps import NO_MAPS, Maps, flattened, follow
 from cgc.targets.torch.scalar import number_text
 
 Values = Mapping[tuple[str, int], str]
@@ -35,34 +36,22 @@ def shaped(gate: Opening, value: str) -> str:
     return f"{value}.unflatten(-1, {gate.nodes}).expand(*{value}.shape[:-1], {str(gate.opened)[1:-1]}).flatten({-len(gate.nodes)})"
 
 
-def mapped_energies(layer: Layer, contributions: Sequence[Contribution]) -> bool:
-    """Whether energies may keep the shape that convolutions give: nothing is added to them that has another."""
-    if layer.output or layer.labels is not None or layer.shared is None or layer.shared.block is None or layer.groups is not None:
-        return False
-    if layer.normalised == "no" and layer.bias is True and not (contributions and Terms(layer).folds(contributions[0])):
-        return False
-    blocks = dict.fromkeys(c.block for c in contributions if c.block is not None)
-    whole = not blocks or _follow([(start, stop) for _, start, stop in blocks], layer.energies)
-    return whole and all(c.product.kind == "convolution" and not c.lag for c in contributions)
-
-
-def _follow(ranges: Sequence[tuple[int, int]], size: int) -> bool:
-    """Whether ranges follow each other from 0 to a size."""
-    ends = [0, *(stop for _, stop in ranges)]
-    return [start for start, _ in ranges] == ends[:-1] and ends[-1] == size
-
-
 class Terms:
     """Writes the energies of one layer; ``parts`` are the fixed passages (template parts) that they need."""
 
     moments = False
 
-    def __init__(self, layer: Layer, rows: bool = False, mapped: bool | None = None) -> None:
-        """``rows``: features are (rows, nodes), and convolutions give (rows, maps, ...); ``mapped``: energies are left so."""
+    def __init__(self, layer: Layer, rows: bool = False, maps: Maps = NO_MAPS) -> None:
+        """``rows``: what windows give is (rows, maps, ...); features of the layers in ``maps``, and their energies, are left so."""
         self.layer = layer
         self.parts: set[str] = set()
-        self.mapped = rows and (mapped_energies(layer, layer.contributions) if mapped is None else mapped)
+        self.maps = maps
+        self.mapped = layer.name in maps
         self.flat = ".flatten(1)" if rows and not self.mapped else ""
+
+    def flattened(self, contributions: Sequence[Contribution], source: str) -> str:
+        """What is done to features before contributions to the layer's energies read them."""
+        return flattened(self.maps, contributions, self.mapped, source)
 
     # ---- what differs between values and their moments
 
@@ -94,11 +83,14 @@ class Terms:
         """Features times the weights of an edge."""
         if c.product.kind == "table":
             return f"{value} @ {module(c)}.weight"
+        if c.product.kind == "dense" and c.product.fixed is None:
+            return f"F.linear({value}, {module(c)}.weight)"
         if c.product.kind != "average":
             return f"{module(c)}({value}){self.flat if c.product.kind == 'convolution' else ''}"
-        text, part = averaged(c.product, value)
-        self.parts.add(part)
-        return text
+        shaped = c.source in self.maps and not self.flattened([c], c.source)
+        text, part = averaged(c.product, value, shaped)
+        self.parts.update([part] if part else [])
+        return text if averages_whole(c.product) else f"{text}{self.flat}"
 
     def linear(self, c: Contribution, value: str) -> str:
         """The same for an edge whose product adds the bias."""
@@ -174,8 +166,8 @@ class Terms:
         p, shared = c.product, self.layer.shared
         if p.fixed is not None or self.layer.bias is not True or c.block is not None:
             return False
-        if p.kind == "convolution" and p.geometry is not None and shared is not None:
-            return shared.block == p.outputs // p.geometry.child_maps
+        if p.kind == "convolution":
+            return shared is not None and shared.block == places(p)
         return p.kind in ("dense", "masked", "tied") and shared is None
 
     def sum(self, contributions: Sequence[Contribution], values: Values, bias: bool) -> str:
@@ -197,7 +189,7 @@ class Terms:
             assert c.block is not None
             found.setdefault(c.block, []).append(self.term(c, values))
         sums = {(start, stop): " + ".join(terms) for (_, start, stop), terms in found.items()}
-        if not sums or _follow(list(sums), self.layer.energies):
+        if not sums or follow(list(sums), self.layer.energies):
             return [f"torch.cat([{', '.join(sums.values())}], {1 if self.mapped else -1})"] if sums else []
         return [f"F.pad({text}, ({start}, {self.layer.energies - stop}))" for (start, stop), text in sums.items()]
 
@@ -251,7 +243,7 @@ class MomentTerms(Terms):
         match c.product.kind:
             case "average":
                 text, part = averaged(c.product, "x")
-                self.parts.update(("averaged", part))
+                self.parts.update(("averaged", *([part] if part else [])))
                 assert c.product.geometry is not None
                 return f"how.averaged(lambda x: {text}, {value}, {math.prod(c.product.geometry.kernel)})"
             case "convolution" | "local" | "grouped" | "tied":
