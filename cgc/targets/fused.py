@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from cgc.kernels.arithmetic import exp, log
 from cgc.kernels.code import Value, argument, functions, given, word
+from cgc.kernels.expand import Words
 from cgc.kernels.node import RATE, WORDS, E, H, Node
 from cgc.kernels.plan import CellKernel, Kernels, LawKernel
 from cgc.kernels.random import ROUNDS, philox
@@ -56,10 +57,20 @@ class Law:
         return self.words > 0 and not self.always
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Where the words of elements in part ``part`` are."""
+        several = (f"part * {self.words} + {k}" if self.per > 1 else str(k) for k in range(self.words))
+        return ("part",) if self.words == 1 else tuple(several)
+
+    @property
     def word_arguments(self) -> str:
         """The words of element i in part ``part``, as further arguments."""
-        places = ["part" if self.words == 1 else f"part * {self.words} + {k}" if self.per > 1 else str(k) for k in range(self.words)]
-        return "".join(f", words[{place}][i]" for place in places)
+        return "".join(f", words[{place}][i]" for place in self.places)
+
+    @property
+    def gathered_arguments(self) -> str:
+        """Those of the i-th element that is drawn, where they were gathered."""
+        return "".join(f", word[{k}][i]" for k in range(self.words))
 
     @property
     def scanned(self) -> bool:
@@ -87,7 +98,10 @@ class Chain:
 
 @dataclass(frozen=True)
 class Source:
-    """What a file of kernels consists of. ``philox`` are the lines of random.py's rounds, for names that the template gives."""
+    """What a file of kernels consists of. ``philox`` are the lines of random.py's rounds, for names that the template gives.
+
+    ``coin`` is the function that tells whether an element is drawn, where draws are worth to be computed for some elements alone.
+    """
 
     name: str
     rounds: int
@@ -96,6 +110,7 @@ class Source:
     laws: tuple[Law, ...]
     chains: tuple[Chain, ...] = ()
     cells: tuple[CellSource, ...] = ()
+    coin: tuple[str, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -128,7 +143,8 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
     drawn = any(law.words for law in laws) or any(cell.cell.words for cell in cells)
     chains = tuple(Chain(n, (n + 7) // 8 * 8) for n in kernels.chains)
     steps = tuple(cell_source(cell, language) for cell in cells)
-    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps)
+    coin = defined(language, "coin", Words(WORDS, RATE).coin, (RATE, WORDS[0])) if any(law.redrawn for law in laws) else ()
+    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, coin)
 
 
 def _law(law: LawKernel, name: str, language: Language) -> Law:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_d1928a0aa38d"
+NAMESPACE = "cgc_a965ea620885"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
@@ -206,7 +206,7 @@ def _recurrence_kept(
     x: Tensor, w: Tensor, past: Tensor, law: str, rate: float, seed: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Draws with their slopes."""
-    slopes = x.new_empty(x.shape, dtype=torch.float32)
+    slopes = torch.empty_like(x, dtype=torch.float32, memory_format=torch.contiguous_format)
     return _recurrence(x, w, past, law, rate, seed, slopes), slopes
 
 

@@ -76,6 +76,7 @@ static inline void ask(const void *from, long start, long count, int half) {
 }
 
 
+#ifdef FORWARD
 /* Random words for the counters (first + i, later): 7 rounds of Philox 4x32. */
 #ifdef __AVX2__
 typedef u64 quad __attribute__((vector_size(32))); /* four counters, a word of each in the lower half of a lane */
@@ -144,6 +145,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
         words[3][i] = w21 * 0xd2511f53u;
     }
 }
+#endif
 #endif
 
 /* e^x; 0 from -104 on, infinite from 89 on. */

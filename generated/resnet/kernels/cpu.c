@@ -69,6 +69,7 @@ static inline void ask(const void *from, long start, long count, int half) {
 }
 
 
+#ifdef FORWARD
 /* Random words for the counters (first + i, later): 7 rounds of Philox 4x32. */
 #ifdef __AVX2__
 typedef u64 quad __attribute__((vector_size(32))); /* four counters, a word of each in the lower half of a lane */
@@ -138,6 +139,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
     }
 }
 #endif
+#endif
 
 /* tanh x: x P(x²) / Q(x²), and 1 from 8.3 on. */
 INLINE float f32_tanh(float x) {
@@ -196,6 +198,103 @@ INLINE float f32_logistic_pdf(float x) {
 }
 
 
+#ifdef FORWARD
+/* Where few elements are drawn, these are brought together, so that what they become is computed for them alone. */
+#define FEW 0.6f
+
+INLINE int coin(float rate, u32 w0) {
+    return (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
+}
+
+#if defined __AVX2__ && defined __BMI2__ && !defined __clang__
+#define EIGHTS
+typedef int octet __attribute__((vector_size(32)));
+typedef float float_octet __attribute__((vector_size(32)));
+
+/* A mask's bits, four times each. */
+INLINE u32 fourfold(u32 mask) { return __builtin_ia32_pdep_si(mask, 0x11111111u) * 15; }
+
+/* Lanes in another order: lane i is that of the i-th hexadecimal digit. */
+INLINE octet ordered(octet x, u32 digits) {
+    typedef u32 unsigned_octet __attribute__((vector_size(32)));
+    const unsigned_octet shifts = {0, 4, 8, 12, 16, 20, 24, 28}, none = {0};
+    return __builtin_ia32_permvarsi256(x, (octet)((none + digits) >> shifts));
+}
+#endif
+
+/* Which elements are drawn, as a mask for every eight, and how many. */
+INLINE long chosen(u32 masks[LANES / 8], const u32 *restrict word, float rate, long count) {
+    u32 drawn[LANES];
+    long some = 0;
+    for (long i = 0; i < LANES; i++) drawn[i] = (u32)-coin(rate, word[i]);
+    for (long i = count; i < LANES; i++) drawn[i] = 0;
+    for (long i = 0; i < LANES; i += 8) {
+#ifdef EIGHTS
+        octet all;
+        __builtin_memcpy(&all, drawn + i, sizeof all);
+        const u32 mask = (u32)__builtin_ia32_movmskps256((float_octet)all);
+#else
+        u32 mask = 0;
+        for (int k = 0; k < 8; k++) mask |= drawn[i + k] & 1u << k;
+#endif
+        masks[i / 8] = mask;
+        some += __builtin_popcount(mask);
+    }
+    return some;
+}
+
+/* The energies and words of what is drawn, one after the other, and zeros up to a whole vector. */
+INLINE void together(float *restrict energy, u32 (*restrict word)[LANES], const float *restrict e, u32 (*restrict words)[LANES], int each,
+                     const u32 *restrict masks, long count) {
+    long some = 0, i = 0;
+#ifdef EIGHTS
+    for (; i + 8 <= count; i += 8) {
+        const u32 digits = __builtin_ia32_pext_si(0x76543210u, fourfold(masks[i / 8]));
+        octet x;
+        __builtin_memcpy(&x, e + i, sizeof x);
+        x = ordered(x, digits);
+        __builtin_memcpy(energy + some, &x, sizeof x);
+        for (int k = 0; k < each; k++) {
+            __builtin_memcpy(&x, words[k] + i, sizeof x);
+            x = ordered(x, digits);
+            __builtin_memcpy(word[k] + some, &x, sizeof x);
+        }
+        some += __builtin_popcount(masks[i / 8]);
+    }
+#endif
+    for (; i < count; i++) {
+        energy[some] = e[i];
+        for (int k = 0; k < each; k++) word[k][some] = words[k][i];
+        some += masks[i / 8] >> i % 8 & 1;
+    }
+    for (; some % 8; some++) {
+        energy[some] = 0;
+        for (int k = 0; k < each; k++) word[k][some] = 0;
+    }
+}
+
+/* The way back: each to its place. */
+INLINE void apart(float *restrict to, const float *restrict from, const u32 *restrict masks, long count) {
+    long i = 0;
+#ifdef EIGHTS
+    const octet bits = {1, 2, 4, 8, 16, 32, 64, 128}, none = {0};
+    for (; i + 8 <= count; i += 8) {
+        octet drawn, others;
+        __builtin_memcpy(&drawn, from, sizeof drawn);
+        __builtin_memcpy(&others, to + i, sizeof others);
+        const octet here = ((none + (int)masks[i / 8]) & bits) != none;
+        drawn = ordered(drawn, __builtin_ia32_pdep_si(0x76543210u, fourfold(masks[i / 8])));
+        others = (here & drawn) | (~here & others);
+        __builtin_memcpy(to + i, &others, sizeof others);
+        from += __builtin_popcount(masks[i / 8]);
+    }
+#endif
+    for (; i < count; i++)
+        if (masks[i / 8] >> i % 8 & 1) to[i] = *from++;
+}
+#endif
+
+
 /* X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)| */
 
 INLINE float Rect_expectation(float e) {
@@ -229,6 +328,38 @@ INLINE float Rect_drawn_slope(float e, float rate, u32 w0) {
 }
 
 #ifdef FORWARD
+/* What nodes become that may be drawn, and the slopes of that where there is room for them. */
+static void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
+                                 long count, float rate) {
+    (void)part;
+    if (rate < FEW) {
+        u32 masks[LANES / 8], word[1][LANES];
+        float energy[LANES], value[LANES], sloped[LANES];
+        const long all = (chosen(masks, words[part], rate, count) + 7) / 8 * 8;
+        together(energy, word, e, words + part, 1, masks, count);
+        for (long i = 0; i < count; i++) to[i] = Rect_expectation(e[i]);
+        if (slope) {
+            for (long i = 0; i < count; i++) slope[i] = Rect_slope_of_value(to[i]);
+            for (long i = 0; i < all; i++) {
+                value[i] = Rect_inferred(energy[i], rate, word[0][i]);
+                sloped[i] = Rect_drawn_slope(energy[i], rate, word[0][i]);
+            }
+            apart(slope, sloped, masks, count);
+        } else
+            for (long i = 0; i < all; i++) value[i] = Rect_inferred(energy[i], rate, word[0][i]);
+        apart(to, value, masks, count);
+    } else if (slope) {
+        for (long i = 0; i < count; i++) {
+            const float energy = e[i];
+            to[i] = Rect_inferred(energy, rate, words[part][i]);
+            slope[i] = Rect_drawn_slope(energy, rate, words[part][i]);
+        }
+    } else
+        for (long i = 0; i < count; i++) to[i] = Rect_inferred(e[i], rate, words[part][i]);
+}
+
+#endif
+#ifdef FORWARD
 /* The slopes of what is drawn are kept where there is room for them. */
 void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate, (void)slopes;
@@ -243,16 +374,8 @@ void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
-            if (rate > 0 && slopes) {
-                float *restrict slope = slopes + start;
-                for (long i = 0; i < count; i++) {
-                    const float energy = x[i];
-                    to[i] = Rect_inferred(energy, rate, words[part][i]);
-                    slope[i] = Rect_drawn_slope(energy, rate, words[part][i]);
-                }
-            } else
             if (rate > 0)
-                for (long i = 0; i < count; i++) to[i] = Rect_inferred(x[i], rate, words[part][i]);
+                Rect_infer(to, slopes ? slopes + start : 0, x, words, part, count, rate);
             else
                 for (long i = 0; i < count; i++) to[i] = Rect_expectation(x[i]);
             stored(h, to, start, count, half);

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_f364597551ae"
+NAMESPACE = "cgc_f3cc57b4587e"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
@@ -198,7 +198,7 @@ def _node(e: Tensor, law: str, rate: float, seed: Tensor | None, slopes: Tensor 
 
 def _node_kept(e: Tensor, law: str, rate: float, seed: Tensor | None) -> tuple[Tensor, Tensor]:
     """Draws with their slopes."""
-    slopes = e.new_empty(e.shape, dtype=torch.float32)
+    slopes = torch.empty_like(e, dtype=torch.float32, memory_format=torch.contiguous_format)
     return _node(e, law, rate, seed, slopes), slopes
 
 
