@@ -137,11 +137,12 @@ def test_the_seed_is_taken_to_the_tensor(triton_kernels: ModuleType) -> None:
 WITHOUT = """
 import sys, warnings
 sys.modules["triton"] = None
-import kernels
+import kernels, torch
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
     assert kernels.gpu() is None and kernels.gpu() is None
-    assert not kernels.compiled_here("cuda") and kernels.compiled_here("cpu") and not kernels.compiled_here("meta")
+    assert not kernels.compiled_here(on_gpu=True) and kernels.compiled_here(on_gpu=False)
+    assert not kernels.available(torch.zeros(2, device="meta"))
 assert len(told) == 1 and "without fused kernels" in str(told[0].message), [str(w.message) for w in told]
 """
 

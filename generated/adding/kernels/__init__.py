@@ -142,9 +142,9 @@ def library() -> ctypes.CDLL | None:
     return found
 
 
-def compiled_here(device: str) -> bool:
+def compiled_here(on_gpu: bool) -> bool:
     """Whether there are kernels in this process."""
-    return {"cpu": library, "cuda": gpu}[device]() is not None if device in ("cpu", "cuda") else False
+    return (gpu if on_gpu else library)() is not None
 
 
 # what torch.compiler.assume_constant_result does, which takes a second to import
@@ -153,18 +153,17 @@ compiled_here._dynamo_marked_constant = True
 
 def available(x: Tensor) -> bool:
     """Whether kernels can be used here: torch.func transforms what is written in torch alone."""
-    return compiled_here(x.device.type) and (
-        torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
-    )
+    if not (x.is_cpu or x.is_cuda) or not compiled_here(x.is_cuda):
+        return False
+    return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
 
 
 def _place(x: Tensor | None) -> int | None:
     """Where a tensor is. Raises RuntimeError for one whose memory was given away."""
-    if x is None:
-        return None
-    if not x.data_ptr() and x.numel():
+    place = None if x is None else x.data_ptr()
+    if place == 0 and x.numel():
         raise RuntimeError("a tensor has no memory: is it a sharded parameter, outside of its module's forward?")
-    return x.data_ptr()
+    return place
 
 
 def _threads(elements: int) -> int:
@@ -262,13 +261,13 @@ OPS = getattr(torch.ops, NAMESPACE)
 
 
 FLOATS = (torch.float32, torch.bfloat16)
-PLAIN = (Tensor, torch.nn.Parameter, type(None))
+PLAIN = {Tensor, torch.nn.Parameter, type(None)}
 
 
 def _operation(name: str, *tensors: Tensor | None):
     """The operation as torch knows it where something looks on (compilers, tracers, fake tensors); else the function behind it."""
-    plain = not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
-    if not plain or not all(type(x) in PLAIN for x in tensors):
+    watched = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
+    if watched or not PLAIN.issuperset(map(type, tensors)):
         return getattr(OPS, name)
     return _function(name, tensors[0].is_cuda)
 

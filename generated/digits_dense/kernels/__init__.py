@@ -142,9 +142,9 @@ def library() -> ctypes.CDLL | None:
     return found
 
 
-def compiled_here(device: str) -> bool:
+def compiled_here(on_gpu: bool) -> bool:
     """Whether there are kernels in this process."""
-    return {"cpu": library, "cuda": gpu}[device]() is not None if device in ("cpu", "cuda") else False
+    return (gpu if on_gpu else library)() is not None
 
 
 # what torch.compiler.assume_constant_result does, which takes a second to import
@@ -153,18 +153,17 @@ compiled_here._dynamo_marked_constant = True
 
 def available(x: Tensor) -> bool:
     """Whether kernels can be used here: torch.func transforms what is written in torch alone."""
-    return compiled_here(x.device.type) and (
-        torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
-    )
+    if not (x.is_cpu or x.is_cuda) or not compiled_here(x.is_cuda):
+        return False
+    return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
 
 
 def _place(x: Tensor | None) -> int | None:
     """Where a tensor is. Raises RuntimeError for one whose memory was given away."""
-    if x is None:
-        return None
-    if not x.data_ptr() and x.numel():
+    place = None if x is None else x.data_ptr()
+    if place == 0 and x.numel():
         raise RuntimeError("a tensor has no memory: is it a sharded parameter, outside of its module's forward?")
-    return x.data_ptr()
+    return place
 
 
 def _threads(elements: int) -> int:
@@ -245,13 +244,13 @@ OPS = getattr(torch.ops, NAMESPACE)
 
 
 FLOATS = (torch.float32, torch.bfloat16)
-PLAIN = (Tensor, torch.nn.Parameter, type(None))
+PLAIN = {Tensor, torch.nn.Parameter, type(None)}
 
 
 def _operation(name: str, *tensors: Tensor | None):
     """The operation as torch knows it where something looks on (compilers, tracers, fake tensors); else the function behind it."""
-    plain = not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()
-    if not plain or not all(type(x) in PLAIN for x in tensors):
+    watched = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
+    if watched or not PLAIN.issuperset(map(type, tensors)):
         return getattr(OPS, name)
     return _function(name, tensors[0].is_cuda)
 
@@ -283,11 +282,6 @@ def _back(law: Law, rate: float, straight_through: bool) -> int:
 class _Node(torch.autograd.Function):
     @staticmethod
     def forward(ctx, e: Tensor, law: str, rate: float, seed: Tensor | None, how: int) -> Tensor:
-        if how == 2 and not e.is_cuda:
-            h, slopes = _operation("node_kept", e)(e, law, rate, seed)
-            ctx.save_for_backward(slopes, None)
-            ctx.law = law, 3, rate
-            return h
         h = _operation("node", e)(e, law, rate, seed)
         ctx.save_for_backward(h if how == 0 else e, seed if how == 2 else None)
         ctx.law = law, how, rate
@@ -297,9 +291,23 @@ class _Node(torch.autograd.Function):
     def backward(ctx, g: Tensor):
         _once()
         saved, seed = ctx.saved_tensors
-        if ctx.law[1] == 3:
-            return (g * saved).to(g.dtype), None, None, None, None
         return _operation("node_backward", g)(g, saved, *ctx.law, seed), None, None, None, None
+
+
+class _NodeKept(torch.autograd.Function):
+    """Draws on a processor, whose slopes are not computed again."""
+
+    @staticmethod
+    def forward(ctx, e: Tensor, law: str, rate: float, seed: Tensor) -> Tensor:
+        h, slopes = _operation("node_kept", e)(e, law, rate, seed)
+        ctx.save_for_backward(slopes)
+        return h
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        _once()
+        (slopes,) = ctx.saved_tensors
+        return g * slopes if g.dtype == slopes.dtype else (g * slopes).to(g.dtype), None, None, None
 
 
 def fits(law: object, rate: float, e: Tensor) -> bool:
@@ -313,4 +321,6 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
     known = LAWS[type(law).__name__]
     how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
+    if how == 2 and not e.is_cuda:
+        return _NodeKept.apply(e, known.name, rate, _drawn(rate, e))
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)
