@@ -77,7 +77,7 @@ static inline void ask(const void *from, long start, long count, int half) {
 
 
 #ifdef FORWARD
-/* Random words for the counters (first + i, later): 7 rounds of Philox 4x32. */
+/* Random words for the counters (first + i, later), i < count: 7 rounds of Philox 4x32. */
 #ifdef __AVX2__
 typedef u64 quad __attribute__((vector_size(32))); /* four counters, a word of each in the lower half of a lane */
 
@@ -99,10 +99,10 @@ static inline void philox_rounds(quad c[4], u32 k0, u32 k1) {
     }
 }
 
-static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
+static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed, long count) {
     const quad none = {0}, evens = {0, 2, 4, 6};
-    for (u32 i = 0; i < LANES; i += 8) {
-        const quad even = evens + (first + i), odd = even + 1;
+    for (long i = 0; i < count; i += 8) {
+        const quad even = evens + (first + (u64)i), odd = even + 1;
         quad a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
         philox_rounds(a, (u32)seed, (u32)(seed >> 32));
         philox_rounds(b, (u32)seed, (u32)(seed >> 32));
@@ -113,10 +113,10 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
     }
 }
 #else
-static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
+static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed, long count) {
     const u32 low = (u32)first, high = (u32)(first >> 32), k0 = (u32)seed, k1 = (u32)(seed >> 32);
-    for (u32 i = 0; i < LANES; i++) {
-        const u32 c0 = low + i, c1 = high + (c0 < low);
+    for (long i = 0; i < count; i++) {
+        const u32 c0 = low + (u32)i, c1 = high + (c0 < low);
         const u32 w0 = (high_half(later, 0xcd9e8d57u) ^ c1) ^ k0;
         const u32 w1 = k1 + 0xbb67ae85u;
         const u32 w2 = (high_half(w0, 0xd2511f53u) ^ (c0 * 0xd2511f53u)) ^ w1;
@@ -320,7 +320,7 @@ void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apar
         float *to_s3 = at[19] + row * rows_apart[19] + t * steps_apart[19] + first;
         float *to_s5 = at[20] + row * rows_apart[20] + t * steps_apart[20] + first;
         u32 words[2][4][LANES];
-        for (u32 k = 0; k < 2; k++) philox(words[k], (u64)(row * features + first), (u32)t * 2 + k + 1, seed);
+        for (u32 k = 0; k < 2; k++) philox(words[k], (u64)(row * features + first), (u32)t * 2 + k + 1, seed, count);
         APART
         for (long i = 0; i < count; i++) {
             const float p0 = in_p0[i];

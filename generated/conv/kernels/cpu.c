@@ -70,7 +70,7 @@ static inline void ask(const void *from, long start, long count, int half) {
 
 
 #ifdef FORWARD
-/* Random words for the counters (first + i, later): 7 rounds of Philox 4x32. */
+/* Random words for the counters (first + i, later), i < count: 7 rounds of Philox 4x32. */
 #ifdef __AVX2__
 typedef u64 quad __attribute__((vector_size(32))); /* four counters, a word of each in the lower half of a lane */
 
@@ -92,10 +92,10 @@ static inline void philox_rounds(quad c[4], u32 k0, u32 k1) {
     }
 }
 
-static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
+static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed, long count) {
     const quad none = {0}, evens = {0, 2, 4, 6};
-    for (u32 i = 0; i < LANES; i += 8) {
-        const quad even = evens + (first + i), odd = even + 1;
+    for (long i = 0; i < count; i += 8) {
+        const quad even = evens + (first + (u64)i), odd = even + 1;
         quad a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
         philox_rounds(a, (u32)seed, (u32)(seed >> 32));
         philox_rounds(b, (u32)seed, (u32)(seed >> 32));
@@ -106,10 +106,10 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
     }
 }
 #else
-static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed) {
+static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed, long count) {
     const u32 low = (u32)first, high = (u32)(first >> 32), k0 = (u32)seed, k1 = (u32)(seed >> 32);
-    for (u32 i = 0; i < LANES; i++) {
-        const u32 c0 = low + i, c1 = high + (c0 < low);
+    for (long i = 0; i < count; i++) {
+        const u32 c0 = low + (u32)i, c1 = high + (c0 < low);
         const u32 w0 = (high_half(later, 0xcd9e8d57u) ^ c1) ^ k0;
         const u32 w1 = k1 + 0xbb67ae85u;
         const u32 w2 = (high_half(w0, 0xd2511f53u) ^ (c0 * 0xd2511f53u)) ^ w1;
@@ -225,10 +225,11 @@ INLINE octet ordered(octet x, u32 digits) {
 /* Which elements are drawn, as a mask for every eight, and how many. */
 INLINE long chosen(u32 masks[LANES / 8], const u32 *restrict word, float rate, long count) {
     u32 drawn[LANES];
+    const long all = (count + 7) / 8 * 8;
     long some = 0;
-    for (long i = 0; i < LANES; i++) drawn[i] = (u32)-coin(rate, word[i]);
-    for (long i = count; i < LANES; i++) drawn[i] = 0;
-    for (long i = 0; i < LANES; i += 8) {
+    for (long i = 0; i < count; i++) drawn[i] = (u32)-coin(rate, word[i]);
+    for (long i = count; i < all; i++) drawn[i] = 0;
+    for (long i = 0; i < all; i += 8) {
 #ifdef EIGHTS
         octet all;
         __builtin_memcpy(&all, drawn + i, sizeof all);
@@ -367,7 +368,7 @@ void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
         float room[LANES], result[LANES];
         u32 words[4][LANES];
-        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed);
+        if (rate > 0) philox(words, (u64)tile * LANES, 0, seed, n < LANES ? n : LANES);
         for (int part = 0; part < 4; part++) {
             const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;

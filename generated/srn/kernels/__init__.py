@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_5c9068684747"
+NAMESPACE = "cgc_37a0bcfdf4dd"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
