@@ -9,7 +9,7 @@ import numpy as np
 from mpmath import mp
 
 from cgc.derive.derivation import Check, Refusal
-from cgc.derive.judge import DIGITS, judge
+from cgc.derive.judge import DIGITS, Moments, judge
 from cgc.derive.routes import Route
 from cgc.families.forms import Density, FiniteExponential, Gated, Indicators, Law, Mixture, Noise, Support
 from cgc.formula.numeric import array, value
@@ -23,18 +23,26 @@ TOLERANCE = 1e-10
 LOOSEST = 1e-3
 
 
-def check(law: Law, expectation: Scalar, variance: Scalar, route: Route) -> Check:
-    """Compare with the definition at a grid of energies. Raises InternalCompilerError where closed forms differ from it, and Refusal
-    where a numerical rule is too far off."""
+def defined(law: Law, route: Route) -> tuple[Moments, ...]:
+    """What the definition says at a grid of energies; nothing for labels, which are checked as they are."""
+    with mp.workdps(DIGITS):
+        if isinstance(law, Indicators):
+            return ()
+        truth = judge(law)
+        return tuple(truth(e) for e in _energies(law, route))
+
+
+def check(law: Law, expectation: Scalar, variance: Scalar, route: Route, truths: tuple[Moments, ...]) -> Check:
+    """Compare with what is ``defined``. Raises InternalCompilerError where closed forms differ from it, and Refusal where a numerical
+    rule is too far off."""
     with mp.workdps(DIGITS):
         if isinstance(law, Indicators):
             return _labels(law)
-        truth = judge(law)
         worst, where = mp.zero, 0.0
-        energies = [_float(e) for e in _energies(law, route)]
+        energies = _energies(law, route)
         means, spreads = _values(expectation, energies), _values(variance, energies)
-        for e, mean_found, spread_found in zip(energies, means, spreads, strict=True):
-            mean, spread, absolute = truth(e)
+        for e, mean_found, spread_found, truth in zip(energies, means, spreads, truths, strict=True):
+            mean, spread, absolute = truth
             # where there is no variance, what a quadrature says of it means nothing
             size = abs(mean) if mpmath.isinf(spread_found) else max(abs(mean), mpmath.sqrt(spread))
             # a moment that is much smaller than what is averaged has no more digits than the quadrature
@@ -62,7 +70,7 @@ def _energies(law: Law, route: Route) -> list[Any]:
     if _has_density(law):
         # sums and integrals that the definition can be asked for: means grow like exp(e)
         low, high = max(low, -4.0), min(high, 4.0)
-    return [mp.mpf(low) + (mp.mpf(high) - low) * (mp.mpf(written) + 20) / 40 for written in _ENERGIES]
+    return [_float(mp.mpf(low) + (mp.mpf(high) - low) * (mp.mpf(written) + 20) / 40) for written in _ENERGIES]
 
 
 def _has_density(law: Law) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from cgc.derive.approximate import approximate
-from cgc.derive.check import check
+from cgc.derive.beside import side_by_side
+from cgc.derive.check import check, defined
 from cgc.derive.density import derive_density
 from cgc.derive.derivation import Derivation, Numeric, Refusal, Step
 from cgc.derive.finite import derive_finite, derive_states
@@ -37,17 +38,19 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
     """
     route = route_of(law, closed)
     if isinstance(law, Indicators):
-        mean, variance = (Guarded(moment.candidates[0], (), 0.0) for moment in (route.mean, route.variance))
         if emit:
             raise Refusal("CG507", "a node with labels has a vector of energies, `emit` replaces functions of one", "emit")
+        mean, variance = (Guarded(moment.candidates[0], (), 0.0) for moment in (route.mean, route.variance))
+        truths, parts = (), [settle(part, route) for _, part in route.parts]
     else:
-        mean, variance = settle(route.mean, route), settle(route.variance, route)
+        settled = (partial(settle, moment, route) for moment in (route.mean, route.variance, *(part for _, part in route.parts)))
+        truths, mean, variance, *parts = side_by_side(partial(defined, law, route), *settled)
     log_likelihood = route.log_likelihood
-    for name, part in route.parts:
+    for (name, _), part in zip(route.parts, parts, strict=True):
         assert log_likelihood is not None
-        log_likelihood = bind(log_likelihood, name, settle(part, route).scalar)
+        log_likelihood = bind(log_likelihood, name, part.scalar)
     mean, variance = (replace(found, scalar=saturated(found.scalar)) for found in (mean, variance))
-    checked = check(law, mean.scalar, variance.scalar, route)
+    checked = check(law, mean.scalar, variance.scalar, route, truths)
     numeric = Numeric(route.method, checked.max_difference, checked.at, *route.limits) if route.method else None
     approximation = approximate(emit, mean.scalar, route.slope, route.limits) if emit else None
     slope = derivative(route.mean.expression)

@@ -68,9 +68,9 @@ class Law:
         return "".join(f", words[{place}][i]" for place in self.places)
 
     @property
-    def gathered_arguments(self) -> str:
-        """Those of the i-th element that is drawn, where they were gathered."""
-        return "".join(f", word[{k}][i]" for k in range(self.words))
+    def random_arguments(self) -> str:
+        """The same where they are the only ones."""
+        return "".join(f", random[{k}][i]" for k in range(self.words))
 
     @property
     def scanned(self) -> bool:

@@ -44,7 +44,9 @@ def windows(child: list[int], parent: list[int]) -> list[dict[str, Any]]:
 @st.composite
 def networks(draw: st.DrawFn) -> str:
     """The YAML text of a feed-forward spec, most of whose components are on grids."""
-    components: dict[str, dict[str, Any]] = {"x": {"role": "input", "nodes": draw(st.sampled_from(SHAPES)), "family": {"kind": "gaussian", "std": 1}}}
+    components: dict[str, dict[str, Any]] = {
+        "x": {"role": "input", "nodes": draw(st.sampled_from(SHAPES)), "family": {"kind": "gaussian", "std": 1}}
+    }
     for k in range(draw(st.integers(2, 5))):
         name, before = f"h{k}", list(components)
         body: dict[str, Any] = {"nodes": draw(st.sampled_from(SHAPES)), "family": draw(st.sampled_from(LAWS)), "parents": {}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import platform
 import re
@@ -96,6 +97,23 @@ def check_draws(target: Target, name: str, e: torch.Tensor, rate: float) -> None
     else:
         slopes = target.node_backward(torch.ones_like(e), e if how else torch.from_numpy(drawn), known, how, rate, seed).numpy()
     assert (~np.isclose(slopes, value(node.drawn_slope, **given), rtol=1e-4, atol=1e-5, equal_nan=True)).sum() <= 1
+
+
+def test_processors_without_wide_vectors_draw_the_same(tmp_path: Path, ops: ModuleType) -> None:
+    """Elements that are drawn are brought together lane by lane where a processor can, else one after the other."""
+    place = tmp_path / "plain.so"
+    subprocess.run(["cc", *ops.FLAGS, "-shared", str(ops.SOURCE), "-o", str(place), "-lm"], check=True)
+    plain = ctypes.CDLL(str(place))
+    p, n, i, f, u = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float, ctypes.c_ulonglong
+    for name in (name for name in DRAWN if not NODES[name].always):
+        known = ops.LAWS[name].name
+        run = getattr(plain, f"{known}_forward")
+        run.argtypes = [p, p, p, n, i, f, u, i]
+        for count in (1, 8, 259, 1300):
+            e, h, slopes = energies(count), torch.empty(count), torch.empty(count)
+            run(e.data_ptr(), h.data_ptr(), slopes.data_ptr(), count, 0, 0.3, SEED, 1)
+            for mine, other in zip((h, slopes), ops.OPS.node_kept(e, known, 0.3, torch.tensor(SEED)), strict=True):
+                assert (~np.isclose(mine, other, rtol=1e-4, atol=1e-5, equal_nan=True)).sum() <= 1, (name, count)
 
 
 @pytest.mark.parametrize("name", ["Spin", "Bit", "Relu", "SpinWithMeasure", "Gelu"])
@@ -250,8 +268,9 @@ def gcc() -> bool:
 def test_loops_become_vectors(tmp_path: Path, ops: ModuleType) -> None:
     """Every loop over nodes that computes a law, of all laws."""
     place = ops.SOURCE
-    command = ["cc", *ops.FLAGS, "-mavx2", "-mfma", "-fopenmp", "-fno-tree-loop-distribute-patterns", "-fopt-info-vec-optimized", "-c", str(place), "-o", str(tmp_path / "o")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # a law that copies would become a call of memcpy
+    more = ["-mavx2", "-mfma", "-fopenmp", "-fno-tree-loop-distribute-patterns", "-fopt-info-vec-optimized"]
+    done = subprocess.run(["cc", *ops.FLAGS, *more, "-c", str(place), "-o", str(tmp_path / "o")], capture_output=True, text=True)
     assert done.returncode == 0
     vectors = {int(line) for line in re.findall(r"cpu.c:(\d+):\d+: optimized: loop vectorized using 32", done.stderr)}
     lines = place.read_text().splitlines()

@@ -202,6 +202,9 @@ INLINE float f32_logistic_pdf(float x) {
 /* Where few elements are drawn, these are brought together, so that what they become is computed for them alone. */
 #define FEW 0.6f
 
+/* What would be copied into loops, and make many of them. */
+#define OUTLINE static __attribute__((noinline))
+
 INLINE int coin(float rate, u32 w0) {
     return (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
 }
@@ -223,7 +226,7 @@ INLINE octet ordered(octet x, u32 digits) {
 #endif
 
 /* Which elements are drawn, as a mask for every eight, and how many. */
-INLINE long chosen(u32 masks[LANES / 8], const u32 *restrict word, float rate, long count) {
+OUTLINE long chosen(u32 masks[LANES / 8], const u32 *restrict word, float rate, long count) {
     u32 drawn[LANES];
     const long all = (count + 7) / 8 * 8;
     long some = 0;
@@ -245,8 +248,8 @@ INLINE long chosen(u32 masks[LANES / 8], const u32 *restrict word, float rate, l
 }
 
 /* The energies and words of what is drawn, one after the other, and zeros up to a whole vector. */
-INLINE void together(float *restrict energy, u32 (*restrict word)[LANES], const float *restrict e, u32 (*restrict words)[LANES], int each,
-                     const u32 *restrict masks, long count) {
+OUTLINE void together(float *restrict energy, u32 (*restrict word)[LANES], const float *restrict e, u32 (*restrict words)[LANES], int each,
+                      const u32 *restrict masks, long count) {
     long some = 0, i = 0;
 #ifdef EIGHTS
     for (; i + 8 <= count; i += 8) {
@@ -330,33 +333,33 @@ INLINE float Rect_drawn_slope(float e, float rate, u32 w0) {
 
 #ifdef FORWARD
 /* What nodes become that may be drawn, and the slopes of that where there is room for them. */
-static void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
-                                 long count, float rate) {
+OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
+                                  long count, float rate) {
+    u32 masks[LANES / 8], word[1][LANES];
+    float energy[LANES], value[LANES], sloped[LANES];
+    const int few = rate < FEW;
+    const float *restrict from = few ? energy : e;
+    u32 (*restrict random)[LANES] = few ? word : words + part;
+    float *restrict drawn = few ? value : to, *restrict drawn_slope = few ? sloped : slope;
+    long all = count;
     (void)part;
-    if (rate < FEW) {
-        u32 masks[LANES / 8], word[1][LANES];
-        float energy[LANES], value[LANES], sloped[LANES];
-        const long all = (chosen(masks, words[part], rate, count) + 7) / 8 * 8;
+    if (few) {
+        all = (chosen(masks, words[part], rate, count) + 7) / 8 * 8;
         together(energy, word, e, words + part, 1, masks, count);
         for (long i = 0; i < count; i++) to[i] = Rect_expectation(e[i]);
-        if (slope) {
-            for (long i = 0; i < count; i++) slope[i] = Rect_slope_of_value(to[i]);
-            for (long i = 0; i < all; i++) {
-                value[i] = Rect_inferred(energy[i], rate, word[0][i]);
-                sloped[i] = Rect_drawn_slope(energy[i], rate, word[0][i]);
-            }
-            apart(slope, sloped, masks, count);
-        } else
-            for (long i = 0; i < all; i++) value[i] = Rect_inferred(energy[i], rate, word[0][i]);
-        apart(to, value, masks, count);
-    } else if (slope) {
-        for (long i = 0; i < count; i++) {
-            const float energy = e[i];
-            to[i] = Rect_inferred(energy, rate, words[part][i]);
-            slope[i] = Rect_drawn_slope(energy, rate, words[part][i]);
+    }
+    if (few && slope)
+        for (long i = 0; i < count; i++) slope[i] = Rect_slope_of_value(to[i]);
+    if (slope)
+        for (long i = 0; i < all; i++) {
+            const float now = from[i];
+            drawn[i] = Rect_inferred(now, rate, random[0][i]);
+            drawn_slope[i] = Rect_drawn_slope(now, rate, random[0][i]);
         }
-    } else
-        for (long i = 0; i < count; i++) to[i] = Rect_inferred(e[i], rate, words[part][i]);
+    else
+        for (long i = 0; i < all; i++) drawn[i] = Rect_inferred(from[i], rate, random[0][i]);
+    if (few) apart(to, value, masks, count);
+    if (few && slope) apart(slope, sloped, masks, count);
 }
 
 #endif
