@@ -154,6 +154,19 @@ def test_targets_that_are_no_states_are_refused(tmp_path: Path, kind: str) -> No
         model.log_prob(torch.zeros(1, 2, dtype=torch.float64), torch.tensor([[0.5]], dtype=torch.float64))
 
 
+@pytest.mark.parametrize("rows", [1, 300])
+@pytest.mark.parametrize("bad", [0.5, 2.0, -1.0, math.nan, math.inf])
+def test_losses_of_zeros_and_ones_refuse_what_is_neither(tmp_path: Path, rows: int, bad: float) -> None:
+    """Of few targets as of many, among good ones, whatever their shape and type."""
+    model = emit(tmp_path, SINGLE.replace("FAMILY", "{kind: binary, values: [0, 1]}")).model()
+    x, y = torch.zeros(rows, 2, dtype=torch.float64), torch.ones(rows, 1, dtype=torch.float64)
+    for good in (y, y[:, 0], y.bool(), y.long(), y.float()):
+        assert torch.equal(model.loss(x, good), model.loss(x, y))
+    y[-1] = bad
+    with pytest.raises(ValueError, match="states must be one of 0, 1"):
+        model.loss(x, y)
+
+
 @pytest.mark.parametrize("label", [-1, 3])
 def test_targets_that_are_no_labels_are_refused(tmp_path: Path, label: int) -> None:
     """By torch itself, as in its own losses."""
@@ -167,6 +180,7 @@ def test_targets_that_are_no_labels_are_refused(tmp_path: Path, label: int) -> N
     [
         ("{kind: binary, values: [-1, 1]}, clamp: soft", [-1.0, 0.3], [1.01, -1.5, math.nan]),
         ("{kind: binary, values: [-1, 1]}", [-1.0, 1.0], [0.0, math.nan]),
+        ("{kind: binary, values: [0, 1]}", [0.0, 1.0], [0.5, -1.0, math.nan, math.inf]),
         ("{kind: exponential_family, support: [0, 1, 3]}", [0.0, 3.0], [2.0]),
         ("{kind: categorical, labels: 3}", [0, 2], [3, -1]),
     ],

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from packages import Package, emit
-from test_random_specs import agrees_with_the_interpreter, answers, names_and_shapes, trains
+from packages import ROOT, Package, emit
+from test_random_specs import agrees_with_the_interpreter, answers, inputs_of, names_and_shapes, trains
 
 from cgc.source.diagnostics import SpecError
 
@@ -126,8 +126,13 @@ def test_graphs_of_maps(tmp_path: Path, examples: int) -> None:
 
 def draws(package: Package) -> None:
     """Several draws at once go through the network as rows."""
-    from test_random_specs import inputs_of
-
     model, given = package.model(), inputs_of(package)
     model.inference("sample", samples=3, training=False)
     assert model.energies(**given).shape[:2] == (3, 5)
+
+
+@pytest.mark.parametrize("name", ["conv", "inception", "resnet", "resnet20_cifar10"])
+def test_nothing_is_reshaped_between_convolutions(name: str) -> None:
+    text = (ROOT / "generated" / name / "model.py").read_text(encoding="utf-8")
+    assert [line.strip() for line in text.splitlines() if ".flatten(1)" in line] == ["x = x.flatten(1)"]
+    assert ".mean((2, 3))" in text and "mean_over" not in text and text.count(".reshape(") == 1  # of the input

@@ -313,8 +313,9 @@ class _NodeKept(torch.autograd.Function):
 def fits(law: object, rate: float, e: Tensor) -> bool:
     """Whether a kernel computes a law of these energies: what torch does in one operation, or of few nodes, is left to torch."""
     known = LAWS.get(type(law).__name__)
-    worth = known is not None and known.plain and (known.drawn if rate else e.numel() >= known.least)
-    return worth and e.dtype in FLOATS and available(e)
+    if known is None or not (known.drawn if rate else e.numel() >= known.least):
+        return False
+    return known.plain and e.dtype in FLOATS and available(e)
 
 
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
