@@ -309,7 +309,7 @@ def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[st
     their mean; the examples are taken as they are. Nodes that are functions of their energies are not listed.
     """
     sys.modules[Model.__module__].kernels = None  # they would not show what goes on in a layer
-    active: list[str] = []  # the layer that is being computed
+    active = ["model"]  # the layer that is being computed; what has no module of its own counts for what it stands in
     found: dict[str, list[Tensor]] = {}
 
     class Recorded(type(model.how[False])):
@@ -330,7 +330,7 @@ def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[st
         found.clear()
         model.how[False] = how
         output = model.expectation(*given)
-        hidden = {name: part[0] if len(part) == 1 else torch.stack(part, 1) for name, part in found.items()}
+        hidden = {name: torch.cat([values.flatten(1) for values in part], 1) for name, part in found.items()}
         return {name: value.double() for name, value in (hidden | {"y": output}).items()}
 
     for name, module in model.eval().named_modules():

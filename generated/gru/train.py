@@ -310,7 +310,7 @@ def gap(model: Model, given: Sequence[Tensor], size: int, draws: int) -> dict[st
     their mean; the examples are taken as they are. Nodes that are functions of their energies are not listed.
     """
     sys.modules[Model.__module__].kernels = None  # they would not show what goes on in a layer
-    active: list[str] = []  # the layer that is being computed
+    active = ["model"]  # the layer that is being computed; what has no module of its own counts for what it stands in
     found: dict[str, list[Tensor]] = {}
 
     class Recorded(type(model.how[False])):

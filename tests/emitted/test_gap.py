@@ -180,6 +180,30 @@ def test_what_is_given_is_exact_and_without_weights_all_is(tmp_path: Path, monke
     assert all(max(row) < 1e-12 for row in train.gap(random_model(module, 0, weights=0.0), [pixels(64)], 12, 40).values())
 
 
+def test_nodes_without_a_module_count_for_what_they_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that nothing is learned for: in the model itself, and in modules, whatever their shapes."""
+    own = "{family: spin, bias: false, nodes: [2, 8, 8], parents: {h: identity}}"
+    text = f"""cgc: 1
+name: without
+families: {{spin: {{kind: binary, values: [-1, 1]}}}}
+components:
+  x: {{role: input, nodes: [1, 8, 8], family: {{kind: binary, values: [0, 1]}}, clamp: soft}}
+  h: {{nodes: [2, 8, 8], family: spin, parents: {{x: {{kind: conv2d, kernel_size: 3, padding: 1}}}}}}
+  a: {own}
+  m:
+    output: c
+    components:
+      b: {own.replace("h: identity", "a: identity")}
+      c: {{family: spin, bias: false, nodes: [2, 4, 4], parents: {{b: {{kind: avg_pool, kernel_size: 2}}}}}}
+  y: {{role: output, nodes: 1, family: {{kind: categorical, labels: 10}}, parents: {{m: dense}}}}
+train: {{data: {{name: digits, as: image}}, optimizer: {{kind: adam, learning_rate: 0.01}}, epochs: 1, batch_size: 256}}
+"""
+    train, module = emitted(tmp_path, text, monkeypatch)
+    found = train.gap(random_model(module, 0), [torch.rand(4, 1, 8, 8, dtype=torch.float64)], 64, 40)
+    assert list(found)[:2] == ["h", "model"] and "m" in found and all(low <= row <= high for row, low, high in found.values())
+    assert found["model"][0] > 0.01 and found["m"][0] > 0.01
+
+
 def test_more_draws_narrow_the_interval_and_the_seed_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, module = emitted(tmp_path, LAYERS, monkeypatch)
 

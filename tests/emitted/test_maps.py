@@ -131,6 +131,77 @@ def draws(package: Package) -> None:
     assert model.energies(**given).shape[:2] == (3, 5)
 
 
+HEAD = """cgc: 1
+name: found
+families: {spin: {kind: binary, values: [-1, 1]}, bit: {kind: binary, values: [0, 1]}, linear: {kind: gaussian, std: 0}}
+components:
+  x: {role: input, nodes: [2, 4, 4], family: {kind: gaussian, std: 1}}
+"""
+C1, C3 = "{kind: conv2d, kernel_size: 1}", "{kind: conv2d, kernel_size: 3, padding: 1}"
+FOUND = {
+    "a refined layer of single places, whose bias is one of nodes": f"""
+  h: {{nodes: [2, 1, 1], family: spin, parents: {{x: {{kind: conv2d, kernel_size: 4}}}}}}
+  p: {{nodes: 2, family: linear, bias: false, parents: {{h: {{kind: avg_pool, kernel_size: all}}}}}}
+  y: {{role: output, nodes: 1, family: spin, parents: {{p: dense}}}}
+refine: {{h: {{times: 2, through: {{z: {{nodes: [2, 1, 1], family: spin, bias: false, parents: {{previous: {C1}}}}}}}, back: {C1}}}}}
+""",
+    "a refined layer whose first edge adds no bias": f"""
+  a: {{nodes: [2, 4, 4], family: spin, parents: {{x: {C3}}}}}
+  h: {{nodes: [2, 4, 4], family: spin, parents: {{a: identity, x: {C3}}}}}
+  y: {{role: output, nodes: 1, family: spin, parents: {{h: dense}}}}
+refine: {{h: {{times: 1, through: {{z: {{nodes: [2, 4, 4], family: spin, parents: {{previous: {C3}}}}}}}, back: {C3}}}}}
+""",
+    "a pool behind a gate": f"""
+  h: {{nodes: [3, 4, 4], family: spin, parents: {{x: {C3}}}}}
+  p: {{nodes: 3, family: spin, parents: {{h: {{kind: avg_pool, kernel_size: all, gate: {{kind: bernoulli, keep_prob: 0.5}}}}}}}}
+  y: {{role: output, nodes: 1, family: spin, parents: {{p: dense}}}}
+""",
+    "a pool beside a dense edge": f"""
+  h: {{nodes: [3, 4, 4], family: spin, parents: {{x: {C3}}}}}
+  p: {{nodes: 3, family: spin, parents: {{h: [{{kind: avg_pool, kernel_size: all, name: a}}, {{kind: dense, name: b}}]}}}}
+  y: {{role: output, nodes: 1, family: spin, parents: {{p: dense}}}}
+""",
+    "a pool of what is a gate too": f"""
+  h: {{nodes: [3, 4, 4], family: bit, parents: {{x: {C3}}}}}
+  g: {{nodes: [3, 4, 4], family: spin, parents: {{x: {C3}}}}}
+  p: {{nodes: 3, family: spin, parents: {{h: {{kind: avg_pool, kernel_size: all}}, g: {{kind: dense, gate: {{component: h, open: 1}}}}}}}}
+  y: {{role: output, nodes: 1, family: spin, parents: {{p: dense}}}}
+""",
+    "statistics of rows of maps": """
+  h: {nodes: [3, 4, 4], family: spin, normalize: batch, parents: {x: dense}}
+  y: {role: output, nodes: 1, family: spin, parents: {h: dense}}
+independence:
+  - h[c,r,s] ⟂ x[d,u,v] | parents  where abs(r - u) > 1 or abs(s - v) > 1
+sharing:
+  - h[c,r,s] <- x[d,u,v]  by c, d, u - r, v - s
+  - h[c,r,s]  by c, r
+""",
+    "sums in one class, of which one reads a parent twice": """
+  a: {nodes: 3, family: spin, normalize: batch, parents: {x: dense}}
+  b: {nodes: 3, family: spin, normalize: batch, parents: {x: [{kind: dense, name: p}, {kind: dense, name: q}]}}
+  c: {nodes: 4, family: spin, normalize: batch, parents: {a: dense, b: dense}}
+  d: {nodes: 4, family: spin, normalize: batch, parents: {c: dense, a: dense}}
+  y: {role: output, nodes: 1, family: spin, parents: {d: dense}}
+""",
+    "sums in one class, of which one has the weight of another": """
+  a: {nodes: 3, family: spin, normalize: batch, parents: {x: dense}}
+  b: {nodes: 3, family: spin, normalize: batch, parents: {a: dense}}
+  c: {nodes: 4, family: spin, normalize: batch, parents: {a: dense, b: dense}}
+  d: {nodes: 3, family: spin, normalize: batch, parents: {x: {kind: dense, weight: {same_as: a.x}}}}
+  y: {role: output, nodes: 1, family: spin, parents: {c: dense, d: dense}}
+""",
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_wrong_once(tmp_path: Path, name: str) -> None:
+    package = emit(tmp_path, HEAD + FOUND[name].removeprefix("\n"))
+    names_and_shapes(package)
+    agrees_with_the_interpreter(package)
+    trains(package)
+    answers(package)
+
+
 @pytest.mark.parametrize("name", ["conv", "inception", "resnet", "resnet20_cifar10"])
 def test_nothing_is_reshaped_between_convolutions(name: str) -> None:
     text = (ROOT / "generated" / name / "model.py").read_text(encoding="utf-8")

@@ -118,7 +118,8 @@ class _Classes:
 
     def by_edges(self, found: list[list[tuple[_Unit, Block]]]) -> list[list[tuple[_Unit, Block]]]:
         """The groups, of which many that are sums of whatever edges make one."""
-        sums = [(group, group[0][0].summed()) for group in found]
+        # weights of others, which some have, are not told by the text of a class
+        sums = [(group, group[0][0].summed() if all(unit.summed() for unit, _ in group) else None) for group in found]
         keys = [block and (tuple(skeleton(line) for line in block.init), block.methods) for _, block in sums]
         merged: dict[object, list[tuple[_Unit, Block]]] = {}
         for (group, block), key in zip(sums, keys, strict=True):

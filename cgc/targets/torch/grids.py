@@ -39,6 +39,7 @@ def averaged(p: Product, value: str, maps: bool = False) -> tuple[str, str | Non
     g, places = p.geometry, averages_whole(p)
     assert g is not None
     if places is not None and maps:
+        value = f"({value})" if " " in value else value
         return f"{value}.mean({tuple(range(2, 2 + len(g.windows)))})".replace(",)", ")"), None
     if places is not None:
         return f"mean_over({value}, {places})", "mean_over"

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from cgc.graph.geometry import Geometry
 from cgc.program.ir import Contribution, Layer, Map, Module, Program, Refine, Repeat, Stage
-from cgc.targets.torch.grids import around, averages_whole, places
+from cgc.targets.torch.grids import around, averages_whole
 from cgc.targets.torch.scopes import back_of, base_of
 
 Shape = tuple[int, ...]
@@ -34,7 +34,7 @@ def flattened(maps: Maps, contributions: Sequence[Contribution], mapped: bool, s
 
 
 def _energies(stages: Sequence[Stage]) -> Iterator[tuple[list[str], Layer, tuple[Contribution, ...]]]:
-    """Layers with common energies by name, one of them, and all that adds to the energies; in the order of computation."""
+    """Layers with common energies by name, the one that has their bias, and all that adds to them; in the order of computation."""
     for stage in stages:
         match stage:
             case Map(layer):
@@ -43,7 +43,9 @@ def _energies(stages: Sequence[Stage]) -> Iterator[tuple[list[str], Layer, tuple
                 yield from _energies(stage.stages)
             case Refine(layer, levels):
                 added = tuple(back_of(stage, level) for level in levels)
-                yield [*(level.copy.name for level in levels), layer.name], layer, (*base_of(stage), *added)
+                if not layer.output:
+                    owner = levels[0].copy if layer.normalised == "no" else layer
+                    yield [*(level.copy.name for level in levels), layer.name], owner, (*base_of(stage), *added)
                 for level in levels:
                     yield from _energies(level.module.stages)
 
@@ -52,11 +54,6 @@ def _shape(layer: Layer, contributions: Sequence[Contribution], known: Maps) -> 
     """The shape of energies, if nothing is added to them that has another."""
     if layer.output or layer.labels is not None or layer.groups is not None:
         return None
-    per_map = layer.shared is not None and layer.shared.block is not None
-    if layer.normalised != "no" and not per_map:
-        return None
-    if layer.normalised == "no" and layer.bias is True and not (per_map and contributions and _adds_bias(layer, contributions[0])):
-        return None
     blocks = dict.fromkeys(c.block for c in contributions if c.block is not None)
     if blocks and not follow([(start, stop) for _, start, stop in blocks], layer.energies):
         return None
@@ -64,13 +61,16 @@ def _shape(layer: Layer, contributions: Sequence[Contribution], known: Maps) -> 
     extents = shapes[0][1:] if shapes and shapes[0] is not None else ()
     if not extents or any(shape is None or shape[1:] != extents for shape in shapes):
         return None
-    return layer.energies // math.prod(extents), *extents
+    # biases and statistics are those of maps; what no convolution adds is flat
+    per_map = layer.shared is not None and layer.shared.block == math.prod(extents)
+    free = layer.normalised == "no" and layer.bias is not True
+    fits = free or (per_map and (layer.normalised != "no" or _adds_bias(contributions[0])))
+    return (layer.energies // math.prod(extents), *extents) if fits else None
 
 
-def _adds_bias(layer: Layer, c: Contribution) -> bool:
-    """Whether a convolution adds the bias of its maps."""
-    learned = c.product.kind == "convolution" and c.product.fixed is None and c.block is None
-    return learned and layer.shared is not None and layer.shared.block == places(c.product)
+def _adds_bias(c: Contribution) -> bool:
+    """Whether a contribution is a convolution that adds the bias of its maps."""
+    return c.product.kind == "convolution" and c.product.fixed is None and c.block is None
 
 
 def _given(c: Contribution, known: Maps) -> Shape | None:

@@ -35,6 +35,7 @@ def layer_summed(
 ) -> Summed | None:
     """The layer in this form, or None: its energy is a normalised sum of modules. ``levels`` refine it, as the text of a list."""
     plain = all(c.block is None and c.gate is None and not c.lag and c.own and c.name not in _TAKEN for c in layer.contributions)
+    plain = plain and len({c.source for c in layer.contributions}) == len(layer.contributions)
     if moments or not plain or layer.normalised == "no" or layer.labels is not None or layer.last:
         return None
     parts: set[str] = set()

@@ -87,7 +87,7 @@ class Terms:
             return f"F.linear({value}, {module(c)}.weight)"
         if c.product.kind != "average":
             return f"{module(c)}({value}){self.flat if c.product.kind == 'convolution' else ''}"
-        shaped = c.source in self.maps and not self.flattened([c], c.source)
+        shaped = c.source in self.maps and not self.flattened([*self.layer.contributions, c], c.source)
         text, part = averaged(c.product, value, shaped)
         self.parts.update([part] if part else [])
         return text if averages_whole(c.product) else f"{text}{self.flat}"
