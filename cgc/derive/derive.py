@@ -10,7 +10,7 @@ from cgc.derive.approximate import approximate
 from cgc.derive.beside import side_by_side
 from cgc.derive.check import check, defined
 from cgc.derive.density import derive_density
-from cgc.derive.derivation import Derivation, Numeric, Refusal, Step
+from cgc.derive.derivation import Approximation, Derivation, Numeric, Refusal, Step
 from cgc.derive.finite import derive_finite, derive_states
 from cgc.derive.gated import derive_gated
 from cgc.derive.guard import Guarded
@@ -40,19 +40,20 @@ def derive(law: Law, emit: str | None = None, closed: bool = True) -> Derivation
     if isinstance(law, Indicators):
         if emit:
             raise Refusal("CG507", "a node with labels has a vector of energies, `emit` replaces functions of one", "emit")
-        mean, variance = (Guarded(moment.candidates[0], (), 0.0) for moment in (route.mean, route.variance))
-        truths, parts = (), [settle(part, route) for _, part in route.parts]
+        mean, variance = (Guarded(saturated(moment.candidates[0]), (), 0.0) for moment in (route.mean, route.variance))
+        truths, approximation, parts = (), None, [settle(part, route) for _, part in route.parts]
     else:
-        settled = (partial(settle, moment, route) for moment in (route.mean, route.variance, *(part for _, part in route.parts)))
-        truths, mean, variance, *parts = side_by_side(partial(defined, law, route), *settled)
+        settled = (partial(settle, moment, route) for moment in (route.variance, *(part for _, part in route.parts)))
+        truths, (mean, approximation), variance, *parts = side_by_side(
+            partial(defined, law, route), partial(_expected, route, emit), *settled
+        )
     log_likelihood = route.log_likelihood
     for (name, _), part in zip(route.parts, parts, strict=True):
         assert log_likelihood is not None
         log_likelihood = bind(log_likelihood, name, part.scalar)
-    mean, variance = (replace(found, scalar=saturated(found.scalar)) for found in (mean, variance))
+    variance = replace(variance, scalar=saturated(variance.scalar))
     checked = check(law, mean.scalar, variance.scalar, route, truths)
     numeric = Numeric(route.method, checked.max_difference, checked.at, *route.limits) if route.method else None
-    approximation = approximate(emit, mean.scalar, route.slope, route.limits) if emit else None
     slope = derivative(route.mean.expression)
     steps = [*route.steps, *_guards("expectation", mean), *_guards("variance", variance)]
     for what, moment, found in (("expectation", route.mean, mean), ("variance", route.variance, variance)):
@@ -118,6 +119,13 @@ def route_of(law: Law, closed: bool) -> Route:
             return derive_mixture(law, lambda part: derive(part, None, closed))
         case Noise():
             return derive_noise(law, closed)
+
+
+def _expected(route: Route, emit: str | None) -> tuple[Guarded, Approximation | None]:
+    """The expectation, and what shall be computed in its place."""
+    mean = settle(route.mean, route)
+    mean = replace(mean, scalar=saturated(mean.scalar))
+    return mean, approximate(emit, mean.scalar, route.slope, route.limits) if emit else None
 
 
 def _guards(what: str, found: Guarded) -> list[Step]:
