@@ -44,6 +44,7 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/pieces.py
 	$(BIN)/python benchmarks/first_step.py
 	$(BIN)/python benchmarks/page.py
 

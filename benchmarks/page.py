@@ -50,7 +50,7 @@ def spread(cell: dict[str, float] | None) -> str:
 
 def page() -> str:
     """The text of the page."""
-    return "\n".join([*head(), *kernels(), *steps(), *first_steps(), *gpu()]).rstrip() + "\n"
+    return "\n".join([*head(), *kernels(), *steps(), *pieces(), *first_steps(), *gpu()]).rstrip() + "\n"
 
 
 def head() -> Iterator[str]:
@@ -97,6 +97,27 @@ def steps() -> Iterator[str]:
                 f"and {free} times as long as without its recurrences; under PCFF {drawn} and {free_draws} times.",
                 "",
             )
+
+
+def pieces() -> Iterator[str]:
+    found = read("pieces_cpu.json")
+    yield from (
+        "### Where it goes",
+        "",
+        "`python benchmarks/pieces.py`, one thread: what a step takes with pieces of it left out. Under PCFF, in units of a step without",
+        "draws. A function of torch.autograd that is written in Python costs small networks what the last column has more than 1; the rest",
+        "is Python around the kernels (third column less last) and the kernels themselves (second less third), most of all quantiles.",
+        "",
+    )
+    keys = ("with draws", "nothing computed in C", "a bare function a node")
+    lines = [(f"`{name}`", *(f"{row[key]:.3f}" for key in keys)) for name, row in found["draws"].items()]
+    yield from table(("spec", *keys), lines)
+    whole, trusting, blind = (f"{found['checks'][key]:.3f}" for key in ("whole", "targets not looked at", "nor inputs"))
+    yield from (
+        f"`transfer`, feed-forward, half a millisecond a step: {whole} times as long as by hand; {trusting} if targets are not looked",
+        f"at, and {blind} if inputs are not either.",
+        "",
+    )
 
 
 def first_steps() -> Iterator[str]:

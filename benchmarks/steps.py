@@ -85,13 +85,18 @@ def peer_of(case: library.Case) -> nn.Module:
     return case.peer(*below)
 
 
+def batch_of(script: Any, written: Any) -> tuple[Tensor, ...]:
+    """The first batch that a script trains on; ``written`` is what it is told."""
+    data = script.load_data(Path(written.data_dir)) if hasattr(written, "data_dir") else script.load_data()
+    return tuple(a[: written.batch_size] for a in data["training"])
+
+
 def measured(name: str, folder: Path) -> dict[str, Any]:
     """Feed-forward beside the peer, and PCFF beside what it is composed of."""
     case = library.CASES[name]
     script = library.script(library.compiled(case, folder))
     written = script.arguments([] if case.reuse is None else ["--reuse", "none"])
-    data = script.load_data(Path(written.data_dir)) if hasattr(written, "data_dir") else script.load_data()
-    batch = tuple(a[: written.batch_size] for a in data["training"])
+    batch = batch_of(script, written)
     torch.manual_seed(0)
     model, peer = script.Model(), peer_of(case)
     frozen = [model.get_submodule(part).requires_grad_(False) for part in getattr(script, "REUSED", ())]
