@@ -260,7 +260,7 @@ def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: cons
     place = lane // LANES * (PER * LANES) + lane % LANES
     left = tl.minimum(n - first, TILES * PER * LANES).to(tl.int32)
     given = parts_of(e + first, place, left, PER)
-    if g is not None:
+    if g is not None and WORDS == 0:  # draws take registers enough
         back = parts_of(g + first, place, left, PER)
     if WORDS > 0:
         words = philox(base, lane, 0, seed)
@@ -269,9 +269,13 @@ def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: cons
             value = LAW(given[part].to(tl.float32), rate, words[part * WORDS : part * WORDS + WORDS])
         else:
             value = LAW(given[part].to(tl.float32))
+        at = place + part * LANES
         if g is not None:
-            value = value * back[part].to(tl.float32)
-        tl.store(to + first + (place + part * LANES), value, mask=place + part * LANES < left)
+            if WORDS > 0:
+                value = value * tl.load(g + first + at, mask=at < left).to(tl.float32)
+            else:
+                value = value * back[part].to(tl.float32)
+        tl.store(to + first + at, value, mask=at < left)
 
 
 @triton.jit
