@@ -17,7 +17,7 @@ _APART = ".unflatten(0, (how.draws, -1))"
 
 
 def passes(blocks: Blocks) -> list[Function]:
-    """The methods ``energies``, before it ``_rows`` where that stands alone, and ``past`` where something is read with a lag.
+    """The methods ``energies``, perhaps in terms of ``_rows``, and ``past`` where something is read with a lag.
 
     Notes in ``blocks`` which passages they need.
     """
