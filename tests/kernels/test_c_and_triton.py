@@ -99,21 +99,36 @@ def check_draws(target: Target, name: str, e: torch.Tensor, rate: float) -> None
     assert (~np.isclose(slopes, value(node.drawn_slope, **given), rtol=1e-4, atol=1e-5, equal_nan=True)).sum() <= 1
 
 
-def test_processors_without_wide_vectors_draw_the_same(tmp_path: Path, ops: ModuleType) -> None:
-    """Elements that are drawn are brought together lane by lane where a processor can, else one after the other."""
-    place = tmp_path / "plain.so"
-    subprocess.run(["cc", *ops.FLAGS, "-shared", str(ops.SOURCE), "-o", str(place), "-lm"], check=True)
-    plain = ctypes.CDLL(str(place))
+NARROW, MIDDLE, WIDE = [], ["-mavx2", "-mfma", "-mbmi2"], ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma", "-mbmi2"]
+
+
+def known_here(flags: list[str]) -> bool:
+    """Whether this processor can do what a compiler may then assume."""
+    try:
+        said = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return not flags
+    return platform.machine() == "x86_64" and said.issuperset(flag.removeprefix("-m") for flag in flags)
+
+
+@pytest.mark.parametrize("more", [NARROW, MIDDLE, WIDE])
+def test_processors_with_other_vectors_draw_the_same(tmp_path: Path, ops: ModuleType, more: list[str]) -> None:
+    """Elements that are drawn are brought together by whole vectors where a processor can, else one after the other."""
+    if not known_here(more):
+        pytest.skip("not on this processor")
+    place = tmp_path / "other.so"
+    subprocess.run(["cc", *ops.FLAGS, *more, "-shared", str(ops.SOURCE), "-o", str(place), "-lm"], check=True)
+    other = ctypes.CDLL(str(place))
     p, n, i, f, u = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float, ctypes.c_ulonglong
     for name in (name for name in DRAWN if not NODES[name].always):
         known = ops.LAWS[name].name
-        run = getattr(plain, f"{known}_forward")
+        run = getattr(other, f"{known}_forward")
         run.argtypes = [p, p, p, n, i, f, u, i]
         for count in (1, 8, 259, 1300):
             e, h, slopes = energies(count), torch.empty(count), torch.empty(count)
             run(e.data_ptr(), h.data_ptr(), slopes.data_ptr(), count, 0, 0.3, SEED, 1)
-            for mine, other in zip((h, slopes), ops.OPS.node_kept(e, known, 0.3, torch.tensor(SEED)), strict=True):
-                assert (~np.isclose(mine, other, rtol=1e-4, atol=1e-5, equal_nan=True)).sum() <= 1, (name, count)
+            for mine, usual in zip((h, slopes), ops.OPS.node_kept(e, known, 0.3, torch.tensor(SEED)), strict=True):
+                assert (~np.isclose(mine, usual, rtol=1e-4, atol=1e-5, equal_nan=True)).sum() <= 1, (name, count)
 
 
 @pytest.mark.parametrize("name", ["Spin", "Bit", "Relu", "SpinWithMeasure", "Gelu"])
@@ -242,10 +257,11 @@ def test_threads_do_not_change_what_is_drawn(ops: ModuleType) -> None:
 CHECKED = ["Spin", "Bit", "Relu", "SpinWithMeasure", "GumbelRectifier", "MaxOfTwo", "TruncatedGaussian"]
 
 
-@pytest.mark.parametrize("more", [[], ["-march=native", "-fopenmp"]])
+@pytest.mark.parametrize("more", [NARROW, MIDDLE, WIDE, ["-march=native", "-fopenmp"]])
 def test_the_source_has_no_warnings_and_no_undefined_behaviour(tmp_path: Path, more: list[str]) -> None:
     """With everything that compilers warn about; run over odd sizes under the sanitizers."""
-
+    if more and not known_here([flag for flag in more if flag.startswith("-mavx")]):
+        pytest.skip("not on this processor")
     known = Kernels(tuple(law for law in kernels().laws if law.name in CHECKED), CHAINS)
     source = tmp_path / "cpu.c"
     source.write_bytes(kernel_files("some", known, {law.name: law.name for law in known.laws})["kernels/cpu.c"])

@@ -72,19 +72,28 @@ static inline void ask(const void *from, long start, long count, int half) {
 #ifdef FORWARD
 /* Random words for the counters (first + i, later), i < count: 7 rounds of Philox 4x32. */
 #ifdef __AVX2__
-typedef u64 quad __attribute__((vector_size(32))); /* four counters, a word of each in the lower half of a lane */
-
+/* Counters, a word of each in the lower half of a lane. */
+#if defined __AVX512F__ && !defined __clang__
+typedef u64 counters __attribute__((vector_size(64)));
+typedef long long products __attribute__((vector_size(64)));
+typedef int factors __attribute__((vector_size(64)));
+#define EVENS {0, 2, 4, 6, 8, 10, 12, 14}
+#define low_product(a, b) ((counters)__builtin_ia32_pmuludq512_mask((factors)(a), (factors)(b), (products){0}, 255))
+#else
+typedef u64 counters __attribute__((vector_size(32)));
+#define EVENS {0, 2, 4, 6}
 #ifdef __clang__
 #define low_product(a, b) (((a) & 0xffffffffu) * (b))
 #else
-typedef int ints __attribute__((vector_size(32)));
-#define low_product(a, b) ((quad)__builtin_ia32_pmuludq256((ints)(a), (ints)(b)))
+typedef int factors __attribute__((vector_size(32)));
+#define low_product(a, b) ((counters)__builtin_ia32_pmuludq256((factors)(a), (factors)(b)))
+#endif
 #endif
 
-static inline void philox_rounds(quad c[4], u32 k0, u32 k1) {
-    const quad none = {0}, m0 = none + 0xd2511f53u, m1 = none + 0xcd9e8d57u;
+static inline void philox_rounds(counters c[4], u32 k0, u32 k1) {
+    const counters none = {0}, m0 = none + 0xd2511f53u, m1 = none + 0xcd9e8d57u;
     for (int round = 0; round < 7; round++, k0 += 0x9e3779b9u, k1 += 0xbb67ae85u) {
-        const quad p0 = low_product(c[0], m0), p1 = low_product(c[2], m1); /* what is in upper halves does not matter */
+        const counters p0 = low_product(c[0], m0), p1 = low_product(c[2], m1); /* what is in upper halves does not matter */
         c[0] = (p1 >> 32) ^ c[1] ^ (u64)k0;
         c[2] = (p0 >> 32) ^ c[3] ^ (u64)k1;
         c[1] = p1;
@@ -93,14 +102,14 @@ static inline void philox_rounds(quad c[4], u32 k0, u32 k1) {
 }
 
 static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed, long count) {
-    const quad none = {0}, evens = {0, 2, 4, 6};
-    for (long i = 0; i < count; i += 8) {
-        const quad even = evens + (first + (u64)i), odd = even + 1;
-        quad a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
+    const counters none = {0}, evens = EVENS;
+    for (long i = 0; i < count; i += sizeof none / 4) {
+        const counters even = evens + (first + (u64)i), odd = even + 1;
+        counters a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
         philox_rounds(a, (u32)seed, (u32)(seed >> 32));
         philox_rounds(b, (u32)seed, (u32)(seed >> 32));
         for (int k = 0; k < 4; k++) {
-            const quad both = (a[k] & 0xffffffffu) | (b[k] << 32);
+            const counters both = (a[k] & 0xffffffffu) | (b[k] << 32);
             __builtin_memcpy(&words[k][i], &both, sizeof both);
         }
     }

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_37a0bcfdf4dd"
+NAMESPACE = "cgc_6380e5e74de7"
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 

@@ -72,19 +72,28 @@ static inline void ask(const void *from, long start, long count, int half) {
 #ifdef FORWARD
 /* Random words for the counters (first + i, later), i < count: 7 rounds of Philox 4x32. */
 #ifdef __AVX2__
-typedef u64 quad __attribute__((vector_size(32))); /* four counters, a word of each in the lower half of a lane */
-
+/* Counters, a word of each in the lower half of a lane. */
+#if defined __AVX512F__ && !defined __clang__
+typedef u64 counters __attribute__((vector_size(64)));
+typedef long long products __attribute__((vector_size(64)));
+typedef int factors __attribute__((vector_size(64)));
+#define EVENS {0, 2, 4, 6, 8, 10, 12, 14}
+#define low_product(a, b) ((counters)__builtin_ia32_pmuludq512_mask((factors)(a), (factors)(b), (products){0}, 255))
+#else
+typedef u64 counters __attribute__((vector_size(32)));
+#define EVENS {0, 2, 4, 6}
 #ifdef __clang__
 #define low_product(a, b) (((a) & 0xffffffffu) * (b))
 #else
-typedef int ints __attribute__((vector_size(32)));
-#define low_product(a, b) ((quad)__builtin_ia32_pmuludq256((ints)(a), (ints)(b)))
+typedef int factors __attribute__((vector_size(32)));
+#define low_product(a, b) ((counters)__builtin_ia32_pmuludq256((factors)(a), (factors)(b)))
+#endif
 #endif
 
-static inline void philox_rounds(quad c[4], u32 k0, u32 k1) {
-    const quad none = {0}, m0 = none + 0xd2511f53u, m1 = none + 0xcd9e8d57u;
+static inline void philox_rounds(counters c[4], u32 k0, u32 k1) {
+    const counters none = {0}, m0 = none + 0xd2511f53u, m1 = none + 0xcd9e8d57u;
     for (int round = 0; round < 7; round++, k0 += 0x9e3779b9u, k1 += 0xbb67ae85u) {
-        const quad p0 = low_product(c[0], m0), p1 = low_product(c[2], m1); /* what is in upper halves does not matter */
+        const counters p0 = low_product(c[0], m0), p1 = low_product(c[2], m1); /* what is in upper halves does not matter */
         c[0] = (p1 >> 32) ^ c[1] ^ (u64)k0;
         c[2] = (p0 >> 32) ^ c[3] ^ (u64)k1;
         c[1] = p1;
@@ -93,14 +102,14 @@ static inline void philox_rounds(quad c[4], u32 k0, u32 k1) {
 }
 
 static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed, long count) {
-    const quad none = {0}, evens = {0, 2, 4, 6};
-    for (long i = 0; i < count; i += 8) {
-        const quad even = evens + (first + (u64)i), odd = even + 1;
-        quad a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
+    const counters none = {0}, evens = EVENS;
+    for (long i = 0; i < count; i += sizeof none / 4) {
+        const counters even = evens + (first + (u64)i), odd = even + 1;
+        counters a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
         philox_rounds(a, (u32)seed, (u32)(seed >> 32));
         philox_rounds(b, (u32)seed, (u32)(seed >> 32));
         for (int k = 0; k < 4; k++) {
-            const quad both = (a[k] & 0xffffffffu) | (b[k] << 32);
+            const counters both = (a[k] & 0xffffffffu) | (b[k] << 32);
             __builtin_memcpy(&words[k][i], &both, sizeof both);
         }
     }
@@ -229,69 +238,93 @@ INLINE int coin(float rate, u32 w0) {
     return (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
 }
 
-#if defined __AVX2__ && defined __BMI2__ && !defined __clang__
-#define EIGHTS
-typedef int octet __attribute__((vector_size(32)));
-typedef float float_octet __attribute__((vector_size(32)));
+/* Where there are such vectors: which lanes of one are set, as bits; set lanes brought together; the way back, between other lanes. */
+#if defined __AVX512F__ && defined __AVX512DQ__ && !defined __clang__
+#define BLOCKS
+enum { BLOCK = 16 };
+typedef int block __attribute__((vector_size(64)));
+
+INLINE u32 bits_set(block x) { return (u16)__builtin_ia32_cvtd2mask512(x); }
+
+INLINE block packed(block x, u32 mask) { return __builtin_ia32_compresssi512_mask(x, x, (u16)mask); }
+
+INLINE block spread(block x, block others, u32 mask) { return __builtin_ia32_expandsi512_mask(x, others, (u16)mask); }
+
+#elif defined __AVX2__ && defined __BMI2__ && !defined __clang__
+#define BLOCKS
+enum { BLOCK = 8 };
+typedef int block __attribute__((vector_size(32)));
+typedef float float_block __attribute__((vector_size(32)));
+
+INLINE u32 bits_set(block x) { return (u32)__builtin_ia32_movmskps256((float_block)x); }
 
 /* A mask's bits, four times each. */
 INLINE u32 fourfold(u32 mask) { return __builtin_ia32_pdep_si(mask, 0x11111111u) * 15; }
 
 /* Lanes in another order: lane i is that of the i-th hexadecimal digit. */
-INLINE octet ordered(octet x, u32 digits) {
-    typedef u32 unsigned_octet __attribute__((vector_size(32)));
-    const unsigned_octet shifts = {0, 4, 8, 12, 16, 20, 24, 28}, none = {0};
-    return __builtin_ia32_permvarsi256(x, (octet)((none + digits) >> shifts));
+INLINE block ordered(block x, u32 digits) {
+    typedef u32 unsigned_block __attribute__((vector_size(32)));
+    const unsigned_block shifts = {0, 4, 8, 12, 16, 20, 24, 28}, none = {0};
+    return __builtin_ia32_permvarsi256(x, (block)((none + digits) >> shifts));
 }
+
+INLINE block packed(block x, u32 mask) { return ordered(x, __builtin_ia32_pext_si(0x76543210u, fourfold(mask))); }
+
+INLINE block spread(block x, block others, u32 mask) {
+    const block bits = {1, 2, 4, 8, 16, 32, 64, 128}, none = {0}, here = ((none + (int)mask) & bits) != none;
+    return (here & ordered(x, __builtin_ia32_pdep_si(0x76543210u, fourfold(mask)))) | (~here & others);
+}
+#else
+enum { BLOCK = 8 };
 #endif
 
-/* Which elements are drawn, as a mask for every eight, and how many. */
-OUTLINE long chosen(u32 masks[LANES / 8], const u32 *restrict word, float rate, long count) {
+/* Which elements are drawn, as a mask for each block, and how many. */
+OUTLINE long chosen(u32 masks[LANES / BLOCK], const u32 *restrict word, float rate, long count) {
     u32 drawn[LANES];
-    const long all = (count + 7) / 8 * 8;
+    const long all = (count + BLOCK - 1) / BLOCK * BLOCK;
     long some = 0;
     for (long i = 0; i < count; i++) drawn[i] = (u32)-coin(rate, word[i]);
     for (long i = count; i < all; i++) drawn[i] = 0;
-    for (long i = 0; i < all; i += 8) {
-#ifdef EIGHTS
-        octet all;
-        __builtin_memcpy(&all, drawn + i, sizeof all);
-        const u32 mask = (u32)__builtin_ia32_movmskps256((float_octet)all);
+    for (long i = 0; i < all; i += BLOCK) {
+#ifdef BLOCKS
+        block x;
+        __builtin_memcpy(&x, drawn + i, sizeof x);
+        const u32 mask = bits_set(x);
 #else
         u32 mask = 0;
-        for (int k = 0; k < 8; k++) mask |= drawn[i + k] & 1u << k;
+        for (int k = 0; k < BLOCK; k++) mask |= drawn[i + k] & 1u << k;
 #endif
-        masks[i / 8] = mask;
+        masks[i / BLOCK] = mask;
         some += __builtin_popcount(mask);
     }
     return some;
 }
 
-/* The energies and words of what is drawn, one after the other, and zeros up to a whole vector. */
+/* The energies and words of what is drawn, one after the other, and zeros up to a whole block. */
 OUTLINE void together(float *restrict energy, u32 (*restrict word)[LANES], const float *restrict e, u32 (*restrict words)[LANES], int each,
                       const u32 *restrict masks, long count) {
     long some = 0, i = 0;
-#ifdef EIGHTS
-    for (; i + 8 <= count; i += 8) {
-        const u32 digits = __builtin_ia32_pext_si(0x76543210u, fourfold(masks[i / 8]));
-        octet x;
+#ifdef BLOCKS
+    for (; i + BLOCK <= count; i += BLOCK) {
+        const u32 mask = masks[i / BLOCK];
+        block x;
         __builtin_memcpy(&x, e + i, sizeof x);
-        x = ordered(x, digits);
+        x = packed(x, mask);
         __builtin_memcpy(energy + some, &x, sizeof x);
         for (int k = 0; k < each; k++) {
             __builtin_memcpy(&x, words[k] + i, sizeof x);
-            x = ordered(x, digits);
+            x = packed(x, mask);
             __builtin_memcpy(word[k] + some, &x, sizeof x);
         }
-        some += __builtin_popcount(masks[i / 8]);
+        some += __builtin_popcount(mask);
     }
 #endif
     for (; i < count; i++) {
         energy[some] = e[i];
         for (int k = 0; k < each; k++) word[k][some] = words[k][i];
-        some += masks[i / 8] >> i % 8 & 1;
+        some += masks[i / BLOCK] >> i % BLOCK & 1;
     }
-    for (; some % 8; some++) {
+    for (; some % BLOCK; some++) {
         energy[some] = 0;
         for (int k = 0; k < each; k++) word[k][some] = 0;
     }
@@ -300,21 +333,18 @@ OUTLINE void together(float *restrict energy, u32 (*restrict word)[LANES], const
 /* The way back: each to its place. */
 INLINE void apart(float *restrict to, const float *restrict from, const u32 *restrict masks, long count) {
     long i = 0;
-#ifdef EIGHTS
-    const octet bits = {1, 2, 4, 8, 16, 32, 64, 128}, none = {0};
-    for (; i + 8 <= count; i += 8) {
-        octet drawn, others;
+#ifdef BLOCKS
+    for (; i + BLOCK <= count; i += BLOCK) {
+        block drawn, others;
         __builtin_memcpy(&drawn, from, sizeof drawn);
         __builtin_memcpy(&others, to + i, sizeof others);
-        const octet here = ((none + (int)masks[i / 8]) & bits) != none;
-        drawn = ordered(drawn, __builtin_ia32_pdep_si(0x76543210u, fourfold(masks[i / 8])));
-        others = (here & drawn) | (~here & others);
+        others = spread(drawn, others, masks[i / BLOCK]);
         __builtin_memcpy(to + i, &others, sizeof others);
-        from += __builtin_popcount(masks[i / 8]);
+        from += __builtin_popcount(masks[i / BLOCK]);
     }
 #endif
     for (; i < count; i++)
-        if (masks[i / 8] >> i % 8 & 1) to[i] = *from++;
+        if (masks[i / BLOCK] >> i % BLOCK & 1) to[i] = *from++;
 }
 #endif
 
@@ -355,7 +385,7 @@ INLINE float Rect_drawn_slope(float e, float rate, u32 w0) {
 /* What nodes become that may be drawn, and the slopes of that where there is room for them. */
 OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
                                   long count, float rate) {
-    u32 masks[LANES / 8], word[1][LANES];
+    u32 masks[LANES / BLOCK], word[1][LANES];
     float energy[LANES], value[LANES], sloped[LANES];
     const int few = rate < FEW;
     const float *restrict from = few ? energy : e;
@@ -364,7 +394,7 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
     long all = count;
     (void)part;
     if (few) {
-        all = (chosen(masks, words[part], rate, count) + 7) / 8 * 8;
+        all = (chosen(masks, words[part], rate, count) + BLOCK - 1) / BLOCK * BLOCK;
         together(energy, word, e, words + part, 1, masks, count);
         for (long i = 0; i < count; i++) to[i] = Rect_expectation(e[i]);
     }
