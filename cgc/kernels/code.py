@@ -142,6 +142,18 @@ def functions(*results: Value) -> tuple[Function, ...]:
     return tuple(found.values())
 
 
+def operations(result: Value) -> int:
+    """How many operations a value takes, those of functions among them."""
+    counts: dict[str, int] = {}
+
+    def count(value: Value) -> int:
+        return sum(counts[str(node.args[0])] if node.name == "call" else 1 for node in in_order(value) if node.inputs)
+
+    for known in functions(result):
+        counts[known.name] = count(known.result)
+    return count(result)
+
+
 def constant(number: float) -> Value:
     """A float32."""
     return operation("constant", float(number))

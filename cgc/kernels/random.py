@@ -67,26 +67,23 @@ def _signed(size: Value, source: Source) -> Value:
     return operation("from_bits", operation("wxor", operation("bits", size), flipped))
 
 
-def _central(s: Any) -> Any:
-    x = mpmath.sqrt(s)
-    return mpmath.sqrt(2) * mpmath.erfinv(2 * x) / x if s else mpmath.sqrt(2 * mpmath.pi)
-
-
-def _far(r: Any) -> Any:
-    # q = exp(-r²/2); by Newton's method, as erfinv(1 - 2q) would lose the digits of q
-    q = mpmath.exp(-r * r / 2)
-    z = r - mpmath.log(r * mpmath.sqrt(2 * mpmath.pi)) / r
+def _quotient(w: Any) -> Any:
+    # Φ⁻¹(1-q) / (½-q) at w = -log(4q(1-q)); by Newton's method, as erfinv(1 - 2q) would lose the digits of q
+    if not w:
+        return mpmath.sqrt(2 * mpmath.pi)
+    x = mpmath.sqrt(-mpmath.expm1(-w))
+    q = mpmath.exp(-w) / (2 * (1 + x))
+    z = mpmath.sqrt(2) * mpmath.erfinv(x)
     for _ in range(8):
         z += (mpmath.ncdf(-z) - q) / mpmath.npdf(z)
-    return z
+    return 2 * z / x
 
 
 def _normal_quantile(q: Value) -> Value:
-    x = 0.5 - q
-    near = x * fitted("normal_near", _central, 0.0, 0.153, 8)(x * x)
-    r = operation("sqrt", -2.0 * arithmetic.log_of_normal(q))
-    far = fitted("normal_far", _far, 2.09, 6.8, 10)(r)
-    return select(q > 0.11, near, far)
+    w = -arithmetic.log_of_normal(4.0 * (q - q * q))
+    near = fitted("normal_near", _quotient, 0.0, 6.0, 9)(w)
+    far = fitted("normal_far", lambda t: _quotient(t + 14), -8.0, 7.5, 9)(w - 14.0)
+    return (0.5 - q) * select(w < 6.0, near, far)
 
 
 def normal(source: Source) -> Value:

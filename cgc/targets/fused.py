@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from cgc.kernels.arithmetic import exp, log
-from cgc.kernels.code import Value, argument, functions, given, word
+from cgc.kernels.code import Value, argument, functions, given, operations, word
 from cgc.kernels.expand import Words
 from cgc.kernels.node import RATE, WORDS, E, H, Node
 from cgc.kernels.plan import CellKernel, Kernels, LawKernel
@@ -18,6 +18,10 @@ from cgc.targets.cells import CellSource, cell_source, cell_values
 NO_BOUND = "3e38"
 _AT_ONCE = ("softplus", "exp", "expm1", "log1p", "sin", "cos", "sinh", "cosh", "asinh")
 """Functions that emitted torch computes in one operation, and their derivatives too (not tanh: that of torch loses digits)."""
+
+_LIGHT = 100
+"""So many operations for an element a GPU has time for, about, while it reads and writes it (56 in float32 on an H200, half as many in
+bfloat16)."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Source:
     """What a file of kernels consists of. ``philox`` are the lines of random.py's rounds, for names that the template gives.
 
     ``coin`` is the function that tells whether an element is drawn, where draws are worth to be computed for some elements alone.
+    ``heavy`` are the functions of laws that take longer than to read and write their elements.
     """
 
     name: str
@@ -111,6 +116,7 @@ class Source:
     chains: tuple[Chain, ...] = ()
     cells: tuple[CellSource, ...] = ()
     coin: tuple[str, ...] = ()
+    heavy: tuple[str, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -136,7 +142,8 @@ class Source:
 def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[CellKernel, ...], language: Language) -> Source:
     """The source for ``kernels`` in a language; ``classes`` are the names of laws in model.py, ``cells`` the steps that it calls."""
     laws = tuple(_law(law, classes[law.name], language) for law in kernels.laws)
-    results = [value for law, known in zip(kernels.laws, laws, strict=True) for _, value, _ in _wanted(law.node, known)]
+    wanted = [(known, *one) for law, known in zip(kernels.laws, laws, strict=True) for one in _wanted(law.node, known)]
+    results = [value for _, _, value, _ in wanted]
     results += [exp(argument("x")), log(argument("x"))] if kernels.chains else []
     results += [value for cell in cells for value in cell_values(cell)]
     lines = tuple(called(language, function) for function in functions(*results))
@@ -144,7 +151,8 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
     chains = tuple(Chain(n, (n + 7) // 8 * 8) for n in kernels.chains)
     steps = tuple(cell_source(cell, language) for cell in cells)
     coin = defined(language, "coin", Words(WORDS, RATE).coin, (RATE, WORDS[0])) if any(law.redrawn for law in laws) else ()
-    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, coin)
+    heavy = tuple(f"{known.name}_{what}" for known, what, value, _ in wanted if known.plain and operations(value) > _LIGHT)
+    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, coin, heavy)
 
 
 def _law(law: LawKernel, name: str, language: Language) -> Law:

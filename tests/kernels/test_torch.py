@@ -115,6 +115,110 @@ def test_a_second_derivative_is_refused_in_words(ops: ModuleType) -> None:
         torch.autograd.grad(ops.node(Spin(), x, 0.0, False).sum(), x, create_graph=True)
 
 
+# --- draws of few nodes, whose backward pass is torch's own
+
+
+def drawn(ops: ModuleType, x: Tensor, few: bool = True, rate: float = 0.5) -> Tensor:
+    """Always the same draws, as of few nodes or as of many."""
+    torch.manual_seed(11)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops, "MANY", ops.MANY if few else -1)
+        h: Tensor = ops.node(Relu(), x, rate, False)
+    return h
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (3, 6, 5)])
+@pytest.mark.parametrize("rate", [0.3, 1.0])
+def test_few_nodes_are_drawn_like_many(ops: ModuleType, shape: tuple[int, ...], rate: float) -> None:
+    x = torch.randn(shape, requires_grad=True)
+    few, many = (drawn(ops, x * 1, way, rate) for way in (True, False))
+    assert few.grad_fn.name() == "MulBackward0" and many.grad_fn.name() == "_NodeKeptBackward"
+    assert torch.equal(few, many)
+    g = torch.randn(shape)
+    (mine,), (other,) = (torch.autograd.grad(h, x, g) for h in (few, many))
+    assert torch.equal(mine, other)
+
+
+def test_few_nodes_that_lie_apart(ops: ModuleType) -> None:
+    wide = torch.randn(6, 8, requires_grad=True)
+    results = []
+    for x in (wide.t()[::2], wide.t()[::2].contiguous()):
+        h = drawn(ops, x)
+        results.append((h.detach(), *torch.autograd.grad(h.square().sum(), wide)))
+    assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
+
+
+def test_few_nodes_have_no_second_derivative_either(ops: ModuleType) -> None:
+    x = X.clone().requires_grad_()
+    with pytest.raises(RuntimeError, match="CGC_KERNELS=off"):
+        torch.autograd.grad(drawn(ops, x).sum(), x, create_graph=True)
+    (slope,) = torch.autograd.grad(drawn(ops, x).sum(), x)
+    assert not slope.requires_grad
+
+
+def test_hooks_of_users_stay_with_their_tensor(ops: ModuleType) -> None:
+    x, seen = X.clone().requires_grad_(), []
+    first, second = drawn(ops, x), drawn(ops, x)
+    handle = first.register_hook(lambda g: seen.append("first"))
+    second.register_hook(lambda g: 2 * g)
+    (plain,) = torch.autograd.grad(drawn(ops, x).sum(), x)
+    (twice,) = torch.autograd.grad(second.sum(), x)
+    assert seen == [] and torch.equal(twice, 2 * plain)
+    torch.autograd.grad(first.sum(), x, retain_graph=True)
+    handle.remove()
+    torch.autograd.grad(first.sum(), x)
+    assert seen == ["first"]
+    kept = drawn(ops, x)
+    kept.retain_grad()
+    kept.sum().backward()
+    assert torch.equal(kept.grad, torch.ones_like(kept))
+
+
+def test_few_nodes_where_tensors_are_saved_elsewhere(ops: ModuleType) -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    x = X.clone().requires_grad_()
+    (plain,) = torch.autograd.grad(drawn(ops, x).square().sum(), x)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.numpy().copy(), torch.from_numpy):
+        h = drawn(ops, x)
+    assert torch.equal(torch.autograd.grad(h.square().sum(), x)[0], plain)
+    for reentrant in (False, True):
+        h = checkpoint(lambda x: drawn(ops, x), x, use_reentrant=reentrant)
+        h.square().sum().backward()
+        assert torch.equal(x.grad, plain)
+        x.grad = None
+
+
+def test_tangents_of_few_nodes(ops: ModuleType) -> None:
+    from torch.autograd import forward_ad
+
+    x, t = X.clone().requires_grad_(), torch.randn_like(X)
+    (slopes,) = torch.autograd.grad(drawn(ops, x).sum(), x)
+    with forward_ad.dual_level():
+        value, tangent = forward_ad.unpack_dual(drawn(ops, forward_ad.make_dual(x, t)))
+    torch.testing.assert_close(tangent, t * slopes)
+    assert torch.equal(value, drawn(ops, x))
+
+
+def test_each_thread_has_a_place_for_its_seed(ops: ModuleType) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def draws(_: int) -> Tensor:
+        with torch.inference_mode():
+            ops.SEED.drawn()
+        return torch.stack([ops.node(Relu(), torch.ones(64, requires_grad=True), 1.0, False).detach() for _ in range(50)])
+
+    with ThreadPoolExecutor(4) as pool:
+        found = torch.cat(list(pool.map(draws, range(4))))
+    assert len(found.unique(dim=0)) == len(found)
+
+
+def test_a_trace_draws_anew(ops: ModuleType) -> None:
+    traced = torch.jit.trace(lambda x: ops.node(Relu(), x, 1.0, False), (torch.ones(64, requires_grad=True),), check_trace=False)
+    first, second = (traced(torch.ones(64, requires_grad=True)) for _ in range(2))
+    assert not torch.equal(first, second) and first.min() >= 0 and first.max() > 1
+
+
 def test_transforms_of_functions_see_the_plain_path(ops: ModuleType) -> None:
     x = torch.rand(100, 100)
     assert ops.fits(Spin(), 0.5, x)

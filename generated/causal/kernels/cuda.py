@@ -264,11 +264,18 @@ LAWS = {
 }
 
 
+# what takes longer than to read and write the elements
+HEAVY = {
+    "Soft_inferred",
+    "Soft_drawn_slope",
+}
+
+
 # --- nodes
 
 
 @triton.jit
-def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: constexpr):
+def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: constexpr, HEAVY: constexpr):
     """LAW of n elements of e, times g where it is given; with WORDS, it is told the rate and its random words."""
     PER: constexpr = 4 // WORDS if WORDS > 0 else 8
     base = tl.program_id(0).to(tl.int64) * (TILES * LANES)
@@ -276,23 +283,46 @@ def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: cons
     first = base * PER
     place = lane // LANES * (PER * LANES) + lane % LANES
     left = tl.minimum(n - first, TILES * PER * LANES).to(tl.int32)
-    given = parts_of(e + first, place, left, PER)
-    if g is not None and WORDS == 0:  # draws take registers enough
-        back = parts_of(g + first, place, left, PER)
+    words = ()
     if WORDS > 0:
         words = philox(base, lane, 0, seed)
-    for part in tl.static_range(PER):
-        if WORDS > 0:
-            value = LAW(given[part].to(tl.float32), rate, words[part * WORDS : part * WORDS + WORDS])
-        else:
-            value = LAW(given[part].to(tl.float32))
-        at = place + part * LANES
-        if g is not None:
-            if WORDS > 0:
+    if HEAVY:  # which would need all registers, were it written out for all parts
+        for part in range(PER):
+            at = place + part * LANES
+            value = value_of(LAW, tl.load(e + first + at, mask=at < left), rate, words_of(words, part, WORDS))
+            if g is not None:
                 value = value * tl.load(g + first + at, mask=at < left).to(tl.float32)
-            else:
+            tl.store(to + first + at, value, mask=at < left)
+    else:
+        given = parts_of(e + first, place, left, PER)
+        if g is not None:
+            back = parts_of(g + first, place, left, PER)
+        for part in tl.static_range(PER):
+            at = place + part * LANES
+            value = value_of(LAW, given[part], rate, words[part * WORDS : part * WORDS + WORDS])
+            if g is not None:
                 value = value * back[part].to(tl.float32)
-        tl.store(to + first + at, value, mask=at < left)
+            tl.store(to + first + at, value, mask=at < left)
+
+
+@triton.jit
+def value_of(LAW: constexpr, x, rate, words):
+    if len(words) > 0:
+        return LAW(x.to(tl.float32), rate, words)
+    else:
+        return LAW(x.to(tl.float32))
+
+
+@triton.jit
+def words_of(words, part, WORDS: constexpr):
+    """Those of a part that is chosen as the kernel runs."""
+    found = ()
+    for k in tl.static_range(WORDS):
+        word = words[k]
+        for other in tl.static_range(1, 4 // WORDS):
+            word = tl.where(part == other, words[other * WORDS + k], word)
+        found = found + (word,)
+    return found
 
 
 @triton.jit
@@ -322,22 +352,22 @@ def told(seed: Tensor | None, x: Tensor) -> Tensor | None:
     return torch.full((), int(seed), dtype=torch.int64, device=x.device)
 
 
-def tiles(x: Tensor, words: int) -> tuple[tuple[int], dict[str, int]]:
-    """So many elements a thread that it reads 16 bytes at once."""
-    per = 4 // words if words else 8
+def tiles(x: Tensor, law: dict[str, Any]) -> tuple[tuple[int], dict[str, Any]]:
+    """So many elements a thread that it reads 16 bytes at once; where a law takes long, one after the other."""
+    per = 4 // law["WORDS"] if law["WORDS"] else 8
     several = 2 if x.numel() >= 2**20 else 1
     warps = several * (2 if x.dtype == torch.float32 else 1)
-    return (triton.cdiv(x.numel(), several * per * 256),), {"TILES": several, "num_warps": warps}
+    shape = {"TILES": several, "HEAVY": law["LAW"].__name__ in HEAVY, "num_warps": warps}
+    return (triton.cdiv(x.numel(), several * per * 256),), {**law, **shape, **OPTIONS}
 
 
 def node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
     e, known = e.contiguous(), LAWS[law]
     h = torch.empty_like(e)
     if e.numel():
-        law_of = known.drawn if rate > 0 else known.expected
-        grid, shape = tiles(e, law_of["WORDS"])
+        grid, shape = tiles(e, known.drawn if rate > 0 else known.expected)
         with on(e):
-            nodes[grid](e, None, h, e.numel(), rate, told(seed, e), **law_of, **shape, **OPTIONS)
+            nodes[grid](e, None, h, e.numel(), rate, told(seed, e), **shape)
     return h
 
 
@@ -345,8 +375,7 @@ def node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, see
     g, saved, known = g.contiguous(), saved.contiguous(), LAWS[law]
     to = torch.empty_like(g)
     if g.numel():
-        slope = known.back(how)
-        grid, shape = tiles(g, slope["WORDS"])
+        grid, shape = tiles(g, known.back(how))
         with on(g):
-            nodes[grid](saved, g, to, g.numel(), rate, told(seed, g), **slope, **shape, **OPTIONS)
+            nodes[grid](saved, g, to, g.numel(), rate, told(seed, g), **shape)
     return to

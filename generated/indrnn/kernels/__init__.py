@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_82b3800bac22"
+NAMESPACE = "cgc_c0aeb8639acf"
+MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
@@ -167,7 +168,7 @@ def _place(x: Tensor | None) -> int | None:
 
 
 def _threads(elements: int) -> int:
-    return torch.get_num_threads() if elements >= 32768 else 1
+    return torch.get_num_threads() if elements >= MANY else 1
 
 
 def _seed(seed: Tensor | None) -> int:
@@ -264,18 +265,22 @@ FLOATS = (torch.float32, torch.bfloat16)
 PLAIN = {Tensor, torch.nn.Parameter, type(None)}
 
 
+def _watched(*tensors: Tensor | None) -> bool:
+    """Whether something looks on: compilers, tracers, modes, fake tensors."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
+        return True
+    return not PLAIN.issuperset(map(type, tensors))
+
+
 def _operation(name: str, *tensors: Tensor | None):
-    """The operation as torch knows it where something looks on (compilers, tracers, fake tensors); else the function behind it."""
-    watched = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
-    if watched or not PLAIN.issuperset(map(type, tensors)):
-        return getattr(OPS, name)
-    return _function(name, tensors[0].is_cuda)
+    """The operation as torch knows it where something looks on; else the function behind it."""
+    return getattr(OPS, name) if _watched(*tensors) else _function(name, tensors[0].is_cuda)
 
 
 # --- derivatives, and what model.py calls
 
 
-def _once() -> None:
+def _once(_: Tensor | None = None) -> None:
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         raise RuntimeError("fused kernels have no second derivative: CGC_KERNELS=off computes without them")
 
@@ -285,8 +290,9 @@ def _drawn(rate: float, x: Tensor) -> Tensor | None:
     where a graph of what runs on the GPU is replayed."""
     if not rate:
         return None
-    here = torch.compiler.is_compiling() or (x.is_cuda and torch.cuda.is_current_stream_capturing())
-    return torch.randint(2**63 - 1, (), device=x.device if here else "cpu")
+    if torch.compiler.is_compiling() or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return torch.randint(2**63 - 1, (), device=x.device)
+    return torch.empty((), dtype=torch.int64, device="cpu").random_()
 
 
 def _back(law: Law, rate: float, straight_through: bool) -> int:

@@ -172,38 +172,18 @@ INLINE float f32_log_of_normal(float x) {
 
 /* z with Φ(-z) = q, 0 < q ≤ ½. */
 INLINE float f32_normal_quantile(float q) {
-    const int t0 = 0.11f < q;
-    const float f1 = 0.5f - q;
-    const float f2 = f1 * f1;
-    const float f3 = ((154781.23f * f2 - 64097.594f) * f2 + 13098.695f) * f2 - 1141.9462f;
-    const float f4 = (((f3 * f2 + 121.367165f) * f2 + 13.3325615f) * f2 + 5.808538f) * f2;
-    const float f5 = f1 * ((f4 + 2.6247246f) * f2 + 2.5066285f);
-    const float f6 = __builtin_sqrtf(-2.0f * f32_log_of_normal(q));
-    const float f7 = ((-4.6547957e-08f * f6 + 2.298622e-06f) * f6 - 5.100269e-05f) * f6;
-    const float f8 = (((f7 + 0.00067148096f) * f6 - 0.005834438f) * f6 + 0.03520702f) * f6;
-    const float f9 = (((f8 - 0.15123142f) * f6 + 0.4668411f) * f6 - 1.0377909f) * f6 + 2.6829617f;
-    const float f10 = f9 * f6 - 2.2555065f;
-    return t0 ? f5 : f10;
-}
-
-/* e^x; 0 from -104 on, infinite from 89 on. */
-INLINE float f32_exp(float x) {
-    const float f0 = smaller(larger(x, -104.0f), 90.0f);
-    const float f1 = f0 * 1.442695f + 12582912.0f;
-    const float f2 = f1 - 12582912.0f;
-    const float f3 = f0 - f2 * 0.6933594f - f2 * -0.00021219444f;
-    const float f4 = ((0.0013926919f * f3 + 0.008363767f) * f3 + 0.04166655f) * f3 + 0.16666573f;
-    const u32 w5 = (bits_of(f1) - 0x4b400000u) + 0x12cu;
-    const u32 w6 = w5 >> 1;
-    const float f7 = (1.0f + (f3 + f3 * f3 * (f4 * f3 + 0.5f))) * float_of((w6 + 0xffffffe9u) << 23);
-    return f7 * float_of(((w5 - w6) + 0xffffffe9u) << 23);
-}
-
-/* σ(x) σ(-x). */
-INLINE float f32_logistic_pdf(float x) {
-    const float f0 = f32_exp(-__builtin_fabsf(x));
-    const float f1 = 1.0f / (1.0f + f0);
-    return f0 * f1 * f1;
+    const float f0 = -f32_log_of_normal(4.0f * (q - q * q));
+    const int t1 = f0 < 6.0f;
+    const float f2 = ((-1.5502572e-08f * f0 + 4.0679976e-07f) * f0 - 3.471604e-06f) * f0;
+    const float f3 = ((f2 + 2.0859494e-07f) * f0 + 0.00015956757f) * f0 - 0.0004199645f;
+    const float f4 = (((f3 * f0 - 0.00654367f) * f0 + 0.032635722f) * f0 + 0.65623957f) * f0;
+    const float f5 = f4 + 2.506628f;
+    const float f6 = f0 - 14.0f;
+    const float f7 = ((-1.32885595e-11f * f6 + 1.032533e-10f) * f6 + 1.4534697e-09f) * f6;
+    const float f8 = ((f7 - 2.5928085e-08f) * f6 + 4.1748993e-07f) * f6 - 9.559786e-06f;
+    const float f9 = ((f8 * f6 + 0.00023081605f) * f6 - 0.006703512f) * f6 + 0.3812305f;
+    const float f10 = f9 * f6 + 10.123195f;
+    return (0.5f - q) * (t1 ? f5 : f10);
 }
 
 
@@ -351,14 +331,15 @@ INLINE float Rect_inferred(float e, float rate, u32 w0) {
 
 INLINE float Rect_drawn_slope(float e, float rate, u32 w0) {
     const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
-    const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
-    const int t3 = (e + f32_tanh(e) * f2) < 0.0f;
-    const float f4 = 1.0f + f2 * (4.0f * f32_logistic_pdf(2.0f * e));
-    const float f5 = t3 ? 0.0f : f4;
-    const int t6 = 0.0f < e;
-    const float f7 = t6 ? 1.0f : 0.0f;
-    return t0 ? f5 : f7;
+    const float f1 = f32_tanh(e);
+    const float f2 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const float f3 = float_of(bits_of(f32_normal_quantile(f2)) ^ ((w0 << 31) & 0x80000000u));
+    const int t4 = (e + f1 * f3) < 0.0f;
+    const float f5 = 1.0f + f3 * (4.0f * ((1.0f - f1) * (1.0f + f1) * 0.25f));
+    const float f6 = t4 ? 0.0f : f5;
+    const int t7 = 0.0f < e;
+    const float f8 = t7 ? 1.0f : 0.0f;
+    return t0 ? f6 : f8;
 }
 
 #ifdef FORWARD

@@ -117,46 +117,20 @@ def f32_log_of_normal(x):
 @triton.jit
 def f32_normal_quantile(q):
     """z with Φ(-z) = q, 0 < q ≤ ½."""
-    t0 = 0.11 < q
-    f1 = 0.5 - q
-    f2 = f1 * f1
-    f3 = (154781.23 * f2 - 64097.594) * f2 + 13098.695
-    f4 = (f3 * f2 - 1141.9462) * f2 + 121.367165
-    f5 = (f4 * f2 + 13.3325615) * f2 + 5.808538
-    f6 = (f5 * f2 + 2.6247246) * f2 + 2.5066285
-    f7 = f1 * f6
-    f8 = tl.sqrt(-2.0 * f32_log_of_normal(q))
-    f9 = (-4.6547957e-08 * f8 + 2.298622e-06) * f8
-    f10 = (f9 - 5.100269e-05) * f8 + 0.00067148096
-    f11 = (f10 * f8 - 0.005834438) * f8 + 0.03520702
-    f12 = (f11 * f8 - 0.15123142) * f8 + 0.4668411
-    f13 = (f12 * f8 - 1.0377909) * f8 + 2.6829617
-    f14 = f13 * f8 - 2.2555065
-    return tl.where(t0, f7, f14)
-
-
-@triton.jit
-def f32_exp(x):
-    """e^x; 0 from -104 on, infinite from 89 on."""
-    f0 = smaller(larger(x, -104.0), 90.0)
-    f1 = f0 * 1.442695 + 12582912.0
-    f2 = f1 - 12582912.0
-    f3 = f0 - f2 * 0.6933594 - f2 * -0.00021219444
-    f4 = (0.0013926919 * f3 + 0.008363767) * f3
-    f5 = ((f4 + 0.04166655) * f3 + 0.16666573) * f3
-    w6 = (bits_of(f1) - 0x4B400000) + 0x12C
-    w7 = w6 >> 1
-    f8 = (1.0 + (f3 + f3 * f3 * (f5 + 0.5))) * float_of((w7 + 0xFFFFFFE9) << 23)
-    f9 = float_of(((w6 - w7) + 0xFFFFFFE9) << 23)
-    return f8 * f9
-
-
-@triton.jit
-def f32_logistic_pdf(x):
-    """σ(x) σ(-x)."""
-    f0 = f32_exp(-tl.abs(x))
-    f1 = 1.0 / (1.0 + f0)
-    return f0 * f1 * f1
+    f0 = -f32_log_of_normal(4.0 * (q - q * q))
+    t1 = f0 < 6.0
+    f2 = (-1.5502572e-08 * f0 + 4.0679976e-07) * f0
+    f3 = (f2 - 3.471604e-06) * f0 + 2.0859494e-07
+    f4 = (f3 * f0 + 0.00015956757) * f0 - 0.0004199645
+    f5 = (f4 * f0 - 0.00654367) * f0 + 0.032635722
+    f6 = (f5 * f0 + 0.65623957) * f0 + 2.506628
+    f7 = f0 - 14.0
+    f8 = (-1.32885595e-11 * f7 + 1.032533e-10) * f7
+    f9 = (f8 + 1.4534697e-09) * f7 - 2.5928085e-08
+    f10 = (f9 * f7 + 4.1748993e-07) * f7 - 9.559786e-06
+    f11 = (f10 * f7 + 0.00023081605) * f7 - 0.006703512
+    f12 = (f11 * f7 + 0.3812305) * f7 + 10.123195
+    return (0.5 - q) * tl.where(t1, f6, f12)
 
 
 # --- steps of loops, node by node: arrays are (rows, steps, width), of which rows and steps lie as far apart as is told
@@ -248,21 +222,22 @@ def cell_drawn(
     f0 = tl.cast(random0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
     f2 = x0 + p0
-    f3 = tl.cast(random0 >> 1, tl.float32) + 0.5
-    f4 = smaller(f3 * (2.3283064e-10 / rate), 0.5)
-    w5 = bits_of(f32_normal_quantile(f4)) ^ ((random0 << 31) & 0x80000000)
-    f6 = float_of(w5)
-    f7 = f2 + f32_tanh(f2) * f6
-    f8 = larger(f7, 0.0)
-    f9 = larger(f2, 0.0)
-    t10 = f7 < 0.0
-    f11 = f6 * (4.0 * f32_logistic_pdf(2.0 * f2))
-    f12 = 1.0 + f11
-    f13 = tl.where(t10, 0.0, f12)
-    t14 = 0.0 < f2
-    f15 = tl.where(t14, 1.0, 0.0)
-    tl.store(at_to_v0, tl.where(t1, f8, f9), mask=inside)
-    tl.store(at_to_s0, tl.where(t1, f13, f15), mask=inside)
+    f3 = f32_tanh(f2)
+    f4 = tl.cast(random0 >> 1, tl.float32) + 0.5
+    f5 = smaller(f4 * (2.3283064e-10 / rate), 0.5)
+    w6 = bits_of(f32_normal_quantile(f5)) ^ ((random0 << 31) & 0x80000000)
+    f7 = float_of(w6)
+    f8 = f2 + f3 * f7
+    f9 = larger(f8, 0.0)
+    f10 = larger(f2, 0.0)
+    t11 = f8 < 0.0
+    f12 = 4.0 * ((1.0 - f3) * (1.0 + f3) * 0.25)
+    f13 = 1.0 + f7 * f12
+    f14 = tl.where(t11, 0.0, f13)
+    t15 = 0.0 < f2
+    f16 = tl.where(t15, 1.0, 0.0)
+    tl.store(at_to_v0, tl.where(t1, f9, f10), mask=inside)
+    tl.store(at_to_s0, tl.where(t1, f14, f16), mask=inside)
 
 
 @triton.jit(do_not_specialize=["t", "rate", "straight"])

@@ -119,22 +119,20 @@ def f32_log_of_normal(x):
 @triton.jit
 def f32_normal_quantile(q):
     """z with Φ(-z) = q, 0 < q ≤ ½."""
-    t0 = 0.11 < q
-    f1 = 0.5 - q
-    f2 = f1 * f1
-    f3 = (154781.23 * f2 - 64097.594) * f2 + 13098.695
-    f4 = (f3 * f2 - 1141.9462) * f2 + 121.367165
-    f5 = (f4 * f2 + 13.3325615) * f2 + 5.808538
-    f6 = (f5 * f2 + 2.6247246) * f2 + 2.5066285
-    f7 = f1 * f6
-    f8 = tl.sqrt(-2.0 * f32_log_of_normal(q))
-    f9 = (-4.6547957e-08 * f8 + 2.298622e-06) * f8
-    f10 = (f9 - 5.100269e-05) * f8 + 0.00067148096
-    f11 = (f10 * f8 - 0.005834438) * f8 + 0.03520702
-    f12 = (f11 * f8 - 0.15123142) * f8 + 0.4668411
-    f13 = (f12 * f8 - 1.0377909) * f8 + 2.6829617
-    f14 = f13 * f8 - 2.2555065
-    return tl.where(t0, f7, f14)
+    f0 = -f32_log_of_normal(4.0 * (q - q * q))
+    t1 = f0 < 6.0
+    f2 = (-1.5502572e-08 * f0 + 4.0679976e-07) * f0
+    f3 = (f2 - 3.471604e-06) * f0 + 2.0859494e-07
+    f4 = (f3 * f0 + 0.00015956757) * f0 - 0.0004199645
+    f5 = (f4 * f0 - 0.00654367) * f0 + 0.032635722
+    f6 = (f5 * f0 + 0.65623957) * f0 + 2.506628
+    f7 = f0 - 14.0
+    f8 = (-1.32885595e-11 * f7 + 1.032533e-10) * f7
+    f9 = (f8 + 1.4534697e-09) * f7 - 2.5928085e-08
+    f10 = (f9 * f7 + 4.1748993e-07) * f7 - 9.559786e-06
+    f11 = (f10 * f7 + 0.00023081605) * f7 - 0.006703512
+    f12 = (f11 * f7 + 0.3812305) * f7 + 10.123195
+    return (0.5 - q) * tl.where(t1, f6, f12)
 
 
 @triton.jit
@@ -151,14 +149,6 @@ def f32_exp(x):
     f8 = (1.0 + (f3 + f3 * f3 * (f5 + 0.5))) * float_of((w7 + 0xFFFFFFE9) << 23)
     f9 = float_of(((w6 - w7) + 0xFFFFFFE9) << 23)
     return f8 * f9
-
-
-@triton.jit
-def f32_logistic_pdf(x):
-    """σ(x) σ(-x)."""
-    f0 = f32_exp(-tl.abs(x))
-    f1 = 1.0 / (1.0 + f0)
-    return f0 * f1 * f1
 
 
 @triton.jit
@@ -216,17 +206,18 @@ def Rect_drawn_slope(e, rate, words):
     (w0,) = words
     f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
-    f2 = (tl.cast(w0 >> 1, tl.float32) + 0.5) * (2.3283064e-10 / rate)
-    f3 = f32_normal_quantile(smaller(f2, 0.5))
-    w4 = bits_of(f3) ^ ((w0 << 31) & 0x80000000)
-    f5 = float_of(w4)
-    t6 = (e + f32_tanh(e) * f5) < 0.0
-    f7 = f5 * (4.0 * f32_logistic_pdf(2.0 * e))
-    f8 = 1.0 + f7
-    f9 = tl.where(t6, 0.0, f8)
-    t10 = 0.0 < e
-    f11 = tl.where(t10, 1.0, 0.0)
-    return tl.where(t1, f9, f11)
+    f2 = f32_tanh(e)
+    f3 = (tl.cast(w0 >> 1, tl.float32) + 0.5) * (2.3283064e-10 / rate)
+    f4 = f32_normal_quantile(smaller(f3, 0.5))
+    w5 = bits_of(f4) ^ ((w0 << 31) & 0x80000000)
+    f6 = float_of(w5)
+    t7 = (e + f2 * f6) < 0.0
+    f8 = 4.0 * ((1.0 - f2) * (1.0 + f2) * 0.25)
+    f9 = 1.0 + f6 * f8
+    f10 = tl.where(t7, 0.0, f9)
+    t11 = 0.0 < e
+    f12 = tl.where(t11, 1.0, 0.0)
+    return tl.where(t1, f10, f12)
 
 
 class Law(NamedTuple):

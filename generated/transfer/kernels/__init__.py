@@ -13,7 +13,9 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import threading
 import warnings
+from collections import OrderedDict
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +25,8 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_b73c0b271676"
+NAMESPACE = "cgc_dab2ed2f4082"
+MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
@@ -167,7 +170,7 @@ def _place(x: Tensor | None) -> int | None:
 
 
 def _threads(elements: int) -> int:
-    return torch.get_num_threads() if elements >= 32768 else 1
+    return torch.get_num_threads() if elements >= MANY else 1
 
 
 def _seed(seed: Tensor | None) -> int:
@@ -247,18 +250,22 @@ FLOATS = (torch.float32, torch.bfloat16)
 PLAIN = {Tensor, torch.nn.Parameter, type(None)}
 
 
+def _watched(*tensors: Tensor | None) -> bool:
+    """Whether something looks on: compilers, tracers, modes, fake tensors."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
+        return True
+    return not PLAIN.issuperset(map(type, tensors))
+
+
 def _operation(name: str, *tensors: Tensor | None):
-    """The operation as torch knows it where something looks on (compilers, tracers, fake tensors); else the function behind it."""
-    watched = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
-    if watched or not PLAIN.issuperset(map(type, tensors)):
-        return getattr(OPS, name)
-    return _function(name, tensors[0].is_cuda)
+    """The operation as torch knows it where something looks on; else the function behind it."""
+    return getattr(OPS, name) if _watched(*tensors) else _function(name, tensors[0].is_cuda)
 
 
 # --- derivatives, and what model.py calls
 
 
-def _once() -> None:
+def _once(_: Tensor | None = None) -> None:
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         raise RuntimeError("fused kernels have no second derivative: CGC_KERNELS=off computes without them")
 
@@ -268,8 +275,25 @@ def _drawn(rate: float, x: Tensor) -> Tensor | None:
     where a graph of what runs on the GPU is replayed."""
     if not rate:
         return None
-    here = torch.compiler.is_compiling() or (x.is_cuda and torch.cuda.is_current_stream_capturing())
-    return torch.randint(2**63 - 1, (), device=x.device if here else "cpu")
+    if torch.compiler.is_compiling() or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
+        return torch.randint(2**63 - 1, (), device=x.device)
+    return torch.empty((), dtype=torch.int64, device="cpu").random_()
+
+
+class Seed(threading.local):
+    """A place for such a seed in each thread, which costs less than a tensor each time."""
+
+    def __init__(self) -> None:
+        with torch.inference_mode(False):
+            self.tensor = torch.empty((), dtype=torch.int64, device="cpu")
+        self.number = ctypes.c_ulonglong.from_address(self.tensor.data_ptr())
+
+    def drawn(self) -> int:
+        self.tensor.random_()
+        return self.number.value
+
+
+SEED = Seed()
 
 
 def _back(law: Law, rate: float, straight_through: bool) -> int:
@@ -310,6 +334,20 @@ class _NodeKept(torch.autograd.Function):
         return g * slopes if g.dtype == slopes.dtype else (g * slopes).to(g.dtype), None, None, None
 
 
+def _drawn_of_few(e: Tensor, law: str, rate: float) -> Tensor:
+    """The same where a backward pass in Python would take longer than a product: torch takes what is drawn for energies times slopes."""
+    e = e.contiguous()
+    drawn, slopes = torch.empty_like(e), torch.empty_like(e)
+    run = getattr(library(), f"{law}_forward")
+    run(_place(e), drawn.data_ptr(), slopes.data_ptr(), e.numel(), 0, rate, SEED.drawn(), 1)
+    h = e * slopes
+    h.data = drawn
+    if h.requires_grad:
+        h._backward_hooks = OrderedDict({-1: _once})
+        h.grad_fn._register_hook_dict(h)
+    return h
+
+
 def fits(law: object, rate: float, e: Tensor) -> bool:
     """Whether a kernel computes a law of these energies: what torch does in one operation, or of few nodes, is left to torch."""
     known = LAWS.get(type(law).__name__)
@@ -323,5 +361,7 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     known = LAWS[type(law).__name__]
     how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
     if how == 2 and not e.is_cuda:
+        if not _watched(e) and e.dtype == torch.float32 and e.numel() <= MANY:
+            return _drawn_of_few(e, known.name, rate)
         return _NodeKept.apply(e, known.name, rate, _drawn(rate, e))
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)

@@ -119,46 +119,20 @@ def f32_log_of_normal(x):
 @triton.jit
 def f32_normal_quantile(q):
     """z with Φ(-z) = q, 0 < q ≤ ½."""
-    t0 = 0.11 < q
-    f1 = 0.5 - q
-    f2 = f1 * f1
-    f3 = (154781.23 * f2 - 64097.594) * f2 + 13098.695
-    f4 = (f3 * f2 - 1141.9462) * f2 + 121.367165
-    f5 = (f4 * f2 + 13.3325615) * f2 + 5.808538
-    f6 = (f5 * f2 + 2.6247246) * f2 + 2.5066285
-    f7 = f1 * f6
-    f8 = tl.sqrt(-2.0 * f32_log_of_normal(q))
-    f9 = (-4.6547957e-08 * f8 + 2.298622e-06) * f8
-    f10 = (f9 - 5.100269e-05) * f8 + 0.00067148096
-    f11 = (f10 * f8 - 0.005834438) * f8 + 0.03520702
-    f12 = (f11 * f8 - 0.15123142) * f8 + 0.4668411
-    f13 = (f12 * f8 - 1.0377909) * f8 + 2.6829617
-    f14 = f13 * f8 - 2.2555065
-    return tl.where(t0, f7, f14)
-
-
-@triton.jit
-def f32_exp(x):
-    """e^x; 0 from -104 on, infinite from 89 on."""
-    f0 = smaller(larger(x, -104.0), 90.0)
-    f1 = f0 * 1.442695 + 12582912.0
-    f2 = f1 - 12582912.0
-    f3 = f0 - f2 * 0.6933594 - f2 * -0.00021219444
-    f4 = (0.0013926919 * f3 + 0.008363767) * f3
-    f5 = ((f4 + 0.04166655) * f3 + 0.16666573) * f3
-    w6 = (bits_of(f1) - 0x4B400000) + 0x12C
-    w7 = w6 >> 1
-    f8 = (1.0 + (f3 + f3 * f3 * (f5 + 0.5))) * float_of((w7 + 0xFFFFFFE9) << 23)
-    f9 = float_of(((w6 - w7) + 0xFFFFFFE9) << 23)
-    return f8 * f9
-
-
-@triton.jit
-def f32_logistic_pdf(x):
-    """σ(x) σ(-x)."""
-    f0 = f32_exp(-tl.abs(x))
-    f1 = 1.0 / (1.0 + f0)
-    return f0 * f1 * f1
+    f0 = -f32_log_of_normal(4.0 * (q - q * q))
+    t1 = f0 < 6.0
+    f2 = (-1.5502572e-08 * f0 + 4.0679976e-07) * f0
+    f3 = (f2 - 3.471604e-06) * f0 + 2.0859494e-07
+    f4 = (f3 * f0 + 0.00015956757) * f0 - 0.0004199645
+    f5 = (f4 * f0 - 0.00654367) * f0 + 0.032635722
+    f6 = (f5 * f0 + 0.65623957) * f0 + 2.506628
+    f7 = f0 - 14.0
+    f8 = (-1.32885595e-11 * f7 + 1.032533e-10) * f7
+    f9 = (f8 + 1.4534697e-09) * f7 - 2.5928085e-08
+    f10 = (f9 * f7 + 4.1748993e-07) * f7 - 9.559786e-06
+    f11 = (f10 * f7 + 0.00023081605) * f7 - 0.006703512
+    f12 = (f11 * f7 + 0.3812305) * f7 + 10.123195
+    return (0.5 - q) * tl.where(t1, f6, f12)
 
 
 # --- X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)|
@@ -193,17 +167,18 @@ def Rect_drawn_slope(e, rate, words):
     (w0,) = words
     f0 = tl.cast(w0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
-    f2 = (tl.cast(w0 >> 1, tl.float32) + 0.5) * (2.3283064e-10 / rate)
-    f3 = f32_normal_quantile(smaller(f2, 0.5))
-    w4 = bits_of(f3) ^ ((w0 << 31) & 0x80000000)
-    f5 = float_of(w4)
-    t6 = (e + f32_tanh(e) * f5) < 0.0
-    f7 = f5 * (4.0 * f32_logistic_pdf(2.0 * e))
-    f8 = 1.0 + f7
-    f9 = tl.where(t6, 0.0, f8)
-    t10 = 0.0 < e
-    f11 = tl.where(t10, 1.0, 0.0)
-    return tl.where(t1, f9, f11)
+    f2 = f32_tanh(e)
+    f3 = (tl.cast(w0 >> 1, tl.float32) + 0.5) * (2.3283064e-10 / rate)
+    f4 = f32_normal_quantile(smaller(f3, 0.5))
+    w5 = bits_of(f4) ^ ((w0 << 31) & 0x80000000)
+    f6 = float_of(w5)
+    t7 = (e + f2 * f6) < 0.0
+    f8 = 4.0 * ((1.0 - f2) * (1.0 + f2) * 0.25)
+    f9 = 1.0 + f6 * f8
+    f10 = tl.where(t7, 0.0, f9)
+    t11 = 0.0 < e
+    f12 = tl.where(t11, 1.0, 0.0)
+    return tl.where(t1, f10, f12)
 
 
 class Law(NamedTuple):
@@ -247,11 +222,18 @@ LAWS = {
 }
 
 
+# what takes longer than to read and write the elements
+HEAVY = {
+    "Rect_inferred",
+    "Rect_drawn_slope",
+}
+
+
 # --- nodes
 
 
 @triton.jit
-def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: constexpr):
+def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: constexpr, HEAVY: constexpr):
     """LAW of n elements of e, times g where it is given; with WORDS, it is told the rate and its random words."""
     PER: constexpr = 4 // WORDS if WORDS > 0 else 8
     base = tl.program_id(0).to(tl.int64) * (TILES * LANES)
@@ -259,23 +241,46 @@ def nodes(e, g, to, n, rate, seed, LAW: constexpr, WORDS: constexpr, TILES: cons
     first = base * PER
     place = lane // LANES * (PER * LANES) + lane % LANES
     left = tl.minimum(n - first, TILES * PER * LANES).to(tl.int32)
-    given = parts_of(e + first, place, left, PER)
-    if g is not None and WORDS == 0:  # draws take registers enough
-        back = parts_of(g + first, place, left, PER)
+    words = ()
     if WORDS > 0:
         words = philox(base, lane, 0, seed)
-    for part in tl.static_range(PER):
-        if WORDS > 0:
-            value = LAW(given[part].to(tl.float32), rate, words[part * WORDS : part * WORDS + WORDS])
-        else:
-            value = LAW(given[part].to(tl.float32))
-        at = place + part * LANES
-        if g is not None:
-            if WORDS > 0:
+    if HEAVY:  # which would need all registers, were it written out for all parts
+        for part in range(PER):
+            at = place + part * LANES
+            value = value_of(LAW, tl.load(e + first + at, mask=at < left), rate, words_of(words, part, WORDS))
+            if g is not None:
                 value = value * tl.load(g + first + at, mask=at < left).to(tl.float32)
-            else:
+            tl.store(to + first + at, value, mask=at < left)
+    else:
+        given = parts_of(e + first, place, left, PER)
+        if g is not None:
+            back = parts_of(g + first, place, left, PER)
+        for part in tl.static_range(PER):
+            at = place + part * LANES
+            value = value_of(LAW, given[part], rate, words[part * WORDS : part * WORDS + WORDS])
+            if g is not None:
                 value = value * back[part].to(tl.float32)
-        tl.store(to + first + at, value, mask=at < left)
+            tl.store(to + first + at, value, mask=at < left)
+
+
+@triton.jit
+def value_of(LAW: constexpr, x, rate, words):
+    if len(words) > 0:
+        return LAW(x.to(tl.float32), rate, words)
+    else:
+        return LAW(x.to(tl.float32))
+
+
+@triton.jit
+def words_of(words, part, WORDS: constexpr):
+    """Those of a part that is chosen as the kernel runs."""
+    found = ()
+    for k in tl.static_range(WORDS):
+        word = words[k]
+        for other in tl.static_range(1, 4 // WORDS):
+            word = tl.where(part == other, words[other * WORDS + k], word)
+        found = found + (word,)
+    return found
 
 
 @triton.jit
@@ -305,22 +310,22 @@ def told(seed: Tensor | None, x: Tensor) -> Tensor | None:
     return torch.full((), int(seed), dtype=torch.int64, device=x.device)
 
 
-def tiles(x: Tensor, words: int) -> tuple[tuple[int], dict[str, int]]:
-    """So many elements a thread that it reads 16 bytes at once."""
-    per = 4 // words if words else 8
+def tiles(x: Tensor, law: dict[str, Any]) -> tuple[tuple[int], dict[str, Any]]:
+    """So many elements a thread that it reads 16 bytes at once; where a law takes long, one after the other."""
+    per = 4 // law["WORDS"] if law["WORDS"] else 8
     several = 2 if x.numel() >= 2**20 else 1
     warps = several * (2 if x.dtype == torch.float32 else 1)
-    return (triton.cdiv(x.numel(), several * per * 256),), {"TILES": several, "num_warps": warps}
+    shape = {"TILES": several, "HEAVY": law["LAW"].__name__ in HEAVY, "num_warps": warps}
+    return (triton.cdiv(x.numel(), several * per * 256),), {**law, **shape, **OPTIONS}
 
 
 def node(e: Tensor, law: str, rate: float, seed: Tensor | None) -> Tensor:
     e, known = e.contiguous(), LAWS[law]
     h = torch.empty_like(e)
     if e.numel():
-        law_of = known.drawn if rate > 0 else known.expected
-        grid, shape = tiles(e, law_of["WORDS"])
+        grid, shape = tiles(e, known.drawn if rate > 0 else known.expected)
         with on(e):
-            nodes[grid](e, None, h, e.numel(), rate, told(seed, e), **law_of, **shape, **OPTIONS)
+            nodes[grid](e, None, h, e.numel(), rate, told(seed, e), **shape)
     return h
 
 
@@ -328,8 +333,7 @@ def node_backward(g: Tensor, saved: Tensor, law: str, how: int, rate: float, see
     g, saved, known = g.contiguous(), saved.contiguous(), LAWS[law]
     to = torch.empty_like(g)
     if g.numel():
-        slope = known.back(how)
-        grid, shape = tiles(g, slope["WORDS"])
+        grid, shape = tiles(g, known.back(how))
         with on(g):
-            nodes[grid](saved, g, to, g.numel(), rate, told(seed, g), **slope, **shape, **OPTIONS)
+            nodes[grid](saved, g, to, g.numel(), rate, told(seed, g), **shape)
     return to
