@@ -105,7 +105,7 @@ class Source:
     """What a file of kernels consists of. ``philox`` are the lines of random.py's rounds, for names that the template gives.
 
     ``coin`` is the function that tells whether an element is drawn, where draws are worth to be computed for some elements alone.
-    ``heavy`` are the functions of laws that take longer than to read and write their elements.
+    ``heavy`` are the functions of laws that take longer than to read and write their elements, and their operations for each.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Source:
     chains: tuple[Chain, ...] = ()
     cells: tuple[CellSource, ...] = ()
     coin: tuple[str, ...] = ()
-    heavy: tuple[str, ...] = ()
+    heavy: tuple[tuple[str, int], ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -151,7 +151,8 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
     chains = tuple(Chain(n, (n + 7) // 8 * 8) for n in kernels.chains)
     steps = tuple(cell_source(cell, language) for cell in cells)
     coin = defined(language, "coin", Words(WORDS, RATE).coin, (RATE, WORDS[0])) if any(law.redrawn for law in laws) else ()
-    heavy = tuple(f"{known.name}_{what}" for known, what, value, _ in wanted if known.plain and operations(value) > _LIGHT)
+    counts = [(f"{known.name}_{what}", operations(value)) for known, what, value, _ in wanted if known.plain]
+    heavy = tuple((function, count) for function, count in counts if count > _LIGHT)
     return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, coin, heavy)
 
 

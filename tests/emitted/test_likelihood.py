@@ -155,7 +155,7 @@ def test_targets_that_are_no_states_are_refused(tmp_path: Path, kind: str) -> No
 
 
 @pytest.mark.parametrize("rows", [1, 300])
-@pytest.mark.parametrize("bad", [0.5, 2.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("bad", [0.5, 2.0, -1.0, math.nan, math.inf, -math.inf, 1 + 2.0**-52, 1 - 2.0**-53, 5e-324])
 def test_losses_of_zeros_and_ones_refuse_what_is_neither(tmp_path: Path, rows: int, bad: float) -> None:
     """Of few targets as of many, among good ones, whatever their shape and type."""
     model = emit(tmp_path, SINGLE.replace("FAMILY", "{kind: binary, values: [0, 1]}")).model()

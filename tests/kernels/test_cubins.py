@@ -33,9 +33,9 @@ def cubins(kernels: Path, which: str, laws: str, *archs: str) -> list[dict[str, 
 def check(kernel: dict[str, Any]) -> None:
     assert kernel["stack"] == kernel["local"] == kernel["spills"] == 0, kernel
     if kernel["kernel"] == "nodes":
-        # beside arrays there is the seed, of 64 bits
-        assert set(kernel["widths"]) <= {128, 64} and 128 in kernel["widths"], kernel
-        assert kernel["narrow"] <= 1, kernel
+        # beside arrays there is the seed, of 64 bits; what takes hundreds of operations may read as little
+        assert set(kernel["widths"]) <= {128, 64}, kernel
+        assert (128 in kernel["widths"] and kernel["narrow"] <= 1) or kernel["instructions"] > 1500, kernel
     if kernel["kernel"] in ("recur", "recur_backward"):
         assert kernel["loads_first"] >= K, kernel
 

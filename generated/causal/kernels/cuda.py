@@ -264,10 +264,10 @@ LAWS = {
 }
 
 
-# what takes longer than to read and write the elements
+# what takes longer than to read and write elements: operations for each
 HEAVY = {
-    "Soft_inferred",
-    "Soft_drawn_slope",
+    "Soft_inferred": 150,
+    "Soft_drawn_slope": 137,
 }
 
 
@@ -353,11 +353,13 @@ def told(seed: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 def tiles(x: Tensor, law: dict[str, Any]) -> tuple[tuple[int], dict[str, Any]]:
-    """So many elements a thread that it reads 16 bytes at once; where a law takes long, one after the other."""
+    """So many elements a thread that it reads 16 bytes at once. Where a law takes long, a few after the others; where very long, half as
+    many of bfloat16."""
     per = 4 // law["WORDS"] if law["WORDS"] else 8
     several = 2 if x.numel() >= 2**20 else 1
-    warps = several * (2 if x.dtype == torch.float32 else 1)
-    shape = {"TILES": several, "HEAVY": law["LAW"].__name__ in HEAVY, "num_warps": warps}
+    operations = HEAVY.get(law["LAW"].__name__, 0)
+    warps = several * (2 if x.dtype == torch.float32 or operations > 500 else 1)
+    shape = {"TILES": several, "HEAVY": operations > 0, "num_warps": warps}
     return (triton.cdiv(x.numel(), several * per * 256),), {**law, **shape, **OPTIONS}
 
 
