@@ -186,7 +186,7 @@ def recurred(name: str, x: torch.Tensor, w: torch.Tensor, past: torch.Tensor, ra
     return np.stack(result, 1) if result else np.zeros((rows, 0, features), np.float32)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 13, 300), (0, 4, 5), (2, 0, 3), (1, 2000, 2)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 13, 300), (0, 4, 5), (2, 0, 3), (1, 2000, 2), (70, 6, 20)])
 @pytest.mark.parametrize(("name", "rate"), [("Relu", 0.0), ("Spin", 0.0), ("Spin", 0.4), ("Relu", 0.2), ("RectifiedLogistic", 0.0)])
 def test_recurrences(target: Target, name: str, rate: float, shape: tuple[int, int, int]) -> None:
     if target.name == "triton" and math.prod(shape) > 1000:
@@ -316,6 +316,8 @@ def driver(names: list[str]) -> str:
         f"""
         {name}_recur(x, w, x, y, 0, 1, n > 0 ? n / f : 0, f, half, rate, 77, 2);
         {name}_recur(x, w, x, y, s, 1, n > 0 ? n / f : 0, f, half, rate, 77, 2);
+        {name}_recur(x, w, x, y, s, n / 10, 2, 5, half, rate, 77, 2);
+        {name}_recur(x, w, x, y, 0, n / 10, 2, 5, half, rate, 77, 1);
         for (int how = 0; how < 4; how++) if (how != 2) {name}_recur_backward(x, x, s, w, x, y, z, v, z, 1, n / f, f, half, how, 2);"""
         for name in names
         if name in RECURRENT

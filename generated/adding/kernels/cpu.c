@@ -376,11 +376,45 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
 #endif
 
 #ifdef FORWARD
+/* What follows, where nodes are drawn and features are few: several rows at a time, so that what is brought together fills vectors. */
+static void Rect_recur_few(const void *x, const float *restrict w, const void *past, void *h, float *slopes, long rows, long steps,
+                                     long features, int half, float rate, u64 seed, int threads) {
+    const long fit = LANES / features, share = (rows + threads - 1) / threads, several = fit < share ? fit : share;
+    PARALLEL(threads)
+    for (long job = 0; job < (rows + several - 1) / several; job++) {
+        const long first = job * several, beside = rows - first < several ? rows - first : several, count = beside * features;
+        float room[LANES], state[LANES], energy[LANES], sloped[LANES];
+        u32 words[4][LANES];
+        const float *restrict start = loaded(room, past, first * features, count, half);
+        for (long i = 0; i < count; i++) state[i] = start[i];
+        for (long t = 0; t < steps; t++) {
+            const int part = (int)(t % 4);
+            if (part == 0) philox(words, (u64)(first * features), (u32)(t / 4) + 1, seed, count);
+            for (long row = 0; row < beside; row++) {
+                const float *restrict now = loaded(room, x, ((first + row) * steps + t) * features, features, half);
+                for (long i = 0; i < features; i++) energy[row * features + i] = now[i] + w[i] * state[row * features + i];
+            }
+            Rect_infer(state, slopes ? sloped : 0, energy, words, part, count, rate);
+            for (long row = 0; row < beside; row++) {
+                const long at = ((first + row) * steps + t) * features;
+                float *restrict to = place(room, h, at, half);
+                for (long i = 0; i < features; i++) to[i] = state[row * features + i];
+                stored(h, to, at, features, half);
+                for (long i = 0; slopes && i < features; i++) slopes[at + i] = sloped[row * features + i];
+            }
+        }
+    }
+}
+
 /* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features). */
 void Rect_recur(const void *x, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
                           int half, float rate, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
     (void)seed, (void)rate, (void)slopes;
+    if (rate > 0 && features > 0 && features <= LANES / 3 && rows > threads) {
+        Rect_recur_few(x, w, past, h, slopes, rows, steps, features, half, rate, seed, threads);
+        return;
+    }
     PARALLEL(threads)
     for (long job = 0; job < rows * chunks; job++) {
         const long row = job / chunks, first = job % chunks * LANES;

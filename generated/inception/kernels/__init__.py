@@ -334,12 +334,12 @@ class _NodeKept(torch.autograd.Function):
         return g * slopes if g.dtype == slopes.dtype else (g * slopes).to(g.dtype), None, None, None
 
 
-def _drawn_of_few(e: Tensor, law: str, rate: float) -> Tensor:
+def _drawn_by_product(e: Tensor, law: str, rate: float) -> Tensor:
     """The same where a backward pass in Python would take longer than a product: torch takes what is drawn for energies times slopes."""
     e = e.contiguous()
     drawn, slopes = torch.empty_like(e), torch.empty_like(e)
     run = getattr(library(), f"{law}_forward")
-    run(_place(e), drawn.data_ptr(), slopes.data_ptr(), e.numel(), 0, rate, SEED.drawn(), 1)
+    run(e.data_ptr(), drawn.data_ptr(), slopes.data_ptr(), e.numel(), 0, rate, SEED.drawn(), _threads(e.numel()))
     h = e * slopes
     h.data = drawn
     if h.requires_grad:
@@ -361,7 +361,7 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     known = LAWS[type(law).__name__]
     how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
     if how == 2 and not e.is_cuda:
-        if not _watched(e) and e.dtype == torch.float32 and e.numel() <= MANY:
-            return _drawn_of_few(e, known.name, rate)
+        if not _watched(e) and e.dtype == torch.float32 and e.numel() <= 2**17:
+            return _drawn_by_product(e, known.name, rate)
         return _NodeKept.apply(e, known.name, rate, _drawn(rate, e))
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)

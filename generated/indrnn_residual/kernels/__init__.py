@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_4b68dd90263a"
+NAMESPACE = "cgc_d499c7853512"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -376,12 +376,12 @@ class _NodeKept(torch.autograd.Function):
         return g * slopes if g.dtype == slopes.dtype else (g * slopes).to(g.dtype), None, None, None
 
 
-def _drawn_of_few(e: Tensor, law: str, rate: float) -> Tensor:
+def _drawn_by_product(e: Tensor, law: str, rate: float) -> Tensor:
     """The same where a backward pass in Python would take longer than a product: torch takes what is drawn for energies times slopes."""
     e = e.contiguous()
     drawn, slopes = torch.empty_like(e), torch.empty_like(e)
     run = getattr(library(), f"{law}_forward")
-    run(_place(e), drawn.data_ptr(), slopes.data_ptr(), e.numel(), 0, rate, SEED.drawn(), 1)
+    run(e.data_ptr(), drawn.data_ptr(), slopes.data_ptr(), e.numel(), 0, rate, SEED.drawn(), _threads(e.numel()))
     h = e * slopes
     h.data = drawn
     if h.requires_grad:
@@ -403,8 +403,8 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     known = LAWS[type(law).__name__]
     how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
     if how == 2 and not e.is_cuda:
-        if not _watched(e) and e.dtype == torch.float32 and e.numel() <= MANY:
-            return _drawn_of_few(e, known.name, rate)
+        if not _watched(e) and e.dtype == torch.float32 and e.numel() <= 2**17:
+            return _drawn_by_product(e, known.name, rate)
         return _NodeKept.apply(e, known.name, rate, _drawn(rate, e))
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)
 
