@@ -85,8 +85,11 @@ def calls(module: ModuleType, tell: Any, laws: list[str]) -> None:
 
 
 def some_calls(module: ModuleType, tell: Any, laws: list[str]) -> None:
-    """Those that limits are known for; of the first law what is drawn, of the last what is scanned."""
-    first, last = laws[0], laws[-1]
+    """Those that limits are known for; of the first law what is drawn, of the last what is scanned; heavy draws of those between."""
+    first, *heavy, last = laws
+    for law in heavy:
+        node(module, tell, law, torch.bfloat16, 0.3)
+        node_backward(module, tell, law, torch.bfloat16, 2)
     node(module, tell, first, torch.float32, 0.3)
     node_backward(module, tell, first, torch.float32, 0)
     node_backward(module, tell, last, torch.float32, 0)
