@@ -118,24 +118,25 @@ def test_a_second_derivative_is_refused_in_words(ops: ModuleType) -> None:
 # --- draws of few nodes, whose backward pass is torch's own
 
 
-def drawn(ops: ModuleType, x: Tensor, few: bool = True, rate: float = 0.5) -> Tensor:
-    """Always the same draws, as of few nodes or as of many."""
+def drawn(ops: ModuleType, x: Tensor, rate: float = 0.5, law: object = Relu) -> Tensor:
+    """Always the same draws."""
     torch.manual_seed(11)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ops, "MANY", ops.MANY if few else -1)
-        h: Tensor = ops.node(Relu(), x, rate, False)
+    h: Tensor = ops.node(law(), x, rate, False)
     return h
 
 
-@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (3, 6, 5)])
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (3, 6, 5), (2**17,)])
 @pytest.mark.parametrize("rate", [0.3, 1.0])
-def test_few_nodes_are_drawn_like_many(ops: ModuleType, shape: tuple[int, ...], rate: float) -> None:
-    x = torch.randn(shape, requires_grad=True)
-    few, many = (drawn(ops, x * 1, way, rate) for way in (True, False))
-    assert few.grad_fn.name() == "MulBackward0" and many.grad_fn.name() == "_NodeKeptBackward"
-    assert torch.equal(few, many)
-    g = torch.randn(shape)
-    (mine,), (other,) = (torch.autograd.grad(h, x, g) for h in (few, many))
+@pytest.mark.parametrize(("law", "name"), [(Relu, "_NodeKeptBackward"), (Spin, "_NodeBackward")])
+def test_few_nodes_are_drawn_like_many(ops: ModuleType, shape: tuple[int, ...], rate: float, law: type, name: str) -> None:
+    x, more = torch.randn(shape, requires_grad=True), 2**17 + 1
+    many = torch.cat([x.flatten(), torch.zeros(more - x.numel())])
+    few, many = drawn(ops, x * 1, rate, law), drawn(ops, many, rate, law)
+    assert few.grad_fn.name() == "MulBackward0" and many.grad_fn.name() == name
+    assert torch.equal(few.flatten(), many[: x.numel()])
+    g = torch.randn(more)
+    (mine,) = torch.autograd.grad(few, x, g[: x.numel()].reshape(shape))
+    (other,) = torch.autograd.grad(many, x, g)
     assert torch.equal(mine, other)
 
 
@@ -148,10 +149,11 @@ def test_few_nodes_that_lie_apart(ops: ModuleType) -> None:
     assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
 
 
-def test_few_nodes_have_no_second_derivative_either(ops: ModuleType) -> None:
+@pytest.mark.parametrize("law", [Relu, Spin])
+def test_few_nodes_have_no_second_derivative_either(ops: ModuleType, law: type) -> None:
     x = X.clone().requires_grad_()
     with pytest.raises(RuntimeError, match="CGC_KERNELS=off"):
-        torch.autograd.grad(drawn(ops, x).sum(), x, create_graph=True)
+        torch.autograd.grad(drawn(ops, x, law=law).sum(), x, create_graph=True)
     (slope,) = torch.autograd.grad(drawn(ops, x).sum(), x)
     assert not slope.requires_grad
 

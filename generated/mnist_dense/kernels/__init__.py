@@ -13,7 +13,9 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import threading
 import warnings
+from collections import OrderedDict
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +25,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_6f8ab17b7af9"
+NAMESPACE = "cgc_dab622355dc3"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -277,6 +279,22 @@ def _drawn(rate: float, x: Tensor) -> Tensor | None:
     return torch.empty((), dtype=torch.int64, device="cpu").random_()
 
 
+class Seed(threading.local):
+    """A place for such a seed in each thread, which costs less than a tensor each time."""
+
+    def __init__(self) -> None:
+        with torch.inference_mode(False):
+            self.tensor = torch.empty((), dtype=torch.int64, device="cpu")
+        self.number = ctypes.c_ulonglong.from_address(self.tensor.data_ptr())
+
+    def drawn(self) -> int:
+        self.tensor.random_()
+        return self.number.value
+
+
+SEED = Seed()
+
+
 def _back(law: Law, rate: float, straight_through: bool) -> int:
     """From what the slope is computed: 0 the value, 1 the energy, 2 what is drawn; 3 is 2 where it was kept."""
     if rate == 0 or (straight_through and law.discrete):
@@ -299,6 +317,20 @@ class _Node(torch.autograd.Function):
         return _operation("node_backward", g)(g, saved, *ctx.law, seed), None, None, None, None
 
 
+def _drawn_by_product(e: Tensor, law: str, rate: float) -> Tensor:
+    """Draws where a backward pass in Python would take longer than a product: torch takes them for energies times slopes."""
+    e = e.contiguous()
+    drawn, slopes = torch.empty_like(e), torch.empty_like(e)
+    run = getattr(library(), f"{law}_forward")
+    run(e.data_ptr(), drawn.data_ptr(), slopes.data_ptr(), e.numel(), 0, rate, SEED.drawn(), _threads(e.numel()))
+    h = e * slopes
+    h.data = drawn
+    if h.requires_grad:
+        h._backward_hooks = OrderedDict({-1: _once})
+        h.grad_fn._register_hook_dict(h)
+    return h
+
+
 def fits(law: object, rate: float, e: Tensor) -> bool:
     """Whether a kernel computes a law of these energies: what torch does in one operation, or of few nodes, is left to torch."""
     known = LAWS.get(type(law).__name__)
@@ -310,5 +342,9 @@ def fits(law: object, rate: float, e: Tensor) -> bool:
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
     known = LAWS[type(law).__name__]
-    how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
+    if not (torch.is_grad_enabled() and e.requires_grad):
+        return _operation("node", e)(e, known.name, rate, _drawn(rate, e))
+    how = _back(known, rate, straight_through)
+    if rate and how != 1 and e.is_cpu and e.dtype == torch.float32 and e.numel() <= 2**17 and not _watched(e):
+        return _drawn_by_product(e, known.name, rate)
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)

@@ -219,9 +219,12 @@ void Spin_forward(const void *e, void *h, float *slopes, long n, int half, float
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half);
-            if (rate > 0)
+            if (rate > 0) {
+                float *restrict slope = slopes ? slopes + start : 0;
                 for (long i = 0; i < count; i++) to[i] = Spin_inferred(x[i], rate, words[part][i]);
-            else
+                if (slope)
+                    for (long i = 0; i < count; i++) slope[i] = Spin_slope_of_value(to[i]);
+            } else
                 for (long i = 0; i < count; i++) to[i] = Spin_expectation(x[i]);
             stored(h, to, start, count, half);
         }

@@ -335,7 +335,7 @@ class _NodeKept(torch.autograd.Function):
 
 
 def _drawn_by_product(e: Tensor, law: str, rate: float) -> Tensor:
-    """The same where a backward pass in Python would take longer than a product: torch takes what is drawn for energies times slopes."""
+    """Draws where a backward pass in Python would take longer than a product: torch takes them for energies times slopes."""
     e = e.contiguous()
     drawn, slopes = torch.empty_like(e), torch.empty_like(e)
     run = getattr(library(), f"{law}_forward")
@@ -359,9 +359,11 @@ def fits(law: object, rate: float, e: Tensor) -> bool:
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
     known = LAWS[type(law).__name__]
-    how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
+    if not (torch.is_grad_enabled() and e.requires_grad):
+        return _operation("node", e)(e, known.name, rate, _drawn(rate, e))
+    how = _back(known, rate, straight_through)
+    if rate and how != 1 and e.is_cpu and e.dtype == torch.float32 and e.numel() <= 2**17 and not _watched(e):
+        return _drawn_by_product(e, known.name, rate)
     if how == 2 and not e.is_cuda:
-        if not _watched(e) and e.dtype == torch.float32 and e.numel() <= 2**17:
-            return _drawn_by_product(e, known.name, rate)
         return _NodeKept.apply(e, known.name, rate, _drawn(rate, e))
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)
