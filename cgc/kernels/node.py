@@ -104,11 +104,24 @@ def _drawn(law: Derivation, expectation: Value, slope: Value) -> tuple[Value | N
 
 
 def _by_tanh(slope: Value, drawn: Value) -> Value:
-    """σ(2x) σ(-2x) as (1-t)(1+t)/4, where t = tanh x is computed anyway: what that loses in tails, a draw's slope does not notice."""
+    """σ(2x) σ(-2x) as (1-t)(1+t)/4, where t = tanh x is computed anyway, and the digits that this lacks in tails are lost anyway: in a sum
+    with a number, as of the derivative of e + n tanh(e)."""
+    users: dict[Value, list[Value]] = {}
+    for user in in_order(slope):
+        for read in user.inputs:
+            users.setdefault(read, []).append(user)
+
+    def lost(value: Value) -> bool:
+        return value is not slope and all(
+            (user.name == "add" and any(other.name == "constant" for other in user.inputs)) or (user.name == "mul" and lost(user))
+            for user in users.get(value, [])
+        )
+
     calls = [node for node in in_order(slope, drawn) if node.name == "call"]
     tangents = {doubled: t for t in calls if t.args[0] == "tanh" for doubled in (2.0 * t.inputs[0], t.inputs[0] * 2.0)}
     densities = [(node, tangents.get(node.inputs[0])) for node in calls if node.args[0] == "logistic_pdf"]
-    return replaced((slope,), {node: (1.0 - t) * (1.0 + t) * 0.25 for node, t in densities if t is not None})[0]
+    places = {node: (1.0 - t) * (1.0 + t) * 0.25 for node, t in densities if t is not None and lost(node)}
+    return replaced((slope,), places)[0]
 
 
 class _Leaves:
