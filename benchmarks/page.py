@@ -105,8 +105,9 @@ def pieces() -> Iterator[str]:
         "### Where it goes",
         "",
         "`python benchmarks/pieces.py`, one thread: what a step takes with pieces of it left out. Under PCFF, in units of a step without",
-        "draws. A function of torch.autograd that is written in Python costs small networks what the last column has more than 1; the rest",
-        "is Python around the kernels (third column less last) and the kernels themselves (second less third), most of all quantiles.",
+        "draws. The second column less the third are the kernels themselves, in which random words take a quarter and quantiles a third;",
+        "the rest surrounds them: a product, two arrays, a seed and a guard against second derivatives, about as much each. A function of",
+        "torch.autograd that is written in Python, in place of a kernel, has the last column.",
         "",
     )
     keys = ("with draws", "nothing computed in C", "a bare function a node")
@@ -117,7 +118,15 @@ def pieces() -> Iterator[str]:
         f"`transfer`, feed-forward, half a millisecond a step: {whole} times as long as by hand; {trusting} if targets are not looked",
         f"at, and {blind} if inputs are not either.",
         "",
+        "Kernels on their own, in units of what the first table measures: the C alone, on arrays that are there already, and what else is",
+        "to be done. What is left is Python, torch.autograd, and memory that is new, whose pages the system fills with zeros first.",
+        "",
     )
+    yield from table(("kernel", "pieces"), [(name, in_words(row)) for name, row in found["kernels"].items()])
+
+
+def in_words(row: dict[str, float]) -> str:
+    return "; ".join(f"{key} {value:.2f}" for key, value in row.items() if key != "whole")
 
 
 def first_steps() -> Iterator[str]:

@@ -3,25 +3,31 @@
     python benchmarks/pieces.py    writes benchmarks/results/pieces_cpu.json
 
 PCFF at a rate of 0.3, in units of a step without draws: with draws; with all of their Python but nothing computed in C; with nothing but a
-``torch.autograd.Function`` of two lines in place of each node's kernel, which is what any kernel from Python costs. ``transfer``,
-feed-forward, in units of the step by hand: whole, and without looking at targets and at inputs. Medians over steps in turn, on one thread.
+``torch.autograd.Function`` of two lines in place of each node's kernel, which is what a kernel with a derivative in Python costs.
+``transfer``, feed-forward, in units of the step by hand: whole, and without looking at targets and at inputs. Kernels on their own, in
+units of what kernels.py measures: the C alone, on arrays that are there already; and what torch does beside it. Medians over steps in turn,
+on one thread.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import kernels as alone
 import library
 import steps
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+del sys.modules["kernels"]  # which is the name of a package's own too
 RESULTS = steps.ROOT / "benchmarks" / "results" / "pieces_cpu.json"
 SPECS = ("digits_dense", "conv", "resnet")
 TURNS = 100
@@ -43,13 +49,19 @@ class Bare(torch.autograd.Function):
 
 
 class Silent:
-    """A library of kernels, of which those forward do nothing."""
+    """A library of kernels, of which those forward write zeros."""
 
     def __init__(self, real: Any) -> None:
         self.real = real
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name) if name.endswith("_backward") else lambda *_: None
+        return zeros if name.endswith("_forward") else getattr(self.real, name)
+
+
+def zeros(_: int, h: int, slopes: int | None, count: int, *__: Any) -> None:
+    for place in (h, slopes):
+        if place:
+            ctypes.memset(place, 0, 4 * count)
 
 
 def made(name: str, folder: Path) -> tuple[Any, Any, tuple[Tensor, ...], Any]:
@@ -62,10 +74,9 @@ def made(name: str, folder: Path) -> tuple[Any, Any, tuple[Tensor, ...], Any]:
 
 
 def shares(ways: dict[str, Callable[[], Any]], unit: str) -> dict[str, float]:
-    """Medians in units of one of them."""
-    found = steps.in_turn(list(ways.values()), TURNS)
-    times = {key: median(row[k] for row in found) for k, key in enumerate(ways)}
-    return {key: time / times[unit] for key, time in times.items()}
+    """Medians in units of one of them, which runs before each other, so that all find the same in caches."""
+    found = steps.in_turn([step for way in ways.values() for step in (ways[unit], way)], TURNS)
+    return {key: median(row[2 * k + 1] for row in found) / median(row[2 * k] for row in found) for k, key in enumerate(ways)}
 
 
 def draws(name: str, folder: Path) -> dict[str, float]:
@@ -131,12 +142,86 @@ def checks(folder: Path) -> dict[str, float]:
     return shares(ways, "by hand")
 
 
+def drawn_nodes(kernels: Any) -> dict[str, float]:
+    """PCFF nodes with states -1 and 1, (32, 1024), with a bias."""
+    z, b, g = torch.randn(32, 1024).requires_grad_(), torch.randn(1024).requires_grad_(), torch.randn(32, 1024)
+    with torch.no_grad():
+        e, h, slopes, to = z + b, *(torch.empty_like(z) for _ in range(3))
+    run = kernels.library().Spin_forward
+
+    def c() -> None:
+        run(e.data_ptr(), h.data_ptr(), slopes.data_ptr(), e.numel(), 0, steps.RATE, 7, 1)
+
+    def beside() -> None:
+        with torch.no_grad():
+            torch.add(z, b, out=e)
+            torch.mul(e, slopes, out=h)
+            torch.mul(g, slopes, out=to).sum(0)
+
+    whole = alone.back(lambda: kernels.node(alone.Spin(), z + b, steps.RATE, False), g, z, b)
+    return shares({"whole": whole, "C": c, "sums and products in torch": beside}, "whole")
+
+
+def loops(kernels: Any) -> dict[str, float]:
+    """A recurrence of rectified nodes, forward and backward, (32, 784, 128)."""
+    rows, count, width = 32, 784, 128
+    x, w = torch.randn(rows, count, width).requires_grad_(), torch.rand(width).requires_grad_()
+    past, g, h, gx = torch.zeros(rows, width), torch.randn(x.shape), torch.empty(x.shape), torch.empty(x.shape)
+    gw, gpast, known = torch.empty(rows, width), torch.empty(rows, width), kernels.library()
+
+    def c() -> None:
+        p = [tensor.data_ptr() for tensor in (x, w, past, h, g, gx, gw, gpast)]
+        known.Rect_recur(*p[:4], None, rows, count, width, 0, 0.0, 0, 1)
+        known.Rect_recur_backward(p[4], None, None, *p[1:4], *p[5:], rows, count, width, 0, 0, 1)
+
+    def fresh() -> None:
+        torch.empty(x.shape).fill_(0), torch.empty(x.shape).fill_(0)
+
+    def filled() -> None:
+        h.fill_(0), gx.fill_(0)
+
+    whole = alone.back(lambda: kernels.recurrence(alone.Rect(), x, w, past[:, None], 0.0, False), g, x, w)
+    ways = {"whole": whole, "C": c, "two such arrays, new": fresh, "two such arrays, old": filled}
+    return shares(ways, "whole")
+
+
+def chain(states: int) -> dict[str, float]:
+    """Loss and gradient of a CRF, T = 100, batch 32."""
+    package = alone.package(states)
+    kernels, crf = package.kernels, package.model.Chain(states, states, ends=True)
+    e, y = torch.randn(32, 100, states).requires_grad_(), torch.randint(states, (32, 100))
+    pair, ends, g = torch.rand(states, states), torch.zeros(states), torch.ones(32)
+    with torch.no_grad():
+        _, *kept = made = kernels._chain(e.detach(), pair, ends, ends, y, None)
+    forward, backward = (getattr(kernels.library(), f"chain_{states}_{half}") for half in ("forward", "backward"))
+    room = torch.empty(32, 100, states), *(torch.empty_like(kept[0]) for _ in range(2)), torch.empty_like(pair)
+
+    def c() -> None:
+        p = [None if tensor is None else tensor.data_ptr() for tensor in (e, pair, ends, ends, y, None, *made, g, *room)]
+        forward(p[0], p[1], 1.0, *p[2:10], 32, 100, 1)
+        backward(p[10], *p[7:10], p[1], 1.0, p[4], None, *p[11:], 32, 100, 1)
+
+    def whole() -> None:
+        e.grad = None
+        (-crf.log_prob(y, e[None])).sum().backward()
+
+    return shares({"whole": whole, "C": c}, "whole")
+
+
 def main() -> None:
     torch.set_num_threads(1)
+    kernels = alone.package().kernels
+    single = {
+        "PCFF nodes (32, 1024)": drawn_nodes(kernels),
+        "relu recurrence (784, 32, 128)": loops(kernels),
+        "CRF (100, 32, 10)": chain(10),
+        "CRF (100, 32, 50)": chain(50),
+    }
     with tempfile.TemporaryDirectory() as folder:
         found = {"draws": {name: draws(name, Path(folder)) for name in SPECS}, "checks": checks(Path(folder))}
-    for name, row in [*found["draws"].items(), ("transfer", found["checks"])]:
-        print(f"{name:<14}", *(f"{key}: {value:.3f} " for key, value in row.items()))
+    found["kernels"] = single
+    for name, row in [*found["draws"].items(), ("transfer", found["checks"]), *single.items()]:
+        print(f"{name:<31}", *(f"{key}: {value:.3f} " for key, value in row.items()))
     RESULTS.write_text(json.dumps({"torch": torch.__version__, "threads": 1, **found}, indent=1) + "\n")
 
 

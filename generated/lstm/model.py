@@ -59,7 +59,8 @@ def last(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 def keep(past: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
     """As many last valid steps as `past` holds, now that x has followed it."""
-    depth, x = past.shape[-2], torch.cat([past, x.to(past.dtype)], -2)
+    depth, enough = past.shape[-2], lengths is None and x.shape[-2] >= past.shape[-2]
+    x = x.to(past.dtype) if enough else torch.cat([past, x.to(past.dtype)], -2)
     if lengths is None:
         return x[..., x.shape[-2] - depth :, :]
     steps = lengths[:, None] + torch.arange(depth, device=x.device)
