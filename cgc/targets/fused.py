@@ -129,11 +129,6 @@ class Source:
         return any(law.recurrent for law in self.laws)
 
     @property
-    def plain_drawn(self) -> bool:
-        """Whether some nodes on their own may be drawn."""
-        return any(law.plain and law.words for law in self.laws)
-
-    @property
     def plain_kept(self) -> bool:
         """Whether some draws of nodes on their own have slopes that must be kept, or drawn again."""
         return any(law.plain and law.redrawn for law in self.laws)

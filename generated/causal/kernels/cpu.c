@@ -412,7 +412,7 @@ OUTLINE void Soft_infer(float *restrict to, float *restrict slope, const float *
 
 #endif
 #ifdef FORWARD
-/* The slopes of what is drawn are kept where there is room for them. */
+/* Slopes are kept where there is room for them. */
 void Soft_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate, (void)slopes;
     PARALLEL(threads)
@@ -425,11 +425,15 @@ void Soft_forward(const void *e, void *h, float *slopes, long n, int half, float
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
-            float *restrict to = place(result, h, start, half);
-            if (rate > 0)
-                Soft_infer(to, slopes ? slopes + start : 0, x, words, part, count, rate);
-            else
+            float *restrict to = place(result, h, start, half), *restrict slope = slopes ? slopes + start : 0;
+            if (rate > 0) {
+                Soft_infer(to, slope, x, words, part, count, rate);
+                stored(h, to, start, count, half);
+                continue;
+            }
                 for (long i = 0; i < count; i++) to[i] = Soft_expectation(x[i]);
+            if (slope)
+                for (long i = 0; i < count; i++) slope[i] = Soft_slope(x[i]);
             stored(h, to, start, count, half);
         }
     }

@@ -205,7 +205,7 @@ INLINE float Spin_inferred(float e, float rate, u32 w0) {
 }
 
 #ifdef FORWARD
-/* The slopes of what is drawn are kept where there is room for them. */
+/* Slopes are kept where there is room for them. */
 void Spin_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate, (void)slopes;
     PARALLEL(threads)
@@ -218,14 +218,13 @@ void Spin_forward(const void *e, void *h, float *slopes, long n, int half, float
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
-            float *restrict to = place(result, h, start, half);
-            if (rate > 0) {
-                float *restrict slope = slopes ? slopes + start : 0;
+            float *restrict to = place(result, h, start, half), *restrict slope = slopes ? slopes + start : 0;
+            if (rate > 0)
                 for (long i = 0; i < count; i++) to[i] = Spin_inferred(x[i], rate, words[part][i]);
-                if (slope)
-                    for (long i = 0; i < count; i++) slope[i] = Spin_slope_of_value(to[i]);
-            } else
+            else
                 for (long i = 0; i < count; i++) to[i] = Spin_expectation(x[i]);
+            if (slope)
+                for (long i = 0; i < count; i++) slope[i] = Spin_slope_of_value(to[i]);
             stored(h, to, start, count, half);
         }
     }

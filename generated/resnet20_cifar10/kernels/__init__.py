@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_52f7fd773d8c"
+NAMESPACE = "cgc_fa5a55a7c09c"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-fpeel-loops", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -334,17 +334,16 @@ class _NodeKept(torch.autograd.Function):
         return g * slopes if g.dtype == slopes.dtype else (g * slopes).to(g.dtype), None, None, None
 
 
-def _drawn_by_product(e: Tensor, law: str, rate: float) -> Tensor:
-    """Draws where a backward pass in Python would take longer than a product: torch takes them for energies times slopes."""
+def _by_product(e: Tensor, law: str, rate: float) -> Tensor:
+    """Values where a backward pass in Python would take longer than a product: torch takes them for energies times slopes."""
     e = e.contiguous()
-    drawn, slopes = torch.empty_like(e), torch.empty_like(e)
-    run = getattr(library(), f"{law}_forward")
-    run(e.data_ptr(), drawn.data_ptr(), slopes.data_ptr(), e.numel(), 0, rate, SEED.drawn(), _threads(e.numel()))
+    values, slopes = torch.empty_like(e), torch.empty_like(e)
+    run, seed = getattr(library(), f"{law}_forward"), SEED.drawn() if rate else 0
+    run(e.data_ptr(), values.data_ptr(), slopes.data_ptr(), e.numel(), 0, rate, seed, _threads(e.numel()))
     h = e * slopes
-    h.data = drawn
-    if h.requires_grad:
-        h._backward_hooks = OrderedDict({-1: _once})
-        h.grad_fn._register_hook_dict(h)
+    h.data = values
+    h._backward_hooks = OrderedDict({-1: _once})  # as register_hook does
+    h.grad_fn._register_hook_dict(h)
     return h
 
 
@@ -362,8 +361,8 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     if not (torch.is_grad_enabled() and e.requires_grad):
         return _operation("node", e)(e, known.name, rate, _drawn(rate, e))
     how = _back(known, rate, straight_through)
-    if rate and how != 1 and e.is_cpu and e.dtype == torch.float32 and e.numel() <= 2**17 and not _watched(e):
-        return _drawn_by_product(e, known.name, rate)
+    if e.is_cpu and e.dtype == torch.float32 and e.numel() <= 2**17 and (how != 1 or rate == 0) and not _watched(e):
+        return _by_product(e, known.name, rate)
     if how == 2 and not e.is_cuda:
         return _NodeKept.apply(e, known.name, rate, _drawn(rate, e))
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)

@@ -375,7 +375,7 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
 
 #endif
 #ifdef FORWARD
-/* The slopes of what is drawn are kept where there is room for them. */
+/* Slopes are kept where there is room for them. */
 void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate, (void)slopes;
     PARALLEL(threads)
@@ -388,11 +388,15 @@ void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
             const float *restrict x = loaded(room, e, start, count, half);
-            float *restrict to = place(result, h, start, half);
-            if (rate > 0)
-                Rect_infer(to, slopes ? slopes + start : 0, x, words, part, count, rate);
-            else
+            float *restrict to = place(result, h, start, half), *restrict slope = slopes ? slopes + start : 0;
+            if (rate > 0) {
+                Rect_infer(to, slope, x, words, part, count, rate);
+                stored(h, to, start, count, half);
+                continue;
+            }
                 for (long i = 0; i < count; i++) to[i] = Rect_expectation(x[i]);
+            if (slope)
+                for (long i = 0; i < count; i++) slope[i] = Rect_slope_of_value(to[i]);
             stored(h, to, start, count, half);
         }
     }
