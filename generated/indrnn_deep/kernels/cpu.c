@@ -380,13 +380,13 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
 static void Rect_recur_few(const void *x, const float *restrict w, const void *past, void *h, float *slopes, long rows, long steps,
                                      long features, int half, float rate, u64 seed, int threads) {
     const long fit = LANES / features, share = (rows + threads - 1) / threads, several = fit < share ? fit : share;
+    const unsigned long size = (unsigned long)features * sizeof *slopes;
     PARALLEL(threads)
     for (long job = 0; job < (rows + several - 1) / several; job++) {
         const long first = job * several, beside = rows - first < several ? rows - first : several, count = beside * features;
         float room[LANES], state[LANES], energy[LANES], sloped[LANES];
         u32 words[4][LANES];
-        const float *restrict start = loaded(room, past, first * features, count, half);
-        for (long i = 0; i < count; i++) state[i] = start[i];
+        __builtin_memcpy(state, loaded(room, past, first * features, count, half), (unsigned long)count * sizeof *state);
         for (long t = 0; t < steps; t++) {
             const int part = (int)(t % 4);
             if (part == 0) philox(words, (u64)(first * features), (u32)(t / 4) + 1, seed, count);
@@ -397,10 +397,9 @@ static void Rect_recur_few(const void *x, const float *restrict w, const void *p
             Rect_infer(state, slopes ? sloped : 0, energy, words, part, count, rate);
             for (long row = 0; row < beside; row++) {
                 const long at = ((first + row) * steps + t) * features;
-                float *restrict to = place(room, h, at, half);
-                for (long i = 0; i < features; i++) to[i] = state[row * features + i];
-                stored(h, to, at, features, half);
-                for (long i = 0; slopes && i < features; i++) slopes[at + i] = sloped[row * features + i];
+                if (!half) __builtin_memcpy((float *)h + at, state + row * features, size);
+                stored(h, state + row * features, at, features, half);
+                if (slopes) __builtin_memcpy(slopes + at, sloped + row * features, size);
             }
         }
     }
