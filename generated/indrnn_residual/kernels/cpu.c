@@ -92,6 +92,7 @@ typedef int factors __attribute__((vector_size(32)));
 
 static inline void philox_rounds(counters c[4], u32 k0, u32 k1) {
     const counters none = {0}, m0 = none + 0xd2511f53u, m1 = none + 0xcd9e8d57u;
+#pragma GCC unroll 7
     for (int round = 0; round < 7; round++, k0 += 0x9e3779b9u, k1 += 0xbb67ae85u) {
         const counters p0 = low_product(c[0], m0), p1 = low_product(c[2], m1); /* what is in upper halves does not matter */
         c[0] = (p1 >> 32) ^ c[1] ^ (u64)k0;
@@ -108,6 +109,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed, long cou
         counters a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
         philox_rounds(a, (u32)seed, (u32)(seed >> 32));
         philox_rounds(b, (u32)seed, (u32)(seed >> 32));
+#pragma GCC unroll 4
         for (int k = 0; k < 4; k++) {
             const counters both = (a[k] & 0xffffffffu) | (b[k] << 32);
             __builtin_memcpy(&words[k][i], &both, sizeof both);
@@ -245,6 +247,7 @@ OUTLINE long chosen(u32 masks[LANES / BLOCK], const u32 *restrict word, float ra
     long some = 0;
     for (long i = 0; i < count; i++) drawn[i] = (u32)-coin(rate, word[i]);
     for (long i = count; i < all; i++) drawn[i] = 0;
+#pragma GCC unroll 4
     for (long i = 0; i < all; i += BLOCK) {
 #ifdef BLOCKS
         block x;

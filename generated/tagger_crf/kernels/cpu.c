@@ -92,6 +92,7 @@ typedef int factors __attribute__((vector_size(32)));
 
 static inline void philox_rounds(counters c[4], u32 k0, u32 k1) {
     const counters none = {0}, m0 = none + 0xd2511f53u, m1 = none + 0xcd9e8d57u;
+#pragma GCC unroll 7
     for (int round = 0; round < 7; round++, k0 += 0x9e3779b9u, k1 += 0xbb67ae85u) {
         const counters p0 = low_product(c[0], m0), p1 = low_product(c[2], m1); /* what is in upper halves does not matter */
         c[0] = (p1 >> 32) ^ c[1] ^ (u64)k0;
@@ -108,6 +109,7 @@ static void philox(u32 words[4][LANES], u64 first, u32 later, u64 seed, long cou
         counters a[4] = {even, even >> 32, none + later, none}, b[4] = {odd, odd >> 32, none + later, none};
         philox_rounds(a, (u32)seed, (u32)(seed >> 32));
         philox_rounds(b, (u32)seed, (u32)(seed >> 32));
+#pragma GCC unroll 4
         for (int k = 0; k < 4; k++) {
             const counters both = (a[k] & 0xffffffffu) | (b[k] << 32);
             __builtin_memcpy(&words[k][i], &both, sizeof both);
@@ -278,6 +280,7 @@ OUTLINE long chosen(u32 masks[LANES / BLOCK], const u32 *restrict word, float ra
     long some = 0;
     for (long i = 0; i < count; i++) drawn[i] = (u32)-coin(rate, word[i]);
     for (long i = count; i < all; i++) drawn[i] = 0;
+#pragma GCC unroll 4
     for (long i = 0; i < all; i += BLOCK) {
 #ifdef BLOCKS
         block x;
@@ -594,22 +597,28 @@ int chain_6_forward(const float *e, const float *pair, float top, const float *s
             if (t > 0) {
                 const float *before = share + (t - 1) * 8;
                 eight a[1] = {{0}}, b[1] = {{0}};
+#pragma GCC unroll 1
                 for (long j = 0; j + 1 < 6; j += 2)
+#pragma GCC unroll 1
                     for (long k = 0; k < 1; k++) {
                         a[k] += before[j] * *(eight *)(v + j * 8 + 8 * k);
                         b[k] += before[j + 1] * *(eight *)(v + (j + 1) * 8 + 8 * k);
                     }
+#pragma GCC unroll 1
                 for (long k = 0; k < 1; k++) {
                     const eight to = a[k] + b[k];
                     *(eight *)(next + t * 8 + 8 * k) = to;
                     x[k] = to * now[k];
                 }
             } else
+#pragma GCC unroll 1
                 for (long k = 0; k < 1; k++) x[k] = now[k];
+#pragma GCC unroll 1
             for (long k = 0; k < 1; k++) sum += x[k];
             const float mass = sum_of(&sum);
             if (!(mass > 1e-20f)) break;
             const float scale = 1 / mass;
+#pragma GCC unroll 1
             for (long k = 0; k < 1; k++) now[k] = x[k] * scale;
             total += f32_log(mass);
         }
@@ -662,11 +671,14 @@ void chain_6_backward(const float *g, const float *alpha, const float *predicted
             float *u = own_later + (t - 1) * 8;
             for (long k = 0; k < 8; k++) u[k] = after[k] > 0 ? p[k] / after[k] : 0;
             eight a[1] = {{0}}, b[1] = {{0}};
+#pragma GCC unroll 1
             for (long k = 0; k + 1 < 6; k += 2)
+#pragma GCC unroll 1
                 for (long j = 0; j < 1; j++) {
                     a[j] += u[k] * *(eight *)(v + k * 8 + 8 * j);
                     b[j] += u[k + 1] * *(eight *)(v + (k + 1) * 8 + 8 * j);
                 }
+#pragma GCC unroll 1
             for (long j = 0; j < 1; j++) {
                 const eight shown = *(const eight *)(now + 8 * j);
                 *(eight *)(own + (t - 1) * 8 + 8 * j) = g[row] * shown;
