@@ -74,9 +74,9 @@ def made(name: str, folder: Path) -> tuple[Any, Any, tuple[Tensor, ...], Any]:
 
 
 def shares(ways: dict[str, Callable[[], Any]], unit: str) -> dict[str, float]:
-    """Medians in units of one of them, which runs before each other, so that all find the same in caches."""
-    found = steps.in_turn([step for way in ways.values() for step in (ways[unit], way)], TURNS)
-    return {key: median(row[2 * k + 1] for row in found) / median(row[2 * k] for row in found) for k, key in enumerate(ways)}
+    """Medians in units of one of them, with which each other runs in turn."""
+    found = {key: steps.in_turn([way, ways[unit]], TURNS) for key, way in ways.items()}
+    return {key: median(row[0] for row in rows) / median(row[1] for row in rows) for key, rows in found.items()}
 
 
 def draws(name: str, folder: Path) -> dict[str, float]:
