@@ -112,6 +112,12 @@ def test_no_name_breaks_the_code(tmp_path: Path, every: int) -> None:
     assert harmless > 10
 
 
+def test_kernels_are_no_name_of_an_input(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as refused:
+        emit(tmp_path, NAMED.replace("NAME", "kernels").replace("EDGE", "h"))
+    assert {d.code for d in refused.value.diagnostics} == {"CG311"}
+
+
 @pytest.mark.parametrize("name", ["spec.yaml", "manifest.json", "model.py", "__init__.py"])
 def test_what_is_written_names_no_folder(name: str) -> None:
     for path in (ROOT / "generated").glob(f"*/{name}"):
