@@ -5,25 +5,8 @@ from __future__ import annotations
 # in the class of a component, where parents and edges are arguments and attributes
 IN_LAYERS = frozenset(
     {
-        *(
-            "F",
-            "Tensor",
-            "drive",
-            "e",
-            "e_t",
-            "forward",
-            "how",
-            "kernels",
-            "list",
-            "mask",
-            "nn",
-            "normalize",
-            "past",
-            "range",
-            "self",
-            "step",
-        ),
-        *("lines", "steps", "super", "torch", "valid", "weight_norm"),
+        *("F", "Tensor", "drive", "e", "e_t", "forward", "how", "list", "mask", "nn", "normalize", "past", "range", "self", "step"),
+        *("kernels", "lines", "steps", "super", "torch", "valid", "weight_norm"),
     }
 )
 
