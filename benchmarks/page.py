@@ -105,9 +105,8 @@ def pieces() -> Iterator[str]:
         "### Where it goes",
         "",
         "`python benchmarks/pieces.py`, one thread: what a step takes with pieces of it left out. Under PCFF, in units of a step without",
-        "draws. The second column less the third are the kernels themselves, in which random words take a quarter and quantiles a third;",
-        "the rest surrounds them: a product, two arrays, a seed and a guard against second derivatives, about as much each. A function of",
-        "torch.autograd that is written in Python, in place of a kernel, has the last column.",
+        "draws. The second column less the third are the kernels themselves; the rest surrounds them: a product, two arrays, a seed and a",
+        "guard against second derivatives. A function of torch.autograd in Python, in place of a kernel, has the last column.",
         "",
     )
     keys = ("with draws", "nothing computed in C", "a bare function a node")
@@ -115,7 +114,7 @@ def pieces() -> Iterator[str]:
     yield from table(("spec", *keys), lines)
     whole, trusting, blind = (f"{found['checks'][key]:.3f}" for key in ("whole", "targets not looked at", "nor inputs"))
     yield from (
-        f"`transfer`, feed-forward, half a millisecond a step: {whole} times as long as by hand; {trusting} if targets are not looked",
+        f"`transfer`, feed-forward: {whole} times as long as by hand; {trusting} if targets are not looked",
         f"at, and {blind} if inputs are not either.",
         "",
         "Kernels on their own, in units of what the first table measures: the C alone, on arrays that are there already, and what else is",
