@@ -49,19 +49,31 @@ class Bare(torch.autograd.Function):
 
 
 class Silent:
-    """A library of kernels, of which those forward write zeros."""
+    """A library of kernels, of which those forward write zeros, and those that normalise pass on what comes back."""
 
     def __init__(self, real: Any) -> None:
         self.real = real
 
     def __getattr__(self, name: str) -> Any:
-        return zeros if name.endswith("_forward") else getattr(self.real, name)
+        instead = {"_forward": zeros, "_normalised": normalised_zeros, "_normalised_backward": passed_on}
+        return next((it for ending, it in instead.items() if name.endswith(ending)), None) or getattr(self.real, name)
 
 
 def zeros(_: int, h: int, slopes: int | None, count: int, *__: Any) -> None:
     for place in (h, slopes):
         if place:
             ctypes.memset(place, 0, 4 * count)
+
+
+def normalised_zeros(*given: Any) -> None:
+    h, slopes, rows, features, inner = given[6:11]
+    zeros(0, h, slopes, rows * features * inner)
+
+
+def passed_on(g: int, *given: Any) -> None:
+    gx, gweight, gbias, rows, features, inner = given[3:9]
+    ctypes.memmove(gx, g, 4 * rows * features * inner)
+    zeros(0, gweight, gbias, features)
 
 
 def made(name: str, folder: Path) -> tuple[Any, Any, tuple[Tensor, ...], Any]:
@@ -83,19 +95,15 @@ def draws(name: str, folder: Path) -> dict[str, float]:
     """A step under PCFF, and what is left of it."""
     script, model, batch, written = made(name, folder)
     kernels = script.Model.forward.__globals__["kernels"]
-    step, silent, node, library_ = (
-        steps.step_of(model, batch, written.learning_rate),
-        Silent(kernels.library()),
-        kernels.node,
-        kernels.library,
-    )
+    step, silent = steps.step_of(model, batch, written.learning_rate), Silent(kernels.library())
+    usual = {name: getattr(kernels, name) for name in ("node", "library", "normalised")}
 
     def way(rate: float, **instead: Any) -> Callable[[], None]:
         def run() -> None:
             model.inference("pcff", rate) if rate else model.inference("feed_forward")
-            kernels.node, kernels.library = instead.get("node", node), instead.get("library", library_)
+            vars(kernels).update(usual | instead)
             step()
-            kernels.node, kernels.library = node, library_
+            vars(kernels).update(usual)
 
         return run
 
@@ -103,7 +111,7 @@ def draws(name: str, folder: Path) -> dict[str, float]:
         "without draws": way(0.0),
         "with draws": way(steps.RATE),
         "nothing computed in C": way(steps.RATE, library=lambda: silent),
-        "a bare function a node": way(steps.RATE, node=lambda law, e, rate, straight: Bare.apply(e)),
+        "a bare function a node": way(steps.RATE, node=lambda law, e, rate, straight: Bare.apply(e), normalised=lambda *_: None),
     }
     return shares(ways, "without draws")
 

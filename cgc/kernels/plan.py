@@ -19,13 +19,15 @@ MOST_STATES = 64
 
 @dataclass(frozen=True)
 class LawKernel:
-    """The arithmetic of the law ``name``; ``recurrent``: for layers whose nodes read their own past; ``plain``: for others."""
+    """The arithmetic of the law ``name``; ``recurrent``: for layers whose nodes read their own past; ``plain``: for others;
+    ``normalised``: for some of these, energies are normalised over a batch at once."""
 
     name: str
     density: str
     node: Node
     recurrent: bool
     plain: bool = True
+    normalised: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,12 @@ def plan(program: Program) -> Kernels:
     recurrent = {layer.law for layer in looped}
     # a node that is a function of its energy is torch's, unless it reads itself
     plain = {la.law for la in program.layers() if not la.output and la.name not in elsewhere and not program.law(la.law).deterministic}
+    normalised = {la.law for la in program.layers() if normalises(la, program)}
     found = []
     for name, law in program.laws:
         known = supported(law) if name in recurrent or name in plain else None
         if known is not None:
-            found.append(LawKernel(name, law.density, known, name in recurrent, name in plain))
+            found.append(LawKernel(name, law.density, known, name in recurrent, name in plain, name in normalised & plain))
     chains = sorted({layer.lines.count for layer in program.layers() if layer.lines and fused_chain(layer)})
     return Kernels(tuple(found), tuple(chains), cells)
 
@@ -82,6 +85,12 @@ def supported(law: Derivation) -> Node | None:
         return node(law)
     except Unsupported:
         return None
+
+
+def normalises(layer: Layer, program: Program) -> bool:
+    """Whether a layer's energies are normalised over a batch where its nodes are inferred."""
+    inferred = not layer.output and not program.law(layer.law).deterministic
+    return layer.over_batch and inferred and program.eval.method != "moments" and supported(program.law(layer.law)) is not None
 
 
 def fused_loop(layer: Layer, group: tuple[str, ...], law: Derivation) -> bool:

@@ -28,9 +28,10 @@ bfloat16)."""
 class Law:
     """One law. ``functions`` are definitions as lines; ``per`` elements share a block of ``4`` random words, of which each has ``words``.
 
-    ``name`` is its class in model.py. ``recurrent``: for nodes that read their own past, ``plain``: for others. ``of_energy`` and
-    ``redrawn``: there are slopes that are computed from the energy, or from what is drawn again. ``least``: its expectation alone is
-    worth a kernel from so many elements on. ``bounds``: between these the expectation is the energy.
+    ``name`` is its class in model.py. ``recurrent``: for nodes that read their own past, ``plain``: for others,
+    ``normalised``: some of which are normalised at once. ``of_energy`` and ``redrawn``: there are slopes that are computed from the
+    energy, or from what is drawn again. ``least``: its expectation alone is worth a kernel from so many elements on. ``bounds``: between
+    these the expectation is the energy.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Law:
     least: int
     recurrent: bool
     plain: bool
+    normalised: bool
     bounds: tuple[float, float] | None
 
     @property
@@ -124,6 +126,11 @@ class Source:
         return any(law.plain for law in self.laws)
 
     @property
+    def normalised(self) -> bool:
+        """Whether some of these are normalised over a batch at once."""
+        return any(law.normalised for law in self.laws)
+
+    @property
     def recurrent(self) -> bool:
         """Whether there are kernels for nodes that read their own past."""
         return any(law.recurrent for law in self.laws)
@@ -158,8 +165,8 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
 
 def _law(law: LawKernel, name: str, language: Language) -> Law:
     node = law.node
-    kinds = (node.words, node.slope_of_value is not None, node.always, node.discrete, _least(node), law.recurrent, law.plain, node.bounds)
-    found = Law(name, law.density, (), *kinds)
+    kinds = (node.words, node.slope_of_value is not None, node.always, node.discrete, _least(node), law.recurrent, law.plain)
+    found = Law(name, law.density, (), *kinds, law.normalised, node.bounds)
     written = (defined(language, f"{name}_{what}", value, arguments) for what, value, arguments in _wanted(node, found))
     return replace(found, functions=tuple(written))
 

@@ -75,8 +75,7 @@ def keep(past: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
     x = x.to(past.dtype) if enough else torch.cat([past, x.to(past.dtype)], -2)
     if lengths is None:
         return x[..., x.shape[-2] - depth :, :]
-    steps = lengths[:, None] + torch.arange(depth, device=x.device)
-    return x[:, torch.arange(x.shape[1], device=x.device)[:, None], steps]
+    return x.take_along_dim((lengths[:, None] + torch.arange(depth, device=x.device))[None, ..., None], -2)
 
 
 class Bit:

@@ -31,6 +31,11 @@ class Inference(NamedTuple):
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
+    def over_batch(self, law, norm: "BatchNorm", a: Tensor, bias: Tensor | None) -> Tensor:
+        """Nodes whose energies are normalised by the batch."""
+        h = kernels and kernels.normalised(law, norm, a, bias, 1, self.rate, self.straight_through)
+        return self(law, norm(a, bias)) if h is None else h
+
     def soft_clamp(self, x: Tensor, low: float, high: float) -> Tensor:
         """Two-state inputs given as expectations (section 2.3); where everything is drawn, their states are."""
         if x.numel() and not torch.compiler.is_compiling():
@@ -112,7 +117,7 @@ class H(nn.Module):
         self.normalize = BatchNorm(32)
 
     def forward(self, x: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.x(x), self.bias))
+        return how.over_batch(Rect(), self.normalize, self.x(x), self.bias)
 
 
 class RectNodes(nn.Module):
@@ -125,7 +130,7 @@ class RectNodes(nn.Module):
         self.normalize = BatchNorm(maps)
 
     def forward(self, h: Tensor, how: Inference) -> Tensor:
-        return how(Rect(), self.normalize(self.h(h), self.bias))
+        return how.over_batch(Rect(), self.normalize, self.h(h), self.bias)
 
 
 class Out(nn.Module):
@@ -146,7 +151,7 @@ class Out(nn.Module):
         e = torch.cat(
             [self.one["h"](h), self.three["thin3"](thin3), self.five["thin5"](thin5), self.pooled["pool"](pool)], 1
         )
-        return how(Rect(), self.normalize(e, self.bias))
+        return how.over_batch(Rect(), self.normalize, e, self.bias)
 
 
 class Mix(nn.Module):

@@ -54,7 +54,7 @@ class Elementwise(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but the last axis (section 3); its shift is the component's bias."""
+    """Batch normalisation of the last axis (section 3), shifted by the component's bias; one row has no variance."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -63,10 +63,9 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(size))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        rows = a.flatten(0, -2) if valid is None else a[valid]
-        training = self.training and len(rows) > 1  # one row has no variance
-        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training)
-        return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
+        e = a.flatten(0, -2) if valid is None else a[valid]
+        e = F.batch_norm(e, self.running_mean, self.running_var, self.weight, bias, self.training and len(e) > 1)
+        return e.view_as(a) if valid is None else a.masked_scatter(valid[..., None], e)
 
 
 def last(x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -80,8 +79,7 @@ def keep(past: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
     x = x.to(past.dtype) if enough else torch.cat([past, x.to(past.dtype)], -2)
     if lengths is None:
         return x[..., x.shape[-2] - depth :, :]
-    steps = lengths[:, None] + torch.arange(depth, device=x.device)
-    return x[:, torch.arange(x.shape[1], device=x.device)[:, None], steps]
+    return x.take_along_dim((lengths[:, None] + torch.arange(depth, device=x.device))[None, ..., None], -2)
 
 
 class Rect:

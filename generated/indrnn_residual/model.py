@@ -33,6 +33,11 @@ class Inference(NamedTuple):
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
+    def over_batch(self, law, norm: "BatchNorm", a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
+        """Nodes whose energies are normalised by the batch."""
+        h = kernels and kernels.normalised(law, norm, a, bias, -1, self.rate, self.straight_through, valid)
+        return self(law, norm(a, bias, valid)) if h is None else h
+
     def soft_clamp(self, x: Tensor, low: float, high: float) -> Tensor:
         """Two-state inputs given as expectations (section 2.3); where everything is drawn, their states are."""
         if x.numel() and not torch.compiler.is_compiling():
@@ -56,7 +61,7 @@ class Elementwise(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but the last axis (section 3); its shift is the component's bias."""
+    """Batch normalisation of the last axis (section 3), shifted by the component's bias; one row has no variance."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -65,10 +70,9 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(size))
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        rows = a.flatten(0, -2) if valid is None else a[valid]
-        training = self.training and len(rows) > 1  # one row has no variance
-        rows = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, bias, training)
-        return rows.view_as(a) if valid is None else a.masked_scatter(valid[..., None], rows)
+        e = a.flatten(0, -2) if valid is None else a[valid]
+        e = F.batch_norm(e, self.running_mean, self.running_var, self.weight, bias, self.training and len(e) > 1)
+        return e.view_as(a) if valid is None else a.masked_scatter(valid[..., None], e)
 
 
 def last(x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -82,8 +86,7 @@ def keep(past: Tensor, x: Tensor, lengths: Tensor | None) -> Tensor:
     x = x.to(past.dtype) if enough else torch.cat([past, x.to(past.dtype)], -2)
     if lengths is None:
         return x[..., x.shape[-2] - depth :, :]
-    steps = lengths[:, None] + torch.arange(depth, device=x.device)
-    return x[:, torch.arange(x.shape[1], device=x.device)[:, None], steps]
+    return x.take_along_dim((lengths[:, None] + torch.arange(depth, device=x.device))[None, ..., None], -2)
 
 
 class Rect:
@@ -149,7 +152,7 @@ class HRefine(nn.Module):
         self.back = nn.Linear(64, 64, bias=False)
 
     def forward(self, e: Tensor, how: Inference, past: State, valid: Tensor | None, lengths: Tensor | None):
-        copy = how(Rect(), self.normalize(e, self.bias, valid))
+        copy = how.over_batch(Rect(), self.normalize, e, self.bias, valid)
         z = self.z(copy, how, past["z"], valid)
         return e + F.linear(z, self.back.weight), {"z": keep(past["z"], z, lengths)}
 
@@ -169,7 +172,7 @@ class H(nn.Module):
         kept = {}
         for k, level in enumerate(self.refine):
             e, kept[f"refine.{k}"] = level(e, how, past[f"refine.{k}"], valid, lengths)
-        return how(Rect(), self.normalize(e, self.bias, valid)), kept
+        return how.over_batch(Rect(), self.normalize, e, self.bias, valid), kept
 
 
 class Y(nn.Module):

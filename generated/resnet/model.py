@@ -31,6 +31,11 @@ class Inference(NamedTuple):
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
+    def over_batch(self, law, norm: "BatchNorm", a: Tensor, bias: Tensor | None) -> Tensor:
+        """Nodes whose energies are normalised by the batch."""
+        h = kernels and kernels.normalised(law, norm, a, bias, 1, self.rate, self.straight_through)
+        return self(law, norm(a, bias)) if h is None else h
+
     def soft_clamp(self, x: Tensor, low: float, high: float) -> Tensor:
         """Two-state inputs given as expectations (section 2.3); where everything is drawn, their states are."""
         if x.numel() and not torch.compiler.is_compiling():
@@ -111,7 +116,7 @@ class RectNodes(nn.Module):
     def forward(self, *parents: Tensor, how: Inference) -> Tensor:
         terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]
         e = sum(terms[1:], terms[0])
-        return how(Rect(), self.normalize(e, self.bias))
+        return how.over_batch(Rect(), self.normalize, e, self.bias)
 
 
 class Refinement(nn.Module):
@@ -125,7 +130,7 @@ class Refinement(nn.Module):
         self.back = Conv2d(extents, maps, maps, 3, padding=1)
 
     def forward(self, e: Tensor, how: Inference) -> Tensor:
-        copy = how(Rect(), self.normalize(e, self.bias))
+        copy = how.over_batch(Rect(), self.normalize, e, self.bias)
         z = self.z(copy, how=how)
         return e + self.back(z)
 
@@ -149,7 +154,7 @@ class RectRefined(nn.Module):
         e = sum(terms[1:], terms[0])
         for level in self.refine:
             e = level(e, how)
-        return how(Rect(), self.normalize(e, self.bias))
+        return how.over_batch(Rect(), self.normalize, e, self.bias)
 
 
 class Y(nn.Module):

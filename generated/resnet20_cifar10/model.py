@@ -31,6 +31,11 @@ class Inference(NamedTuple):
             x = x.detach() + (q - q.detach() if self.straight_through else 0)
         return x if self.rate == 1 else torch.where(torch.rand_like(q) < self.rate, x, q)
 
+    def over_batch(self, law, norm: "BatchNorm", a: Tensor, bias: Tensor | None) -> Tensor:
+        """Nodes whose energies are normalised by the batch."""
+        h = kernels and kernels.normalised(law, norm, a, bias, 1, self.rate, self.straight_through)
+        return self(law, norm(a, bias)) if h is None else h
+
 
 class Conv2d(nn.Conv2d):
     """A convolution of nodes whose indices (map, *extents) are flat, or (rows, maps, ...) as it gives."""
@@ -101,7 +106,7 @@ class RectNodes(nn.Module):
     def forward(self, *parents: Tensor, how: Inference) -> Tensor:
         terms = [getattr(self, name)(x) for name, x in zip(self.names, parents, strict=True)]
         e = sum(terms[1:], terms[0])
-        return how(Rect(), self.normalize(e, self.bias))
+        return how.over_batch(Rect(), self.normalize, e, self.bias)
 
 
 class Refinement(nn.Module):
@@ -115,7 +120,7 @@ class Refinement(nn.Module):
         self.back = Conv2d(extents, maps, maps, 3, padding=1)
 
     def forward(self, e: Tensor, how: Inference) -> Tensor:
-        copy = how(Rect(), self.normalize(e, self.bias))
+        copy = how.over_batch(Rect(), self.normalize, e, self.bias)
         z = self.z(copy, how=how)
         return e + self.back(z)
 
@@ -139,7 +144,7 @@ class RectRefined(nn.Module):
         e = sum(terms[1:], terms[0])
         for level in self.refine:
             e = level(e, how)
-        return how(Rect(), self.normalize(e, self.bias))
+        return how.over_batch(Rect(), self.normalize, e, self.bias)
 
 
 class Y(nn.Module):

@@ -79,7 +79,9 @@ CHAINS = (1, 3, 4, 5, 13, 40)
 
 def kernels() -> Kernels:
     """A kernel for each, some of them recurrent, and for some chains."""
-    return Kernels(tuple(LawKernel(name, laws()[name].density, node, name in RECURRENT) for name, node in nodes().items()), CHAINS)
+    return Kernels(
+        tuple(LawKernel(name, laws()[name].density, node, name in RECURRENT, normalised=True) for name, node in nodes().items()), CHAINS
+    )
 
 
 def written(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cgc.derive.derivation import Derivation, Labels
 from cgc.families.forms import FiniteExponential
-from cgc.kernels.plan import CellKernel, fused_loop, plan
+from cgc.kernels.plan import CellKernel, fused_loop, normalises, plan
 from cgc.program.energies import local
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage, layers_of
 from cgc.program.loops import reads_itself_alone
@@ -32,8 +32,8 @@ PARTS = (
     "last", "shifted", "keep",
 )  # fmt: skip
 INFERENCE = (
-    "at", "call", "call_features", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift", "normalised",
-    "normalised_maps", "group_moments", "given", "soft_clamp",
+    "at", "call", "call_features", "over_batch", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift",
+    "normalised", "normalised_maps", "group_moments", "given", "soft_clamp",
     "states", "labels", "bernoulli_gate", "gaussian_gate", "gated", "opened", "linearly",
 )  # fmt: skip
 _NEEDS = {
@@ -163,6 +163,10 @@ class Blocks:
         if not plain or layer.name in self._called:
             return False
         return all(c.product.kind in ("identity", "average") for c in layer.contributions)
+
+    def normalises(self, layer: Layer) -> bool:
+        """Whether a kernel normalises the layer's energies where its nodes are inferred."""
+        return normalises(layer, self.program) and any(law.name == layer.law and law.normalised for law in self.kernels.laws)
 
     def copies_energy(self, layer: Layer) -> bool:
         """Whether the expectation is the energy itself."""

@@ -191,7 +191,7 @@ class _Classes:
         def build() -> Block:
             law, drawn, lines = blocks.law_call(layer), blocks.drawn(layer), blocks.lines.get(layer.name, "")
             fused = blocks.fused_loop(layer, group)
-            return layer_block(layer, law, drawn, group, blocks.timed, blocks.moments, lines, fused, blocks.maps)
+            return layer_block(layer, law, drawn, group, blocks.timed, blocks.moments, lines, fused, blocks.maps, blocks.normalises(layer))
 
         def doc(alike: Sequence[str]) -> str:
             return layer_doc(layer, blocks.timed, alike)
@@ -199,7 +199,8 @@ class _Classes:
         def summed() -> Summed | None:
             if group or layer.output or blocks.rated():
                 return None
-            return layer_summed(layer, blocks.law_call(layer), blocks.drawn(layer), blocks.timed, blocks.moments, maps=blocks.maps)
+            law, drawn = blocks.law_call(layer), blocks.drawn(layer)
+            return layer_summed(layer, law, drawn, blocks.timed, blocks.moments, maps=blocks.maps, at_once=blocks.normalises(layer))
 
         common = f"{blocks.law_classes.get(layer.law, '')}Nodes"
         return self.add(0, _Unit(layer.name, layer.component, class_name(local(layer.component)), common, build, doc, summed))
@@ -338,14 +339,15 @@ class _Classes:
             if any(self.terms(layer).flattened(base, source) for c in base for source, _ in c.sources):
                 return None
             law, drawn = blocks.law_call(layer), blocks.drawn(layer)
-            return layer_summed(based, law, drawn, blocks.timed, blocks.moments, levels, inner.how, blocks.maps)
+            return layer_summed(based, law, drawn, blocks.timed, blocks.moments, levels, inner.how, blocks.maps, blocks.normalises(layer))
 
         wanted = class_name(local(layer.component))
         common = f"{blocks.law_classes.get(layer.law, '')}Refined"
         return self.add(depth, _Unit(layer.name, layer.component, wanted, common, build, doc, summed))
 
     def terms(self, layer: Layer) -> Terms:
-        return MomentTerms(layer) if self.blocks.moments else Terms(layer, self.blocks.merged, self.blocks.maps)
+        blocks = self.blocks
+        return MomentTerms(layer) if blocks.moments else Terms(layer, blocks.merged, blocks.maps, blocks.normalises(layer))
 
     def how(self, layer: Layer) -> str:
         """How the nodes of a layer are inferred: perhaps with a rate of its own."""

@@ -46,16 +46,18 @@ def layer_block(
     lines: str = "",
     fused: CellKernel | bool = False,
     maps: Maps = NO_MAPS,
+    at_once: bool = False,
 ) -> Block:
     """The class for ``layer``. ``group`` are the layers of its loop over time (empty where it has none).
 
     ``law`` is an expression for the node law; ``drawn`` tells whether its nodes can be drawn at all; ``moments`` whether values may
     also be means and variances. ``lines`` is an expression that makes the module of its lines, if it has any. ``fused``: there is a
-    kernel for its loop over time, or this one for a step of it. ``maps``: layers whose features are (rows, maps, ...).
+    kernel for its loop over time, or this one for a step of it. ``maps``: layers whose features are (rows, maps, ...). ``at_once``: there
+    is a kernel that normalises energies and infers nodes.
     """
     if layer.last:
         layer = _shared_at_once(layer)
-    terms = MomentTerms(layer) if moments else Terms(layer, not timed, maps)
+    terms = MomentTerms(layer) if moments else Terms(layer, not timed, maps, at_once)
     parts = terms.parts
     init = [*modules(layer.contributions, parts), *bias(layer), *normalisation(layer, parts)]
     init += [f"self.lines = {lines}"] if lines else []
@@ -258,7 +260,7 @@ def finish(terms: Terms, energy: str, law: str, drawn: bool, how: str = "how") -
     value = value.removesuffix(comment)
     flat = ".flatten(-2)" if layer.labels is not None and layer.size > 1 else ""
     own = f"({value})" if flat and " " in value else value
-    inferred = f"{how}({law}, {value})" if drawn else terms.determined(law, value) if law else own
+    inferred = terms.inferred(how, law, value) if drawn else terms.determined(law, value) if law else own
     return (*lines, f"return {inferred}{flat}{comment}")
 
 

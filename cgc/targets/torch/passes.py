@@ -62,8 +62,10 @@ class _Pass:
         if self.scope.stateful:
             lines.append(f"past = self.past({first}) if past is None else past")
         if self.scope.valid:
-            lines.append(f"steps = torch.arange({first}.shape[2], device={first}.device)")
-            lines.append(f"valid = None if lengths is None else (steps < lengths[:, None]).expand({first}.shape[:3])")
+            steps, valid = (f"torch.arange({first}.shape[2], device={first}.device)", "({} < lengths[:, None])")
+            valid = f"valid = None if lengths is None else {valid}.expand({first}.shape[:3])"
+            fits = len(valid.format(steps)) <= 112  # of 120, indented
+            lines += [valid.format(steps)] if fits else [f"steps = {steps}", valid.format("steps")]
         for item in inputs:
             lines += body.keep(item.name)
         lines += body.lines(self.blocks.program.stages)

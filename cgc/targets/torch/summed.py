@@ -32,8 +32,10 @@ def layer_summed(
     levels: str | None = None,
     refined_how: bool = False,
     maps: Maps = NO_MAPS,
+    at_once: bool = False,
 ) -> Summed | None:
-    """The layer in this form, or None: its energy is a normalised sum of modules. ``levels`` refine it, as the text of a list."""
+    """The layer in this form, or None: its energy is a normalised sum of modules. ``levels`` refine it, as the text of a list;
+    ``at_once``: there is a kernel that normalises energies and infers nodes."""
     plain = all(c.block is None and c.gate is None and not c.lag and c.own and c.name not in _TAKEN for c in layer.contributions)
     plain = plain and len({c.source for c in layer.contributions}) == len(layer.contributions)
     if moments or not plain or layer.normalised == "no" or layer.labels is not None or layer.last:
@@ -44,7 +46,7 @@ def layer_summed(
         return None
     edges = tuple(f"{c.name}={lines[0].partition(' = ')[2]}" for c, lines in zip(layer.contributions, made, strict=True))
     masked = timed and layer.over_batch
-    terms = Terms(layer, not timed, maps)
+    terms = Terms(layer, not timed, maps, at_once)
     flat = terms.flat if any(c.product.kind == "convolution" for c in layer.contributions) else ""
     how = ("how: Inference",) if refined_how or needs_inference(layer, drawn, moments) else ()
     init = ["self.names = tuple(edges)", "for name, edge in edges.items():", "    self.add_module(name, edge)"]

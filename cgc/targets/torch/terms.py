@@ -41,9 +41,14 @@ class Terms:
 
     moments = False
 
-    def __init__(self, layer: Layer, rows: bool = False, maps: Maps = NO_MAPS) -> None:
-        """``rows``: what windows give is (rows, maps, ...); features of the layers in ``maps``, and their energies, are left so."""
+    def __init__(self, layer: Layer, rows: bool = False, maps: Maps = NO_MAPS, at_once: bool = False) -> None:
+        """``rows``: what windows give is (rows, maps, ...); features of the layers in ``maps``, and their energies, are left so.
+
+        ``at_once``: there is a kernel that normalises energies over the batch and infers nodes.
+        """
         self.layer = layer
+        self.at_once = at_once
+        self.normalisations: dict[str, str] = {}
         self.parts: set[str] = set()
         self.maps = maps
         self.mapped = layer.name in maps
@@ -198,8 +203,18 @@ class Terms:
         if self.layer.groups is not None:
             return self.shifted([self.group_norm(total)])
         shift = "self.bias" if self.layer.bias is True else "None"
-        text = self.batch_norm(f"{total}, {shift}{', valid' if masked else ''}")
+        arguments = f"{total}, {shift}{', valid' if masked else ''}"
+        text = self.batch_norm(arguments)
+        self.normalisations[text] = arguments
         return text if self.layer.bias is True else self.shifted([text])
+
+    def inferred(self, how: str, law: str, energy: str) -> str:
+        """Features of nodes that may be drawn; where the energy is a sum normalised over the batch, that may be done at once."""
+        arguments = self.normalisations.get(energy) if self.at_once else None
+        if arguments is None:
+            return f"{how}({law}, {energy})"
+        self.parts.add("over_batch")
+        return f"{how}.over_batch({law}, self.normalize, {arguments})"
 
     def energy(self, contributions: Sequence[Contribution], values: Values, masked: bool) -> str:
         """The energy from all contributions at once."""

@@ -310,6 +310,150 @@ INLINE void apart(float *restrict to, const float *restrict from, const u32 *res
         if (masks[i / BLOCK] >> i % BLOCK & 1) to[i] = *from++;
 }
 #endif
+/* What is normalised by the batch is (rows, features, inner): a feature's statistics are those of its elements in all rows. */
+enum { LANE = 16, GROUPS = 16 };
+
+typedef struct {
+    long rows, features, inner;
+} Shape;
+
+/* So many features, which lie beside each other in a row, are worked on at a time. */
+static inline long at_once(Shape shape) { return shape.inner == 1 ? LANE * GROUPS : GROUPS; }
+
+typedef float lane __attribute__((vector_size(4 * LANE)));
+typedef double wide_lane __attribute__((vector_size(8 * LANE)));
+
+INLINE void added(wide_lane *single, wide_lane *product, const float *x, const float *y, long count) {
+    lane a = {0}, b = {0};
+    __builtin_memcpy(&a, x, 4 * (unsigned long)count);
+    __builtin_memcpy(&b, y, 4 * (unsigned long)count);
+    const wide_lane wide = __builtin_convertvector(a, wide_lane);
+    *single += wide;
+    *product += wide * __builtin_convertvector(b, wide_lane);
+}
+
+/* Sums of x and of x y over all elements of each of the `width` features from `first` on, in doubles: products of floats are exact. */
+static void sums(double *restrict single, double *restrict product, const float *x, const float *y, Shape shape, long first, long width) {
+    /* a group is a lane of features, or a feature whose elements come in lanes */
+    const long all = width * shape.inner, length = shape.inner == 1 ? LANE : shape.inner, groups = (all + length - 1) / length;
+    wide_lane singles[GROUPS] = {{0}}, products[GROUPS] = {{0}};
+    for (long row = 0; row < shape.rows; row++) {
+        const long start = (row * shape.features + first) * shape.inner;
+        for (long group = 0; group < groups; group++) {
+            wide_lane s = singles[group], p = products[group];
+            const long end = start + ((group + 1) * length < all ? (group + 1) * length : all);
+            long i = start + group * length;
+            for (; i + LANE <= end; i += LANE) added(&s, &p, x + i, y + i, LANE);
+            if (i < end) added(&s, &p, x + i, y + i, end - i);
+            singles[group] = s;
+            products[group] = p;
+        }
+    }
+    for (long k = 0; k < width; k++) single[k] = product[k] = 0;
+    for (long i = 0; i < groups * LANE; i++) {
+        const long k = shape.inner == 1 ? i : i / LANE;
+        if (k < width) single[k] += singles[i / LANE][i % LANE], product[k] += products[i / LANE][i % LANE];
+    }
+}
+
+#ifdef FORWARD
+/* Energies are scale x + shift, each feature's. */
+typedef struct {
+    const float *scale, *shift;
+    Shape shape;
+} Line;
+
+/* Energies from `start` on of what is there not yet normalised. */
+static const float *normalised(float *restrict room, const float *x, long start, long count, const Line *line) {
+    const Shape shape = line->shape;
+    const long place = start % (shape.features * shape.inner);
+    long feature = place / shape.inner, passed = place % shape.inner, i = 0;
+    while (i < count) {
+        const long rest = shape.inner == 1 ? shape.features - feature : shape.inner - passed, many = rest < count - i ? rest : count - i;
+        const float *restrict from = x + start + i, *restrict scale = line->scale + feature, *restrict shift = line->shift + feature;
+        float *restrict to = room + i;
+        if (shape.inner == 1)
+            for (long k = 0; k < many; k++) to[k] = from[k] * scale[k] + shift[k];
+        else
+            for (long k = 0; k < many; k++) to[k] = from[k] * *scale + *shift;
+        i += many;
+        passed = 0;
+        feature = shape.inner == 1 || feature + 1 == shape.features ? 0 : feature + 1;
+    }
+    return room;
+}
+
+/* Of each feature, (4, features): mean, 1 / standard deviation, and the scale and shift of its line. They are of this batch, towards which
+ * what is remembered moves; or else of what is remembered. */
+static void normalise(const float *x, float *found, const float *weight, const float *bias, float *mean, float *variance, Shape shape,
+                      int remembered, int threads) {
+    const long features = shape.features;
+    const double count = (double)shape.rows * (double)shape.inner;
+    PARALLEL(threads)
+    for (long first = 0; first < features; first += at_once(shape)) {
+        const long width = features - first < at_once(shape) ? features - first : at_once(shape);
+        double single[LANE * GROUPS], product[LANE * GROUPS];
+        if (!remembered) sums(single, product, x, x, shape, first, width);
+        for (long k = 0; k < width; k++) {
+            const long i = first + k;
+            double middle = mean[i], spread = variance[i];
+            if (!remembered) {
+                middle = single[k] / count;
+                spread = product[k] / count - middle * middle;
+                spread = spread < 0 ? 0 : spread;
+                mean[i] += 0.1f * ((float)middle - mean[i]);
+                variance[i] += 0.1f * ((float)(spread * count / (count - 1)) - variance[i]);
+            }
+            const double inverse = 1 / __builtin_sqrt(spread + 1e-5);
+            found[i] = (float)middle;
+            found[features + i] = (float)inverse;
+            found[2 * features + i] = (float)(inverse * weight[i]);
+            found[3 * features + i] = (float)((bias ? bias[i] : 0) - middle * inverse * weight[i]);
+        }
+    }
+}
+#endif
+#ifdef BACKWARD
+static void times(float *restrict to, const float *restrict x, const float *restrict y, long n, int threads) {
+    PARALLEL(threads)
+    for (long i = 0; i < n; i++) to[i] = x[i] * y[i];
+}
+
+/* From gradients of energies, in gx, to those of what was normalised, and of weights and biases. */
+static void normalised_backward(float *gx, const float *x, const float *found, float *gweight, float *gbias, Shape shape, int threads) {
+    const long rows = shape.rows, features = shape.features, inner = shape.inner;
+    const double count = (double)rows * (double)inner;
+    const float *mean = found, *inverse = found + features, *scale = found + 2 * features;
+    PARALLEL(threads)
+    for (long first = 0; first < features; first += at_once(shape)) {
+        const long width = features - first < at_once(shape) ? features - first : at_once(shape);
+        double single[LANE * GROUPS], product[LANE * GROUPS];
+        float middle[LANE * GROUPS], along[LANE * GROUPS];
+        sums(single, product, gx, x, shape, first, width);
+        for (long k = 0; k < width; k++) {
+            const long i = first + k;
+            const double sum = inverse[i] * (product[k] - mean[i] * single[k]);
+            gbias[i] = (float)single[k];
+            gweight[i] = (float)sum;
+            middle[k] = (float)(single[k] / count);
+            along[k] = (float)(inverse[i] * sum / count);
+        }
+        for (long row = 0; row < rows; row++) {
+            const long start = (row * features + first) * inner;
+            float *restrict to = gx + start;
+            const float *restrict from = x + start, *restrict means = mean + first, *restrict scales = scale + first;
+            if (inner == 1)
+                for (long k = 0; k < width; k++) to[k] = scales[k] * (to[k] - middle[k] - along[k] * (from[k] - means[k]));
+            else
+                for (long k = 0; k < width; k++) {
+                    const float a = middle[k], b = along[k], c = means[k], d = scales[k];
+                    for (long i = k * inner; i < (k + 1) * inner; i++) to[i] = d * (to[i] - a - b * (from[i] - c));
+                }
+        }
+    }
+}
+#endif
+
 
 
 /* X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)| */
@@ -378,8 +522,8 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
 
 #endif
 #ifdef FORWARD
-/* Slopes are kept where there is room for them. */
-void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
+/* Slopes are kept where there is room for them; with a line, energies are what it makes of e. */
+static void Rect_values(const void *e, const Line *line, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
     (void)seed, (void)rate, (void)slopes;
     PARALLEL(threads)
     for (long tile = 0; tile < (n + 4 * LANES - 1) / (4 * LANES); tile++) {
@@ -390,7 +534,7 @@ void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float
             const long start = (tile * 4 + part) * LANES;
             const long count = n - start < LANES ? n - start : LANES;
             if (count <= 0) break;
-            const float *restrict x = loaded(room, e, start, count, half);
+            const float *restrict x = line ? normalised(room, e, start, count, line) : loaded(room, e, start, count, half);
             float *restrict to = place(result, h, start, half), *restrict slope = slopes ? slopes + start : 0;
             if (rate > 0) {
                 Rect_infer(to, slope, x, words, part, count, rate);
@@ -403,6 +547,17 @@ void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float
             stored(h, to, start, count, half);
         }
     }
+}
+
+void Rect_forward(const void *e, void *h, float *slopes, long n, int half, float rate, u64 seed, int threads) {
+    Rect_values(e, 0, h, slopes, n, half, rate, seed, threads);
+}
+
+void Rect_normalised(const float *x, float *found, const float *weight, const float *bias, float *mean, float *variance, float *h,
+                               float *slopes, long rows, long features, long inner, float rate, u64 seed, int remembered, int threads) {
+    const Line line = {found + 2 * features, found + 3 * features, {rows, features, inner}};
+    normalise(x, found, weight, bias, mean, variance, line.shape, remembered, threads);
+    Rect_values(x, &line, h, slopes, rows * features * inner, 0, rate, seed, threads);
 }
 
 #endif
@@ -425,5 +580,14 @@ void Rect_backward(const void *g, const void *saved, void *ge, long n, int half,
             stored(ge, to, start, count, half);
         }
     }
+}
+
+/* `saved` are slopes, or values from which these follow. */
+void Rect_normalised_backward(const float *g, const float *x, const float *found, const float *saved, float *gx, float *gweight, float *gbias,
+                                        long rows, long features, long inner, int kept, int threads) {
+    const Shape shape = {rows, features, inner};
+    if (kept) times(gx, g, saved, rows * features * inner, threads);
+    else Rect_backward(g, saved, gx, rows * features * inner, 0, 0, threads);
+    normalised_backward(gx, x, found, gweight, gbias, shape, threads);
 }
 #endif

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_f8f9ce6516a8"
+NAMESPACE = "cgc_efb1fd8c67dc"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -34,7 +34,7 @@ FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"
 class Law(NamedTuple):
     """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn.
 
-    There are kernels for nodes that read their past (`recurrent`), and for others (`plain`).
+    There are kernels for nodes that read their past (`recurrent`), and for others (`plain`), of which some are `normalised` at once.
     """
 
     name: str
@@ -45,10 +45,11 @@ class Law(NamedTuple):
     least: int
     recurrent: bool
     plain: bool
+    normalised: bool
 
 
 LAWS = {
-    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, True, True),
+    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, True, True, True),
 }
 
 
@@ -139,6 +140,9 @@ def library() -> ctypes.CDLL | None:
         if law.plain:
             getattr(found, f"{law.name}_forward").argtypes = [p, p, p, n, i, f, u, i]
             getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, i]
+        if law.normalised:
+            getattr(found, f"{law.name}_normalised").argtypes = [*[p] * 8, n, n, n, f, u, i, i]
+            getattr(found, f"{law.name}_normalised_backward").argtypes = [*[p] * 7, n, n, n, i, i]
         if law.recurrent:
             getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, p, n, n, n, i, f, u, i]
             getattr(found, f"{law.name}_recur_backward").argtypes = [*[p] * 9, n, n, n, i, i, i]
@@ -408,6 +412,75 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     if how == 2 and not e.is_cuda:
         return _NodeKept.apply(e, known.name, rate, _drawn(rate, e))
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)
+
+
+UNDRAWN = 2**17  # so many nodes are worth to be normalised here where they are not drawn
+
+
+def _normalised(a: Tensor, weight: Tensor, bias: Tensor | None, statistics: tuple, known: tuple, kept: bool):
+    """Nodes, what they were normalised with (4, features), and their slopes if these are `kept`. `known` is the law, the rate, whether
+    statistics are those that are remembered, and (rows, features, inner)."""
+    law, rate, remembered, shape = known
+    threads, found, h = _threads(a.numel()), a.new_empty(4, shape[1]), torch.empty_like(a)
+    slopes = torch.empty_like(a) if kept else None
+    places = [None if x is None else x.data_ptr() for x in (a, found, weight, bias, *statistics, h, slopes)]
+    run, seed = getattr(library(), f"{law.name}_normalised"), SEED.drawn() if rate else 0
+    run(*places, *shape, rate, seed, remembered, threads)
+    return h, found, slopes
+
+
+class _Normalised(torch.autograd.Function):
+    """Nodes whose energies are normalised by the batch, on a processor."""
+
+    @staticmethod
+    def forward(ctx, a: Tensor, weight: Tensor, bias: Tensor | None, statistics: tuple, known: tuple):
+        kept = bool(known[1]) or not known[0].of_value
+        h, found, slopes = _normalised(a, weight, bias, statistics, known, kept)
+        ctx.save_for_backward(a, found, slopes if kept else h)
+        ctx.known = known[0].name, kept, known[3]
+        return h
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        _once()
+        saved, (law, kept, shape) = ctx.saved_tensors, ctx.known
+        g, a, threads = g.contiguous(), saved[0], _threads(g.numel())
+        to, weight, bias = torch.empty_like(a), a.new_empty(shape[1]), a.new_empty(shape[1])
+        places = [x.data_ptr() for x in (g, *saved, to, weight, bias)]
+        getattr(library(), f"{law}_normalised_backward")(*places, *shape, kept, threads)
+        return to, weight, bias if ctx.needs_input_grad[2] else None, None, None
+
+
+def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float, straight: bool, valid=None):
+    """What nodes become whose energies are `a`, normalised by the batch; None where no kernel does this at once. Up to `axis` are rows."""
+    # undrawn, few nodes are torch's, whose derivatives are not in Python
+    if valid is not None or (not rate and a.numel() < UNDRAWN):
+        return None
+    known, weight = LAWS.get(type(law).__name__), norm._parameters.get("weight")
+    if known is None or not known.normalised or weight is None or (rate and not known.drawn):
+        return None
+    statistics = norm._buffers["running_mean"], norm._buffers["running_var"]
+    tensors = (a, weight, *statistics) if bias is None else (a, weight, *statistics, bias)
+    grad = torch.is_grad_enabled() and (a.requires_grad or weight.requires_grad or tensors[-1].requires_grad)
+    if grad and (not norm.training or (rate and _back(known, rate, straight) == 1)):
+        return None
+    if a.numel() <= norm.training * weight.numel():  # one value has no variance
+        return None
+    for x in tensors:
+        if x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
+            return None
+    if _watched(*tensors) or not available(a) or _hooked(norm) or torch.autograd.forward_ad._current_level >= 0:
+        return None
+    rows, features = a.shape[:axis].numel(), weight.numel()
+    shape = rows, features, a.numel() // (rows * features)
+    given = a, weight, bias, statistics, (known, rate, not norm.training, shape)
+    return _Normalised.apply(*given) if grad else _normalised(*given, False)[0]
+
+
+def _hooked(norm: torch.nn.Module) -> bool:
+    """Whether someone wants to be told of what a module is given or gives."""
+    own = norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks or norm._backward_pre_hooks
+    return bool(own) or torch.nn.modules.module._has_any_global_hook()
 
 
 class _Recurrence(torch.autograd.Function):

@@ -1,0 +1,188 @@
+"""Nodes whose energies are normalised by the batch: normalised and inferred at once they are what torch and the kernels of nodes make."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from made import nodes
+from torch import Tensor
+
+SHAPES = [(64, 5, 1), (7, 300, 1), (3, 2, 9), (4, 17, 33), (2, 1, 700), (1, 3, 2)]
+
+
+class Norm(torch.nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.rand(size) + 0.5)
+        self.register_buffer("running_mean", torch.randn(size))
+        self.register_buffer("running_var", torch.rand(size) + 0.5)
+
+
+@pytest.fixture(autouse=True)
+def few(ops: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops, "UNDRAWN", 0)
+
+
+def law(name: str) -> Any:
+    return type(name, (), {})()
+
+
+def given(shape: tuple[int, int, int], seed: int = 0) -> tuple[Tensor, Norm, Tensor]:
+    torch.manual_seed(seed)
+    a = torch.randn(shape) * (torch.arange(shape[1])[:, None] + 1) + 3
+    return a.requires_grad_(), Norm(shape[1]), torch.randn(shape[1]).requires_grad_()
+
+
+def plain(a: Tensor, norm: Norm, bias: Tensor | None) -> Tensor:
+    return F.batch_norm(a, norm.running_mean, norm.running_var, norm.weight, bias, True)
+
+
+def close(mine: Tensor, other: Tensor) -> None:
+    scale = 1 + float(other.detach().abs().nan_to_num(0, 0, 0).max()) if other.numel() else 1
+    torch.testing.assert_close(mine, other.to(mine.dtype), rtol=1e-5, atol=4e-6 * scale, equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["Relu", "Spin", "Gelu", "RectifiedLogistic"])
+def test_expectations_and_gradients(ops: ModuleType, name: str, shape: tuple[int, int, int]) -> None:
+    a, norm, bias = given(shape)
+    exact, known, shift = a.detach().double().requires_grad_(), Norm(shape[1]).double(), bias.detach().double().requires_grad_()
+    known.load_state_dict(norm.state_dict())
+    h = ops.normalised(law(name), norm, a, bias, 1, 0.0, False)
+    e = plain(exact, known, shift)
+    close(h, ops.node(law(name), e.float(), 0.0, False))
+    # slopes are those of the kernel for nodes on their own, at float energies
+    g, energy = torch.randn(shape), e.detach().float().requires_grad_()
+    (slopes,) = torch.autograd.grad(ops.node(law(name), energy, 0.0, False), energy, g)
+    mine = torch.autograd.grad(h, [a, norm.weight, bias], g)
+    for one, other in zip(mine, torch.autograd.grad(e, [exact, known.weight, shift], slopes.double()), strict=True):
+        close(one, other)
+    close(norm.running_mean, known.running_mean)
+    close(norm.running_var, known.running_var)
+
+
+@pytest.mark.parametrize("rate", [0.3, 1.0])
+@pytest.mark.parametrize("name", sorted(nodes()))
+def test_draws_of_all_families(ops: ModuleType, name: str, rate: float) -> None:
+    if not ops.LAWS[name].drawn:
+        assert ops.normalised(law(name), given(SHAPES[0])[1], given(SHAPES[0])[0], None, 1, rate, False) is None
+        return
+    for shape in SHAPES[1:4:2]:
+        a, norm, bias = given(shape)
+        torch.manual_seed(1)
+        h = ops.normalised(law(name), norm, a, bias, 1, rate, False)
+        e = plain(a.detach(), norm, bias.detach()).requires_grad_()
+        torch.manual_seed(1)
+        other = ops.node(law(name), e, rate, False)
+        g = torch.randn(shape)
+        (slopes,) = torch.autograd.grad(other, e, g)
+        whole = torch.autograd.grad(plain(a, norm, bias), [a, norm.weight, bias], slopes)
+        found = torch.autograd.grad(h, [a, norm.weight, bias], g)
+        # the same words: where energies differ in their last digits, a decision may fall the other way
+        apart = (h - other).abs() > 1e-3 * (1 + other.abs())
+        assert int(apart.sum()) <= 1
+        if not apart.any() and other.isfinite().all() and slopes.isfinite().all():
+            for one, two in zip(found, whole, strict=True):
+                torch.testing.assert_close(one, two, rtol=1e-2, atol=1e-3 * (1 + float(two.abs().max())))
+
+
+def test_statistics_keep_their_digits(ops: ModuleType) -> None:
+    a = (torch.randn(500, 3, 20) + 1000).requires_grad_()
+    norm, bias = Norm(3), torch.zeros(3)
+    with torch.no_grad():
+        norm.running_mean.zero_()
+        norm.running_var.zero_()
+    ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False)
+    wide = a.detach().double().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(norm.running_mean.double() * 10, wide.mean(1), rtol=1e-6, atol=0)
+    torch.testing.assert_close(norm.running_var.double() * 10, wide.var(1), rtol=1e-6, atol=0)
+
+
+def test_one_value_alone_has_no_spread_and_no_nan(ops: ModuleType) -> None:
+    a, norm, bias = torch.full((6, 2, 4), 0.1).requires_grad_(), Norm(2), torch.ones(2)
+    h = ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False)
+    torch.testing.assert_close(h, torch.ones_like(h), rtol=0, atol=1e-3)
+    assert ops.normalised(law("Relu"), norm, a[:1, :, :1], bias, 1, 0.0, False) is None, "torch says what is wrong"
+    assert ops.normalised(law("Relu"), norm, a[:0], bias, 1, 0.0, False) is None
+
+
+@pytest.mark.parametrize("rows, inner", [(64, 40), (70, 1)])
+def test_several_threads_give_the_same(ops: ModuleType, rows: int, inner: int) -> None:
+    a, norm, bias = given((rows, 600, inner))
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        torch.manual_seed(1)
+        h = ops.normalised(law("Relu"), norm, a, bias, 1, 0.3, False)
+        found.append([h, *torch.autograd.grad(h.square().sum(), [a, norm.weight, bias])])
+    torch.set_num_threads(before)
+    assert all(map(torch.equal, *found))
+
+
+def test_where_it_is_left_to_torch(ops: ModuleType) -> None:
+    a, norm, bias = given((8, 4, 1))
+
+    def fits(**new: Any) -> Tensor | None:
+        usual = {"law": law("Relu"), "norm": norm, "a": a, "bias": bias, "axis": 1, "rate": 0.3, "straight": False}
+        return ops.normalised(**(usual | new))
+
+    assert fits() is not None
+    assert fits(bias=None) is not None
+    assert fits(a=a.double()) is None
+    assert fits(a=a.bfloat16()) is None
+    assert fits(a=a.expand(2, 8, 4, 1)[:, :, ::2]) is None
+    assert fits(law=law("Unknown")) is None
+    handle = norm.register_forward_hook(lambda *_: None)
+    assert fits() is None, "whoever looks on sees what is normalised"
+    handle.remove()
+    with torch.autograd.forward_ad.dual_level():
+        assert fits() is None
+    assert fits(norm=norm.eval()) is None, "of remembered statistics there is no derivative here"
+    norm.train().double()
+    assert fits() is None
+    norm.float()
+    assert ops.normalised(law("Spin"), norm, a, bias, 1, 0.3, True) is None, "what is drawn has the slope of its expectation"
+
+
+def test_a_second_derivative_is_refused_in_words(ops: ModuleType) -> None:
+    a, norm, bias = given((8, 4, 1))
+    h = ops.normalised(law("Relu"), norm, a, bias, 1, 0.3, False)
+    with pytest.raises(RuntimeError, match="no second derivative: CGC_KERNELS=off"):
+        torch.autograd.grad(h.sum(), a, create_graph=True)
+
+
+def test_frozen_parameters_and_inputs(ops: ModuleType) -> None:
+    a, norm, bias = given((8, 4, 3))
+    norm.requires_grad_(False)
+    h = ops.normalised(law("Relu"), norm, a, bias.detach(), 1, 0.3, False)
+    h.sum().backward()
+    assert a.grad is not None and norm.weight.grad is None
+    norm.requires_grad_(True)
+    ops.normalised(law("Relu"), norm, a.detach(), None, 1, 0.3, False).sum().backward()
+    assert norm.weight.grad is not None
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", SHAPES[:4])
+def test_what_has_no_gradient(ops: ModuleType, shape: tuple[int, int, int], training: bool) -> None:
+    a, norm, bias = given(shape)
+    norm.train(training)
+    before = [norm.running_mean.clone(), norm.running_var.clone()]
+    for name, rate in (("Relu", 0.0), ("Spin", 0.3), ("Gelu", 0.3)):
+        known, (mean, variance) = law(name), (x.clone() for x in before)
+        torch.manual_seed(1)
+        other = ops.node(known, F.batch_norm(a, mean, variance, norm.weight, bias, training).detach(), rate, True)
+        for one, two in zip((norm.running_mean, norm.running_var), before, strict=True):
+            one.copy_(two)
+        with torch.no_grad():
+            torch.manual_seed(1)
+            h = ops.normalised(known, norm, a, bias, 1, rate, True)
+        assert not h.requires_grad
+        assert int(((h - other).abs() > 1e-3 * (1 + other.abs())).sum()) <= 1
+        close(norm.running_mean, mean)
+        close(norm.running_var, variance)
