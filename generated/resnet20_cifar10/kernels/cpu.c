@@ -320,39 +320,36 @@ typedef struct {
 /* So many features, which lie beside each other in a row, are worked on at a time. */
 static inline long at_once(Shape shape) { return shape.inner == 1 ? LANE * GROUPS : GROUPS; }
 
-typedef float lane __attribute__((vector_size(4 * LANE)));
-typedef double wide_lane __attribute__((vector_size(8 * LANE)));
-
-INLINE void added(wide_lane *single, wide_lane *product, const float *x, const float *y, long count) {
-    lane a = {0}, b = {0};
-    __builtin_memcpy(&a, x, 4 * (unsigned long)count);
-    __builtin_memcpy(&b, y, 4 * (unsigned long)count);
-    const wide_lane wide = __builtin_convertvector(a, wide_lane);
-    *single += wide;
-    *product += wide * __builtin_convertvector(b, wide_lane);
-}
-
 /* Sums of x and of x y over all elements of each of the `width` features from `first` on, in doubles: products of floats are exact. */
 static void sums(double *restrict single, double *restrict product, const float *x, const float *y, Shape shape, long first, long width) {
     /* a group is a lane of features, or a feature whose elements come in lanes */
     const long all = width * shape.inner, length = shape.inner == 1 ? LANE : shape.inner, groups = (all + length - 1) / length;
-    wide_lane singles[GROUPS] = {{0}}, products[GROUPS] = {{0}};
+    double singles[GROUPS][LANE] = {{0}}, products[GROUPS][LANE] = {{0}};
     for (long row = 0; row < shape.rows; row++) {
-        const long start = (row * shape.features + first) * shape.inner;
+        const float *restrict from = x + (row * shape.features + first) * shape.inner;
+        const float *restrict beside = y + (row * shape.features + first) * shape.inner;
         for (long group = 0; group < groups; group++) {
-            wide_lane s = singles[group], p = products[group];
-            const long end = start + ((group + 1) * length < all ? (group + 1) * length : all);
-            long i = start + group * length;
-            for (; i + LANE <= end; i += LANE) added(&s, &p, x + i, y + i, LANE);
-            if (i < end) added(&s, &p, x + i, y + i, end - i);
-            singles[group] = s;
-            products[group] = p;
+            double *restrict s = singles[group], *restrict p = products[group];
+            const long end = (group + 1) * length < all ? (group + 1) * length : all;
+            long i = group * length;
+            for (; i + LANE <= end; i += LANE)
+                for (int k = 0; k < LANE; k++) {
+                    s[k] += from[i + k];
+                    p[k] += (double)from[i + k] * beside[i + k];
+                }
+            for (int k = 0; i + k < end; k++) {
+                s[k] += from[i + k];
+                p[k] += (double)from[i + k] * beside[i + k];
+            }
         }
     }
     for (long k = 0; k < width; k++) single[k] = product[k] = 0;
     for (long i = 0; i < groups * LANE; i++) {
         const long k = shape.inner == 1 ? i : i / LANE;
-        if (k < width) single[k] += singles[i / LANE][i % LANE], product[k] += products[i / LANE][i % LANE];
+        if (k < width) {
+            single[k] += singles[i / LANE][i % LANE];
+            product[k] += products[i / LANE][i % LANE];
+        }
     }
 }
 
