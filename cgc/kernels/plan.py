@@ -72,7 +72,7 @@ def plan(program: Program) -> Kernels:
     for name, law in program.laws:
         known = supported(law) if name in recurrent or name in plain else None
         if known is not None:
-            found.append(LawKernel(name, law.density, known, name in recurrent, name in plain, name in normalised & plain))
+            found.append(LawKernel(name, law.density, known, name in recurrent, name in plain, name in normalised))
     chains = sorted({layer.lines.count for layer in program.layers() if layer.lines and fused_chain(layer)})
     return Kernels(tuple(found), tuple(chains), cells)
 

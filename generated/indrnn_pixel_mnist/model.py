@@ -124,11 +124,11 @@ class H(nn.Module):
         self.normalize = BatchNorm(128)
 
     def forward(self, x: Tensor, how: Inference, past: Tensor, valid: Tensor | None = None) -> Tensor:
-        e = self.normalize(F.linear(x, self.x.weight), self.bias, valid)
-        if kernels and kernels.fits_loop(Rect(), how.rate, e):
-            return kernels.recurrence(Rect(), e, self.h.weight, past, how.rate, how.straight_through)
+        a = F.linear(x, self.x.weight)
+        if kernels and kernels.fits_loop(Rect(), how.rate, a):
+            return kernels.recurrence(Rect(), a, self.h.weight, past, how.rate, how.straight_through, self, valid)
         h = list(past.unbind(-2))  # what came before the first step
-        for e_t in e.unbind(-2):
+        for e_t in self.normalize(a, self.bias, valid).unbind(-2):
             h.append(how(Rect(), e_t + self.h(h[-1])))
         return torch.stack(h[past.shape[-2] :], -2)
 

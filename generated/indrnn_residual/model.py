@@ -132,11 +132,11 @@ class Z(nn.Module):
         self.normalize = BatchNorm(64)
 
     def forward(self, previous: Tensor, how: Inference, past: Tensor, valid: Tensor | None = None) -> Tensor:
-        e = self.normalize(F.linear(previous, self.previous.weight), self.bias, valid)
-        if kernels and kernels.fits_loop(Rect(), how.rate, e):
-            return kernels.recurrence(Rect(), e, self.z.weight, past, how.rate, how.straight_through)
+        a = F.linear(previous, self.previous.weight)
+        if kernels and kernels.fits_loop(Rect(), how.rate, a):
+            return kernels.recurrence(Rect(), a, self.z.weight, past, how.rate, how.straight_through, self, valid)
         z = list(past.unbind(-2))  # what came before the first step
-        for e_t in e.unbind(-2):
+        for e_t in self.normalize(a, self.bias, valid).unbind(-2):
             z.append(how(Rect(), e_t + self.z(z[-1])))
         return torch.stack(z[past.shape[-2] :], -2)
 

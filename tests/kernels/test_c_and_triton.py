@@ -331,6 +331,10 @@ def driver(names: list[str]) -> str:
         {name}_recur(x, w, x, y, s, 1, n > 0 ? n / f : 0, f, half, rate, 77, 2);
         {name}_recur(x, w, x, y, s, n / 10, 2, 5, half, rate, 77, 2);
         {name}_recur(x, w, x, y, 0, n / 10, 2, 5, half, rate, 77, 1);
+        for (int kept = 0; kept < 2 && n >= f && !half; kept++) {{
+            {name}_normalised_recur(x, found, w, w, v, v, w, x, y, kept ? s : 0, 1, n / f, f, rate, 77, 0, 2);
+            {name}_normalised_recur_backward(x, x, found, kept ? s : 0, w, x, y, z, v, v, v, v, 1, n / f, f, 2);
+        }}
         for (int how = 0; how < 4; how++) if (how != 2) {name}_recur_backward(x, x, s, w, x, y, z, v, z, 1, n / f, f, half, how, 2);"""
         for name in names
         if name in RECURRENT

@@ -186,3 +186,39 @@ def test_what_has_no_gradient(ops: ModuleType, shape: tuple[int, int, int], trai
         assert int(((h - other).abs() > 1e-3 * (1 + other.abs())).sum()) <= 1
         close(norm.running_mean, mean)
         close(norm.running_var, variance)
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 5), (2, 9, 300), (65, 4, 40), (1, 2, 2)])
+@pytest.mark.parametrize(
+    "name, rate", [("Relu", 0.0), ("Relu", 0.3), ("Spin", 0.0), ("Spin", 0.3), ("Gelu", 0.3), ("RectifiedLogistic", 1.0)]
+)
+def test_recurrences(ops: ModuleType, name: str, rate: float, shape: tuple[int, int, int]) -> None:
+    """(rows, steps, features): every step of every row counts."""
+    torch.manual_seed(0)
+    rows, _, features = shape
+    module = torch.nn.Module()
+    module.normalize, module.bias = Norm(features), torch.nn.Parameter(torch.randn(features))
+    a, past = (torch.randn(shape) * 3 + 1).requires_grad_(), torch.randn(rows, 1, features).requires_grad_()
+    w, g = torch.rand(features).requires_grad_(), torch.randn(shape)
+    leaves = [a, module.normalize.weight, module.bias, w, past]
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    torch.manual_seed(1)
+    h = ops.recurrence(law(name), a, w, past, rate, False, module)
+    after = {key: value.clone() for key, value in module.state_dict().items()}
+    found = torch.autograd.grad(h, leaves, g)
+    module.load_state_dict(before)
+    norm = module.normalize
+    e = F.batch_norm(a.flatten(0, 1), norm.running_mean, norm.running_var, norm.weight, module.bias, True).view(shape)
+    torch.manual_seed(1)
+    other = ops.recurrence(law(name), e, w, past, rate, False)
+    for key, value in module.state_dict().items():
+        close(after[key], value)
+    flipped = ((h - other).abs() > 1e-3 * (1 + other.abs())).any()
+    assert rate or not flipped
+    if not flipped:
+        for one, two in zip(found, torch.autograd.grad(other, leaves, g), strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4 * (1 + float(two.abs().max())))
+    with torch.no_grad():
+        module.load_state_dict(before)
+        torch.manual_seed(1)
+        assert torch.equal(ops.recurrence(law(name), a, w, past, rate, False, module), h)

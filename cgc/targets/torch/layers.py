@@ -338,9 +338,12 @@ def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
     body: list[str] = []
     stepwise = {read.name: distinct(f"{read.name}_t", taken, "_") for read in beside}
     loops = []
+    covered = None
     if known:
-        body.append(f"e = {terms.energy(known, given, masked)}")
-        loops.append(("e_t", "e.unbind(-2)"))
+        drive = terms.energy(known, given, masked)
+        covered = terms.covered(drive) if fused is True else None
+        body.append(f"e = {drive}" if covered is None else f"a = {covered[0]}")
+        loops.append(("e_t", "e.unbind(-2)" if covered is None else f"{terms.batch_norm(', '.join(('a', covered[1])))}.unbind(-2)"))
     loops += [(stepwise[read.name], f"{read.name}.unbind(-2)") for read in beside]
     if len(loops) == 1:
         head = "for {} in {}:".format(*loops[0])
@@ -367,7 +370,7 @@ def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
             [*body, *_fused_steps(fused.name, sequences, drawn)] if one is None else [*_fused_steps(fused.name, sequences, drawn), *body]
         )
     elif fused:
-        body += _fused_loop(waits[0], law, drawn)
+        body += _fused_loop(waits[0], law, drawn, "" if covered is None else f", self{', valid' * masked}")
     body += [f"{own} = list(past.unbind(-2))  # what came before the first step", head]
     body += [*(f"    {line}" for line in lines), f"    {own}.append({result.removeprefix('return ')})"]
     body.append(f"return torch.stack({own}[past.shape[-2] :], -2)")
@@ -375,15 +378,15 @@ def _loop(terms: Terms, group: tuple[str, ...], masked: bool, law: str, drawn: b
     return Function(f"forward({', '.join(['self', *names, *extra])}) -> Tensor", tuple(body))
 
 
-def _fused_loop(c: Contribution, law: str, drawn: bool) -> list[str]:
-    """Lines that give the whole loop to a kernel, where there is one."""
-    weight = (
-        f"{module(c)}.weight" if c.product.weight_shape is not None else f"e.new_full(e.shape[-1:], {number_text(c.product.fixed or 1)})"
-    )
+def _fused_loop(c: Contribution, law: str, drawn: bool, normaliser: str) -> list[str]:
+    """Lines that give the whole loop to a kernel, where there is one; ``normaliser`` is what else it is told if it normalises first."""
+    e = "a" if normaliser else "e"
+    fixed = f"{e}.new_full({e}.shape[-1:], {number_text(c.product.fixed or 1)})"
+    weight = f"{module(c)}.weight" if c.product.weight_shape is not None else fixed
     how = "how.rate, how.straight_through" if drawn else "0.0, False"
     return [
-        f"if kernels and kernels.fits_loop({law}, {'how.rate' if drawn else '0.0'}, e):",
-        f"    return kernels.recurrence({law}, e, {weight}, past, {how})",
+        f"if kernels and kernels.fits_loop({law}, {'how.rate' if drawn else '0.0'}, {e}):",
+        f"    return kernels.recurrence({law}, {e}, {weight}, past, {how}{normaliser})",
     ]
 
 

@@ -48,7 +48,7 @@ class Terms:
         """
         self.layer = layer
         self.at_once = at_once
-        self.normalisations: dict[str, str] = {}
+        self.normalisations: dict[str, tuple[str, str]] = {}
         self.parts: set[str] = set()
         self.maps = maps
         self.mapped = layer.name in maps
@@ -203,18 +203,22 @@ class Terms:
         if self.layer.groups is not None:
             return self.shifted([self.group_norm(total)])
         shift = "self.bias" if self.layer.bias is True else "None"
-        arguments = f"{total}, {shift}{', valid' if masked else ''}"
-        text = self.batch_norm(arguments)
-        self.normalisations[text] = arguments
+        rest = f"{shift}{', valid' if masked else ''}"
+        text = self.batch_norm(f"{total}, {rest}")
+        self.normalisations[text] = total, rest
         return text if self.layer.bias is True else self.shifted([text])
 
     def inferred(self, how: str, law: str, energy: str) -> str:
         """Features of nodes that may be drawn; where the energy is a sum normalised over the batch, that may be done at once."""
-        arguments = self.normalisations.get(energy) if self.at_once else None
-        if arguments is None:
+        covered = self.covered(energy)
+        if covered is None:
             return f"{how}({law}, {energy})"
         self.parts.add("over_batch")
-        return f"{how}.over_batch({law}, self.normalize, {arguments})"
+        return f"{how}.over_batch({law}, self.normalize, {', '.join(covered)})"
+
+    def covered(self, energy: str) -> tuple[str, str] | None:
+        """What is normalised over the batch, and what else the module is told, where a kernel does that and what follows at once."""
+        return self.normalisations.get(energy) if self.at_once else None
 
     def energy(self, contributions: Sequence[Contribution], values: Values, masked: bool) -> str:
         """The energy from all contributions at once."""

@@ -394,7 +394,8 @@ static void Rect_recur_few(const void *x, const float *restrict w, const void *p
             const int part = (int)(t % 4);
             if (part == 0) philox(words, (u64)(first * features), (u32)(t / 4) + 1, seed, count);
             for (long row = 0; row < beside; row++) {
-                const float *restrict now = loaded(room, x, ((first + row) * steps + t) * features, features, half);
+                const long at = ((first + row) * steps + t) * features;
+                const float *restrict now = loaded(room, x, at, features, half);
                 for (long i = 0; i < features; i++) energy[row * features + i] = now[i] + w[i] * state[row * features + i];
             }
             Rect_infer(state, slopes ? sloped : 0, energy, words, part, count, rate);

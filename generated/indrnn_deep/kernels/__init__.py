@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_fc90e36e5f7b"
+NAMESPACE = "cgc_c4811c3333d8"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -32,7 +33,7 @@ FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"
 class Law(NamedTuple):
     """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn.
 
-    There are kernels for nodes that read their past (`recurrent`), and for others (`plain`).
+    There are kernels for nodes that read their past (`recurrent`), and for others (`plain`), of which some are `normalised` at once.
     """
 
     name: str
@@ -43,10 +44,11 @@ class Law(NamedTuple):
     least: int
     recurrent: bool
     plain: bool
+    normalised: bool
 
 
 LAWS = {
-    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, True, False),
+    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, True, False, True),
 }
 
 
@@ -137,9 +139,15 @@ def library() -> ctypes.CDLL | None:
         if law.plain:
             getattr(found, f"{law.name}_forward").argtypes = [p, p, p, n, i, f, u, i]
             getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, i]
+        if law.plain and law.normalised:
+            getattr(found, f"{law.name}_normalised").argtypes = [*[p] * 8, n, n, n, f, u, i, i]
+            getattr(found, f"{law.name}_normalised_backward").argtypes = [*[p] * 7, n, n, n, i, i]
         if law.recurrent:
             getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, p, n, n, n, i, f, u, i]
             getattr(found, f"{law.name}_recur_backward").argtypes = [*[p] * 9, n, n, n, i, i, i]
+        if law.recurrent and law.normalised:
+            getattr(found, f"{law.name}_normalised_recur").argtypes = [*[p] * 10, n, n, n, f, u, i, i]
+            getattr(found, f"{law.name}_normalised_recur_backward").argtypes = [*[p] * 12, n, n, n, i]
     return found
 
 
@@ -295,11 +303,103 @@ def _drawn(rate: float, x: Tensor) -> Tensor | None:
     return torch.empty((), dtype=torch.int64, device="cpu").random_()
 
 
+class Seed(threading.local):
+    """A place for such a seed in each thread, which costs less than a tensor each time."""
+
+    def __init__(self) -> None:
+        with torch.inference_mode(False):
+            self.tensor = torch.empty((), dtype=torch.int64, device="cpu")
+        self.number = ctypes.c_ulonglong.from_address(self.tensor.data_ptr())
+
+    def drawn(self) -> int:
+        self.tensor.random_()
+        return self.number.value
+
+
+SEED = Seed()
+
+
 def _back(law: Law, rate: float, straight_through: bool) -> int:
     """From what the slope is computed: 0 the value, 1 the energy, 2 what is drawn; 3 is 2 where it was kept."""
     if rate == 0 or (straight_through and law.discrete):
         return 0 if law.of_value and rate == 0 else 1
     return 0 if law.always else 2
+
+
+def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law, rate: float, straight: bool, *more):
+    """Scale, shift and statistics of what is normalised by the batch, whether these are remembered ones, and whether there is a derivative,
+    by which of `more` as well; None where there is no kernel."""
+    weight, statistics = norm._parameters.get("weight"), (norm._buffers["running_mean"], norm._buffers["running_var"])
+    if weight is None or not law.normalised or (rate and not law.drawn):
+        return None
+    tensors = (a, weight, *statistics, *more) if bias is None else (a, weight, *statistics, *more, bias)
+    grad = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
+    if grad and (not norm.training or (rate and _back(law, rate, straight) == 1)):
+        return None
+    if a.numel() <= norm.training * weight.numel():  # one value has no variance
+        return None
+    for x in tensors:
+        if x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
+            return None
+    if _watched(*tensors) or not available(a) or _hooked(norm) or torch.autograd.forward_ad._current_level >= 0:
+        return None
+    return (weight, bias, *statistics), not norm.training, grad
+
+
+def _hooked(norm: torch.nn.Module) -> bool:
+    """Whether someone wants to be told of what a module is given or gives."""
+    own = norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks or norm._backward_pre_hooks
+    return bool(own) or torch.nn.modules.module._has_any_global_hook()
+
+
+def _places(*tensors: Tensor | None) -> list[int | None]:
+    return [None if x is None else x.data_ptr() for x in tensors]
+
+
+def _normalised_steps(a: Tensor, normaliser, w: Tensor, past: Tensor, remembered: bool, law: Law, rate: float, kept):
+    """Nodes at all steps, what they were normalised with (4, features), and their slopes if these are `kept`."""
+    (steps, features), h = a.shape[-2:], torch.empty_like(a)
+    found, slopes, seed = a.new_empty(4, features), torch.empty_like(a) if kept else None, SEED.drawn() if rate else 0
+    shape, run = (past.numel() // features, steps, features), getattr(library(), f"{law.name}_normalised_recur")
+    run(*_places(a, found, *normaliser, w, past, h, slopes), *shape, rate, seed, remembered, _threads(a.numel()))
+    return h, found, slopes
+
+
+class _NormalisedRecurrence(torch.autograd.Function):
+    """The same with derivatives."""
+
+    @staticmethod
+    def forward(ctx, a, weight, bias, w: Tensor, past: Tensor, statistics: tuple, law: Law, rate: float):
+        kept = bool(rate) and not law.always
+        h, found, slopes = _normalised_steps(a, (weight, bias, *statistics), w, past, False, law, rate, kept)
+        ctx.save_for_backward(a, found, slopes, w, past, h)
+        ctx.law = law.name
+        return h
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        _once()
+        saved, g = ctx.saved_tensors, g.contiguous()
+        a, past, (steps, features) = saved[0], saved[4], g.shape[-2:]
+        rows = past.numel() // features
+        to, gw, gpast = torch.empty_like(a), a.new_empty(rows, features), torch.empty_like(past)
+        weight, bias = a.new_empty(features), a.new_empty(features)
+        run = getattr(library(), f"{ctx.law}_normalised_recur_backward")
+        run(*_places(g, *saved, to, gw, gpast, weight, bias), rows, steps, features, _threads(g.numel()))
+        return to, weight, bias if ctx.needs_input_grad[2] else None, gw.sum(0), gpast, None, None, None
+
+
+def _normalised_recurrence(law: Law, a: Tensor, w: Tensor, past: Tensor, rate: float, straight: bool, norm, bias):
+    """The same where a kernel does it at once; else None."""
+    w, past = w.contiguous(), past.contiguous()
+    given = _normaliser(norm, a, bias, law, rate, straight, w, past)
+    if given is None or (given[2] and _back(law, rate, straight) == 1):
+        return None
+    normaliser, remembered, grad = given
+    if grad:
+        return _NormalisedRecurrence.apply(a, *normaliser[:2], w, past, normaliser[2:], law, rate)
+    return _normalised_steps(a, normaliser, w, past, remembered, law, rate, False)[0]
 
 
 class _Recurrence(torch.autograd.Function):
@@ -328,8 +428,15 @@ def fits_loop(law: object, rate: float, x: Tensor) -> bool:
     return known is not None and known.recurrent and (rate == 0 or known.drawn) and x.dtype in FLOATS and available(x)
 
 
-def recurrence(law: object, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool) -> Tensor:
-    """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), w (nodes,), past (..., 1 or more, nodes)."""
+def recurrence(law, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool, module=None, valid=None):
+    """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), or what a module normalises to it, w (nodes,), past (..., 1 or
+    more, nodes)."""
     known, before = LAWS[type(law).__name__], past[..., -1, :].to(x.dtype)
+    if module is not None:
+        given = x, w.float(), before, rate, straight_through, module.normalize, getattr(module, "bias", None)
+        h = _normalised_recurrence(known, *given) if valid is None else None
+        if h is not None:
+            return h
+        x = module.normalize(x, given[-1], valid)
     how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
     return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate, x), how)

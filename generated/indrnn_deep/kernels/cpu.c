@@ -310,6 +310,147 @@ INLINE void apart(float *restrict to, const float *restrict from, const u32 *res
         if (masks[i / BLOCK] >> i % BLOCK & 1) to[i] = *from++;
 }
 #endif
+/* What is normalised by the batch is (rows, features, inner): a feature's statistics are those of its elements in all rows. */
+enum { LANE = 16, GROUPS = 16 };
+
+typedef struct {
+    long rows, features, inner;
+} Shape;
+
+/* So many features, which lie beside each other in a row, are worked on at a time. */
+static inline long at_once(Shape shape) { return shape.inner == 1 ? LANE * GROUPS : GROUPS; }
+
+/* Sums of x and of x y over all elements of each of the `width` features from `first` on, in doubles: products of floats are exact. */
+static void sums(double *restrict single, double *restrict product, const float *x, const float *y, Shape shape, long first, long width) {
+    /* a group is a lane of features, or a feature whose elements come in lanes */
+    const long all = width * shape.inner, length = shape.inner == 1 ? LANE : shape.inner, groups = (all + length - 1) / length;
+    double singles[GROUPS][LANE] = {{0}}, products[GROUPS][LANE] = {{0}};
+    for (long row = 0; row < shape.rows; row++) {
+        const float *restrict from = x + (row * shape.features + first) * shape.inner;
+        const float *restrict beside = y + (row * shape.features + first) * shape.inner;
+        for (long group = 0; group < groups; group++) {
+            double *restrict s = singles[group], *restrict p = products[group];
+            const long end = (group + 1) * length < all ? (group + 1) * length : all;
+            long i = group * length;
+            for (; i + LANE <= end; i += LANE)
+                for (int k = 0; k < LANE; k++) {
+                    s[k] += from[i + k];
+                    p[k] += (double)from[i + k] * beside[i + k];
+                }
+            for (int k = 0; i + k < end; k++) {
+                s[k] += from[i + k];
+                p[k] += (double)from[i + k] * beside[i + k];
+            }
+        }
+    }
+    for (long k = 0; k < width; k++) single[k] = product[k] = 0;
+    for (long i = 0; i < groups * LANE; i++) {
+        const long k = shape.inner == 1 ? i : i / LANE;
+        if (k < width) {
+            single[k] += singles[i / LANE][i % LANE];
+            product[k] += products[i / LANE][i % LANE];
+        }
+    }
+}
+
+#ifdef FORWARD
+/* Energies are scale x + shift, each feature's. */
+typedef struct {
+    const float *scale, *shift;
+    Shape shape;
+} Line;
+
+/* Energies from `start` on of what is there not yet normalised. */
+static const float *normalised(float *restrict room, const float *x, long start, long count, const Line *line) {
+    const Shape shape = line->shape;
+    const long place = start % (shape.features * shape.inner);
+    long feature = place / shape.inner, passed = place % shape.inner, i = 0;
+    while (i < count) {
+        const long rest = shape.inner == 1 ? shape.features - feature : shape.inner - passed, many = rest < count - i ? rest : count - i;
+        const float *restrict from = x + start + i, *restrict scale = line->scale + feature, *restrict shift = line->shift + feature;
+        float *restrict to = room + i;
+        if (shape.inner == 1)
+            for (long k = 0; k < many; k++) to[k] = from[k] * scale[k] + shift[k];
+        else
+            for (long k = 0; k < many; k++) to[k] = from[k] * *scale + *shift;
+        i += many;
+        passed = 0;
+        feature = shape.inner == 1 || feature + 1 == shape.features ? 0 : feature + 1;
+    }
+    return room;
+}
+
+/* Of each feature, (4, features): mean, 1 / standard deviation, and the scale and shift of its line. They are of this batch, towards which
+ * what is remembered moves; or else of what is remembered. */
+static void normalise(const float *x, float *found, const float *weight, const float *bias, float *mean, float *variance, Shape shape,
+                      int remembered, int threads) {
+    const long features = shape.features;
+    const double count = (double)shape.rows * (double)shape.inner;
+    PARALLEL(threads)
+    for (long first = 0; first < features; first += at_once(shape)) {
+        const long width = features - first < at_once(shape) ? features - first : at_once(shape);
+        double single[LANE * GROUPS], product[LANE * GROUPS];
+        if (!remembered) sums(single, product, x, x, shape, first, width);
+        for (long k = 0; k < width; k++) {
+            const long i = first + k;
+            double middle = mean[i], spread = variance[i];
+            if (!remembered) {
+                middle = single[k] / count;
+                spread = product[k] / count - middle * middle;
+                spread = spread < 0 ? 0 : spread;
+                mean[i] += 0.1f * ((float)middle - mean[i]);
+                variance[i] += 0.1f * ((float)(spread * count / (count - 1)) - variance[i]);
+            }
+            const double inverse = 1 / __builtin_sqrt(spread + 1e-5);
+            found[i] = (float)middle;
+            found[features + i] = (float)inverse;
+            found[2 * features + i] = (float)(inverse * weight[i]);
+            found[3 * features + i] = (float)((bias ? bias[i] : 0) - middle * inverse * weight[i]);
+        }
+    }
+}
+#endif
+#ifdef BACKWARD
+static void times(float *restrict to, const float *restrict x, const float *restrict y, long n, int threads) {
+    PARALLEL(threads)
+    for (long i = 0; i < n; i++) to[i] = x[i] * y[i];
+}
+
+/* From gradients of energies, in gx, to those of what was normalised, and of weights and biases. */
+static void normalised_backward(float *gx, const float *x, const float *found, float *gweight, float *gbias, Shape shape, int threads) {
+    const long rows = shape.rows, features = shape.features, inner = shape.inner;
+    const double count = (double)rows * (double)inner;
+    const float *mean = found, *inverse = found + features, *scale = found + 2 * features;
+    PARALLEL(threads)
+    for (long first = 0; first < features; first += at_once(shape)) {
+        const long width = features - first < at_once(shape) ? features - first : at_once(shape);
+        double single[LANE * GROUPS], product[LANE * GROUPS];
+        float middle[LANE * GROUPS], along[LANE * GROUPS];
+        sums(single, product, gx, x, shape, first, width);
+        for (long k = 0; k < width; k++) {
+            const long i = first + k;
+            const double sum = inverse[i] * (product[k] - mean[i] * single[k]);
+            gbias[i] = (float)single[k];
+            gweight[i] = (float)sum;
+            middle[k] = (float)(single[k] / count);
+            along[k] = (float)(inverse[i] * sum / count);
+        }
+        for (long row = 0; row < rows; row++) {
+            const long start = (row * features + first) * inner;
+            float *restrict to = gx + start;
+            const float *restrict from = x + start, *restrict means = mean + first, *restrict scales = scale + first;
+            if (inner == 1)
+                for (long k = 0; k < width; k++) to[k] = scales[k] * (to[k] - middle[k] - along[k] * (from[k] - means[k]));
+            else
+                for (long k = 0; k < width; k++) {
+                    const float a = middle[k], b = along[k], c = means[k], d = scales[k];
+                    for (long i = k * inner; i < (k + 1) * inner; i++) to[i] = d * (to[i] - a - b * (from[i] - c));
+                }
+        }
+    }
+}
+#endif
+
 
 
 /* X = max(0, Y), Y = e + n*s, n ~ N(0, 1), s = |tanh(e)| */
@@ -380,7 +521,7 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
 
 #ifdef FORWARD
 /* What follows, where nodes are drawn and features are few: several rows at a time, so that what is brought together fills vectors. */
-static void Rect_recur_few(const void *x, const float *restrict w, const void *past, void *h, float *slopes, long rows, long steps,
+static void Rect_recur_few(const void *x, const Line *line, const float *restrict w, const void *past, void *h, float *slopes, long rows, long steps,
                                      long features, int half, float rate, u64 seed, int threads) {
     const long fit = LANES / features, share = (rows + threads - 1) / threads, several = fit < share ? fit : share;
     const unsigned long size = (unsigned long)features * sizeof *slopes;
@@ -394,7 +535,8 @@ static void Rect_recur_few(const void *x, const float *restrict w, const void *p
             const int part = (int)(t % 4);
             if (part == 0) philox(words, (u64)(first * features), (u32)(t / 4) + 1, seed, count);
             for (long row = 0; row < beside; row++) {
-                const float *restrict now = loaded(room, x, ((first + row) * steps + t) * features, features, half);
+                const long at = ((first + row) * steps + t) * features;
+                const float *restrict now = line ? normalised(room, x, at, features, line) : loaded(room, x, at, features, half);
                 for (long i = 0; i < features; i++) energy[row * features + i] = now[i] + w[i] * state[row * features + i];
             }
             Rect_infer(state, slopes ? sloped : 0, energy, words, part, count, rate);
@@ -408,13 +550,14 @@ static void Rect_recur_few(const void *x, const float *restrict w, const void *p
     }
 }
 
-/* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features). */
-void Rect_recur(const void *x, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
+/* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features); with a line, energies are what it
+ * makes of x. */
+static void Rect_steps(const void *x, const Line *line, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
                           int half, float rate, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
     (void)seed, (void)rate, (void)slopes;
     if (rate > 0 && features > 0 && features <= LANES / 3 && rows > threads) {
-        Rect_recur_few(x, w, past, h, slopes, rows, steps, features, half, rate, seed, threads);
+        Rect_recur_few(x, line, w, past, h, slopes, rows, steps, features, half, rate, seed, threads);
         return;
     }
     PARALLEL(threads)
@@ -428,7 +571,7 @@ void Rect_recur(const void *x, const float *w, const void *past, void *h, float 
         for (long t = 0; t < steps; t++) {
             const long at = (row * steps + t) * features + first;
             if (t + AHEAD < steps) ask(x, at + AHEAD * features, count, half), ask(h, at + AHEAD * features, count, half);
-            const float *restrict now = loaded(room, x, at, count, half);
+            const float *restrict now = line ? normalised(room, x, at, count, line) : loaded(room, x, at, count, half);
             float *restrict to = place(state[t & 1], h, at, half);
             if (rate > 0) {
                 const int part = (int)(t % 4);
@@ -442,6 +585,19 @@ void Rect_recur(const void *x, const float *w, const void *past, void *h, float 
             before = to;
         }
     }
+}
+
+void Rect_recur(const void *x, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
+                          int half, float rate, u64 seed, int threads) {
+    Rect_steps(x, 0, w, past, h, slopes, rows, steps, features, half, rate, seed, threads);
+}
+
+void Rect_normalised_recur(const float *x, float *found, const float *weight, const float *bias, float *mean, float *variance,
+                                     const float *w, const float *past, float *h, float *slopes, long rows, long steps, long features,
+                                     float rate, u64 seed, int remembered, int threads) {
+    const Line line = {found + 2 * features, found + 3 * features, {rows * steps, features, 1}};
+    normalise(x, found, weight, bias, mean, variance, line.shape, remembered, threads);
+    Rect_steps(x, &line, w, past, h, slopes, rows, steps, features, 0, rate, seed, threads);
 }
 
 #endif
@@ -492,5 +648,13 @@ void Rect_recur_backward(const void *g, const void *x, const float *slopes, cons
         for (long i = 0; i < count; i++) end[i] = carry[i];
         stored(gpast, end, row * features + first, count, half);
     }
+}
+
+void Rect_normalised_recur_backward(const float *g, const float *x, const float *found, const float *slopes, const float *w, const float *past,
+                                              const float *h, float *gx, float *gw, float *gpast, float *gweight, float *gbias, long rows,
+                                              long steps, long features, int threads) {
+    const Shape shape = {rows * steps, features, 1};
+    Rect_recur_backward(g, 0, slopes, w, past, h, gx, gw, gpast, rows, steps, features, 0, slopes ? 3 : 0, threads);
+    normalised_backward(gx, x, found, gweight, gbias, shape, threads);
 }
 #endif

@@ -591,7 +591,7 @@ void Rect_normalised_backward(const float *g, const float *x, const float *found
 
 #ifdef FORWARD
 /* What follows, where nodes are drawn and features are few: several rows at a time, so that what is brought together fills vectors. */
-static void Rect_recur_few(const void *x, const float *restrict w, const void *past, void *h, float *slopes, long rows, long steps,
+static void Rect_recur_few(const void *x, const Line *line, const float *restrict w, const void *past, void *h, float *slopes, long rows, long steps,
                                      long features, int half, float rate, u64 seed, int threads) {
     const long fit = LANES / features, share = (rows + threads - 1) / threads, several = fit < share ? fit : share;
     const unsigned long size = (unsigned long)features * sizeof *slopes;
@@ -605,7 +605,8 @@ static void Rect_recur_few(const void *x, const float *restrict w, const void *p
             const int part = (int)(t % 4);
             if (part == 0) philox(words, (u64)(first * features), (u32)(t / 4) + 1, seed, count);
             for (long row = 0; row < beside; row++) {
-                const float *restrict now = loaded(room, x, ((first + row) * steps + t) * features, features, half);
+                const long at = ((first + row) * steps + t) * features;
+                const float *restrict now = line ? normalised(room, x, at, features, line) : loaded(room, x, at, features, half);
                 for (long i = 0; i < features; i++) energy[row * features + i] = now[i] + w[i] * state[row * features + i];
             }
             Rect_infer(state, slopes ? sloped : 0, energy, words, part, count, rate);
@@ -619,13 +620,14 @@ static void Rect_recur_few(const void *x, const float *restrict w, const void *p
     }
 }
 
-/* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features). */
-void Rect_recur(const void *x, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
+/* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features); with a line, energies are what it
+ * makes of x. */
+static void Rect_steps(const void *x, const Line *line, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
                           int half, float rate, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
     (void)seed, (void)rate, (void)slopes;
     if (rate > 0 && features > 0 && features <= LANES / 3 && rows > threads) {
-        Rect_recur_few(x, w, past, h, slopes, rows, steps, features, half, rate, seed, threads);
+        Rect_recur_few(x, line, w, past, h, slopes, rows, steps, features, half, rate, seed, threads);
         return;
     }
     PARALLEL(threads)
@@ -639,7 +641,7 @@ void Rect_recur(const void *x, const float *w, const void *past, void *h, float 
         for (long t = 0; t < steps; t++) {
             const long at = (row * steps + t) * features + first;
             if (t + AHEAD < steps) ask(x, at + AHEAD * features, count, half), ask(h, at + AHEAD * features, count, half);
-            const float *restrict now = loaded(room, x, at, count, half);
+            const float *restrict now = line ? normalised(room, x, at, count, line) : loaded(room, x, at, count, half);
             float *restrict to = place(state[t & 1], h, at, half);
             if (rate > 0) {
                 const int part = (int)(t % 4);
@@ -653,6 +655,19 @@ void Rect_recur(const void *x, const float *w, const void *past, void *h, float 
             before = to;
         }
     }
+}
+
+void Rect_recur(const void *x, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
+                          int half, float rate, u64 seed, int threads) {
+    Rect_steps(x, 0, w, past, h, slopes, rows, steps, features, half, rate, seed, threads);
+}
+
+void Rect_normalised_recur(const float *x, float *found, const float *weight, const float *bias, float *mean, float *variance,
+                                     const float *w, const float *past, float *h, float *slopes, long rows, long steps, long features,
+                                     float rate, u64 seed, int remembered, int threads) {
+    const Line line = {found + 2 * features, found + 3 * features, {rows * steps, features, 1}};
+    normalise(x, found, weight, bias, mean, variance, line.shape, remembered, threads);
+    Rect_steps(x, &line, w, past, h, slopes, rows, steps, features, 0, rate, seed, threads);
 }
 
 #endif
@@ -703,5 +718,13 @@ void Rect_recur_backward(const void *g, const void *x, const float *slopes, cons
         for (long i = 0; i < count; i++) end[i] = carry[i];
         stored(gpast, end, row * features + first, count, half);
     }
+}
+
+void Rect_normalised_recur_backward(const float *g, const float *x, const float *found, const float *slopes, const float *w, const float *past,
+                                              const float *h, float *gx, float *gw, float *gpast, float *gweight, float *gbias, long rows,
+                                              long steps, long features, int threads) {
+    const Shape shape = {rows * steps, features, 1};
+    Rect_recur_backward(g, 0, slopes, w, past, h, gx, gw, gpast, rows, steps, features, 0, slopes ? 3 : 0, threads);
+    normalised_backward(gx, x, found, gweight, gbias, shape, threads);
 }
 #endif

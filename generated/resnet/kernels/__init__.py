@@ -140,12 +140,15 @@ def library() -> ctypes.CDLL | None:
         if law.plain:
             getattr(found, f"{law.name}_forward").argtypes = [p, p, p, n, i, f, u, i]
             getattr(found, f"{law.name}_backward").argtypes = [p, p, p, n, i, i, i]
-        if law.normalised:
+        if law.plain and law.normalised:
             getattr(found, f"{law.name}_normalised").argtypes = [*[p] * 8, n, n, n, f, u, i, i]
             getattr(found, f"{law.name}_normalised_backward").argtypes = [*[p] * 7, n, n, n, i, i]
         if law.recurrent:
             getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, p, n, n, n, i, f, u, i]
             getattr(found, f"{law.name}_recur_backward").argtypes = [*[p] * 9, n, n, n, i, i, i]
+        if law.recurrent and law.normalised:
+            getattr(found, f"{law.name}_normalised_recur").argtypes = [*[p] * 10, n, n, n, f, u, i, i]
+            getattr(found, f"{law.name}_normalised_recur_backward").argtypes = [*[p] * 12, n, n, n, i]
     return found
 
 
@@ -372,55 +375,16 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)
 
 
-UNDRAWN = 2**17  # so many nodes are worth to be normalised here where they are not drawn
-
-
-def _normalised(a: Tensor, weight: Tensor, bias: Tensor | None, statistics: tuple, known: tuple, kept: bool):
-    """Nodes, what they were normalised with (4, features), and their slopes if these are `kept`. `known` is the law, the rate, whether
-    statistics are those that are remembered, and (rows, features, inner)."""
-    law, rate, remembered, shape = known
-    threads, found, h = _threads(a.numel()), a.new_empty(4, shape[1]), torch.empty_like(a)
-    slopes = torch.empty_like(a) if kept else None
-    places = [None if x is None else x.data_ptr() for x in (a, found, weight, bias, *statistics, h, slopes)]
-    run, seed = getattr(library(), f"{law.name}_normalised"), SEED.drawn() if rate else 0
-    run(*places, *shape, rate, seed, remembered, threads)
-    return h, found, slopes
-
-
-class _Normalised(torch.autograd.Function):
-    """Nodes whose energies are normalised by the batch, on a processor."""
-
-    @staticmethod
-    def forward(ctx, a: Tensor, weight: Tensor, bias: Tensor | None, statistics: tuple, known: tuple):
-        kept = bool(known[1]) or not known[0].of_value
-        h, found, slopes = _normalised(a, weight, bias, statistics, known, kept)
-        ctx.save_for_backward(a, found, slopes if kept else h)
-        ctx.known = known[0].name, kept, known[3]
-        return h
-
-    @staticmethod
-    def backward(ctx, g: Tensor):
-        _once()
-        saved, (law, kept, shape) = ctx.saved_tensors, ctx.known
-        g, a, threads = g.contiguous(), saved[0], _threads(g.numel())
-        to, weight, bias = torch.empty_like(a), a.new_empty(shape[1]), a.new_empty(shape[1])
-        places = [x.data_ptr() for x in (g, *saved, to, weight, bias)]
-        getattr(library(), f"{law}_normalised_backward")(*places, *shape, kept, threads)
-        return to, weight, bias if ctx.needs_input_grad[2] else None, None, None
-
-
-def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float, straight: bool, valid=None):
-    """What nodes become whose energies are `a`, normalised by the batch; None where no kernel does this at once. Up to `axis` are rows."""
-    # undrawn, few nodes are torch's, whose derivatives are not in Python
-    if valid is not None or (not rate and a.numel() < UNDRAWN):
+def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law, rate: float, straight: bool, *more):
+    """Scale, shift and statistics of what is normalised by the batch, whether these are remembered ones, and whether there is a derivative,
+    by which of `more` as well; None where there is no kernel."""
+    weight, statistics = norm._parameters.get("weight"), (norm._buffers["running_mean"], norm._buffers["running_var"])
+    if weight is None or not law.normalised or (rate and not law.drawn):
         return None
-    known, weight = LAWS.get(type(law).__name__), norm._parameters.get("weight")
-    if known is None or not known.normalised or weight is None or (rate and not known.drawn):
-        return None
-    statistics = norm._buffers["running_mean"], norm._buffers["running_var"]
-    tensors = (a, weight, *statistics) if bias is None else (a, weight, *statistics, bias)
-    grad = torch.is_grad_enabled() and (a.requires_grad or weight.requires_grad or tensors[-1].requires_grad)
-    if grad and (not norm.training or (rate and _back(known, rate, straight) == 1)):
+    tensors = (a, weight, *statistics, *more) if bias is None else (a, weight, *statistics, *more, bias)
+    grad = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
+    if grad and (not norm.training or (rate and _back(law, rate, straight) == 1)):
         return None
     if a.numel() <= norm.training * weight.numel():  # one value has no variance
         return None
@@ -429,13 +393,64 @@ def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float
             return None
     if _watched(*tensors) or not available(a) or _hooked(norm) or torch.autograd.forward_ad._current_level >= 0:
         return None
-    rows, features = a.shape[:axis].numel(), weight.numel()
-    shape = rows, features, a.numel() // (rows * features)
-    given = a, weight, bias, statistics, (known, rate, not norm.training, shape)
-    return _Normalised.apply(*given) if grad else _normalised(*given, False)[0]
+    return (weight, bias, *statistics), not norm.training, grad
 
 
 def _hooked(norm: torch.nn.Module) -> bool:
     """Whether someone wants to be told of what a module is given or gives."""
     own = norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks or norm._backward_pre_hooks
     return bool(own) or torch.nn.modules.module._has_any_global_hook()
+
+
+def _places(*tensors: Tensor | None) -> list[int | None]:
+    return [None if x is None else x.data_ptr() for x in tensors]
+
+
+UNDRAWN = 2**17  # so many nodes are worth to be normalised here where they are not drawn
+
+
+def _normalised(a: Tensor, normaliser: tuple, remembered: bool, law: Law, rate: float, shape: tuple, kept: bool):
+    """Nodes, what they were normalised with (4, features), and their slopes if these are `kept`."""
+    threads, found, h = _threads(a.numel()), a.new_empty(4, shape[1]), torch.empty_like(a)
+    slopes, seed = torch.empty_like(a) if kept else None, SEED.drawn() if rate else 0
+    run = getattr(library(), f"{law.name}_normalised")
+    run(*_places(a, found, *normaliser, h, slopes), *shape, rate, seed, remembered, threads)
+    return h, found, slopes
+
+
+class _Normalised(torch.autograd.Function):
+    """Nodes whose energies are normalised by the batch, on a processor: (rows, features, inner)."""
+
+    @staticmethod
+    def forward(ctx, a: Tensor, weight: Tensor, bias: Tensor | None, statistics: tuple, law: Law, rate: float, shape):
+        kept = bool(rate) or not law.of_value
+        h, found, slopes = _normalised(a, (weight, bias, *statistics), False, law, rate, shape, kept)
+        ctx.save_for_backward(a, found, slopes if kept else h)
+        ctx.law = law.name, kept, shape
+        return h
+
+    @staticmethod
+    def backward(ctx, g: Tensor):
+        _once()
+        saved, (law, kept, shape) = ctx.saved_tensors, ctx.law
+        g, a, threads = g.contiguous(), saved[0], _threads(g.numel())
+        to, weight, bias = torch.empty_like(a), a.new_empty(shape[1]), a.new_empty(shape[1])
+        getattr(library(), f"{law}_normalised_backward")(*_places(g, *saved, to, weight, bias), *shape, kept, threads)
+        return to, weight, bias if ctx.needs_input_grad[2] else None, None, None, None, None
+
+
+def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float, straight: bool, valid=None):
+    """What nodes become whose energies are `a`, normalised by the batch; None where no kernel does this at once. Up to `axis` are rows."""
+    # undrawn, few nodes are torch's, whose derivatives are not in Python
+    if valid is not None or (not rate and a.numel() < UNDRAWN):
+        return None
+    known = LAWS.get(type(law).__name__)
+    given = known and known.plain and _normaliser(norm, a, bias, known, rate, straight)
+    if not given:
+        return None
+    normaliser, remembered, grad = given
+    rows, features = a.shape[:axis].numel(), normaliser[0].numel()
+    shape = rows, features, a.numel() // (rows * features)
+    if grad:
+        return _Normalised.apply(a, *normaliser[:2], normaliser[2:], known, rate, shape)
+    return _normalised(a, normaliser, remembered, known, rate, shape, False)[0]
