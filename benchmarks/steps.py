@@ -192,14 +192,14 @@ class Loop(nn.Module):
 
 
 class Dense(nn.Sequential):
-    """What ``mnist_dense`` is, by hand."""
+    """What ``mnist_dense`` is, by hand: the last label's energy is 0."""
 
     def __init__(self) -> None:
-        layers = [nn.Linear(784, 1024), nn.Tanh(), nn.Linear(1024, 1024), nn.Tanh(), nn.Linear(1024, 10)]
+        layers = [nn.Linear(784, 1024), nn.Tanh(), nn.Linear(1024, 1024), nn.Tanh(), nn.Linear(1024, 9)]
         super().__init__(*layers)
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(self(x), y)
+        return nn.functional.cross_entropy(nn.functional.pad(self(x), (0, 1)), y)
 
 
 def dense(folder: Path) -> dict[str, Any]:

@@ -333,6 +333,8 @@ def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law,
     if weight is None or not law.normalised or (rate and not law.drawn):
         return None
     tensors = (a, weight, *statistics, *more) if bias is None else (a, weight, *statistics, *more, bias)
+    if _watched(*tensors):
+        return None
     grad = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
     # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
     if grad and (not norm.training or (rate and _back(law, rate, straight) == 1)):
@@ -342,7 +344,7 @@ def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law,
     for x in tensors:
         if x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
             return None
-    if _watched(*tensors) or not available(a) or _hooked(norm) or torch.autograd.forward_ad._current_level >= 0:
+    if not available(a) or _hooked(norm) or torch.autograd.forward_ad._current_level >= 0:
         return None
     return (weight, bias, *statistics), not norm.training, grad
 
