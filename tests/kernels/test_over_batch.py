@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 SHAPES = [(64, 5, 1), (7, 300, 1), (3, 2, 9), (4, 17, 33), (2, 1, 700), (1, 3, 2)]
 
 
-class Norm(torch.nn.Module):
+class BatchNorm(torch.nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.rand(size) + 0.5)
@@ -31,13 +32,13 @@ def law(name: str) -> Any:
     return type(name, (), {})()
 
 
-def given(shape: tuple[int, int, int], seed: int = 0) -> tuple[Tensor, Norm, Tensor]:
+def given(shape: tuple[int, int, int], seed: int = 0) -> tuple[Tensor, BatchNorm, Tensor]:
     torch.manual_seed(seed)
     a = torch.randn(shape) * (torch.arange(shape[1])[:, None] + 1) + 3
-    return a.requires_grad_(), Norm(shape[1]), torch.randn(shape[1]).requires_grad_()
+    return a.requires_grad_(), BatchNorm(shape[1]), torch.randn(shape[1]).requires_grad_()
 
 
-def plain(a: Tensor, norm: Norm, bias: Tensor | None) -> Tensor:
+def plain(a: Tensor, norm: BatchNorm, bias: Tensor | None) -> Tensor:
     return F.batch_norm(a, norm.running_mean, norm.running_var, norm.weight, bias, True)
 
 
@@ -50,7 +51,7 @@ def close(mine: Tensor, other: Tensor) -> None:
 @pytest.mark.parametrize("name", ["Relu", "Spin", "Gelu", "RectifiedLogistic"])
 def test_expectations_and_gradients(ops: ModuleType, name: str, shape: tuple[int, int, int]) -> None:
     a, norm, bias = given(shape)
-    exact, known, shift = a.detach().double().requires_grad_(), Norm(shape[1]).double(), bias.detach().double().requires_grad_()
+    exact, known, shift = a.detach().double().requires_grad_(), BatchNorm(shape[1]).double(), bias.detach().double().requires_grad_()
     known.load_state_dict(norm.state_dict())
     h = ops.normalised(law(name), norm, a, bias, 1, 0.0, False)
     e = plain(exact, known, shift)
@@ -92,7 +93,7 @@ def test_draws_of_all_families(ops: ModuleType, name: str, rate: float) -> None:
 
 def test_statistics_keep_their_digits(ops: ModuleType) -> None:
     a = (torch.randn(500, 3, 20) + 1000).requires_grad_()
-    norm, bias = Norm(3), torch.zeros(3)
+    norm, bias = BatchNorm(3), torch.zeros(3)
     with torch.no_grad():
         norm.running_mean.zero_()
         norm.running_var.zero_()
@@ -103,7 +104,7 @@ def test_statistics_keep_their_digits(ops: ModuleType) -> None:
 
 
 def test_one_value_alone_has_no_spread_and_no_nan(ops: ModuleType) -> None:
-    a, norm, bias = torch.full((6, 2, 4), 0.1).requires_grad_(), Norm(2), torch.ones(2)
+    a, norm, bias = torch.full((6, 2, 4), 0.1).requires_grad_(), BatchNorm(2), torch.ones(2)
     h = ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False)
     torch.testing.assert_close(h, torch.ones_like(h), rtol=0, atol=1e-3)
     assert ops.normalised(law("Relu"), norm, a[:1, :, :1], bias, 1, 0.0, False) is None, "torch says what is wrong"
@@ -142,6 +143,10 @@ def test_where_it_is_left_to_torch(ops: ModuleType) -> None:
     handle.remove()
     with torch.autograd.forward_ad.dual_level():
         assert fits() is None
+    assert fits(norm=torch.nn.BatchNorm1d(4)) is None and fits(norm=torch.nn.Identity()) is None
+    scaled = copy.deepcopy(norm)
+    torch.nn.utils.parametrize.register_parametrization(scaled, "weight", torch.nn.Softplus())
+    assert fits(norm=scaled) is None
     assert fits(norm=norm.eval()) is None, "of remembered statistics there is no derivative here"
     norm.train().double()
     assert fits() is None
@@ -197,7 +202,7 @@ def test_recurrences(ops: ModuleType, name: str, rate: float, shape: tuple[int, 
     torch.manual_seed(0)
     rows, _, features = shape
     module = torch.nn.Module()
-    module.normalize, module.bias = Norm(features), torch.nn.Parameter(torch.randn(features))
+    module.normalize, module.bias = BatchNorm(features), torch.nn.Parameter(torch.randn(features))
     a, past = (torch.randn(shape) * 3 + 1).requires_grad_(), torch.randn(rows, 1, features).requires_grad_()
     w, g = torch.rand(features).requires_grad_(), torch.randn(shape)
     leaves = [a, module.normalize.weight, module.bias, w, past]

@@ -378,8 +378,10 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
 def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law, rate: float, straight: bool, *more):
     """Scale, shift and statistics of what is normalised by the batch, whether these are remembered ones, and whether there is a derivative,
     by which of `more` as well; None where there is no kernel."""
-    weight, statistics = norm._parameters.get("weight"), (norm._buffers["running_mean"], norm._buffers["running_var"])
-    if weight is None or not law.normalised or (rate and not law.drawn):
+    weight = norm._parameters.get("weight")
+    statistics = norm._buffers.get("running_mean"), norm._buffers.get("running_var")
+    # someone may have put another module there
+    if type(norm).__name__ != "BatchNorm" or weight is None or not law.normalised or (rate and not law.drawn):
         return None
     tensors = (a, weight, *statistics, *more) if bias is None else (a, weight, *statistics, *more, bias)
     if _watched(*tensors):
@@ -404,10 +406,6 @@ def _hooked(norm: torch.nn.Module) -> bool:
     return bool(own) or torch.nn.modules.module._has_any_global_hook()
 
 
-def _places(*tensors: Tensor | None) -> list[int | None]:
-    return [None if x is None else x.data_ptr() for x in tensors]
-
-
 UNDRAWN = 2**17  # so many nodes are worth to be normalised here where they are not drawn
 
 
@@ -416,7 +414,7 @@ def _normalised(a: Tensor, normaliser: tuple, remembered: bool, law: Law, rate: 
     threads, found, h = _threads(a.numel()), a.new_empty(4, shape[1]), torch.empty_like(a)
     slopes, seed = torch.empty_like(a) if kept else None, SEED.drawn() if rate else 0
     run = getattr(library(), f"{law.name}_normalised")
-    run(*_places(a, found, *normaliser, h, slopes), *shape, rate, seed, remembered, threads)
+    run(*map(_place, (a, found, *normaliser, h, slopes)), *shape, rate, seed, remembered, threads)
     return h, found, slopes
 
 
@@ -425,7 +423,7 @@ class _Normalised(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, a: Tensor, weight: Tensor, bias: Tensor | None, statistics: tuple, law: Law, rate: float, shape):
-        kept = bool(rate) or not law.of_value
+        kept = not law.of_value or (rate > 0 and not law.always)
         h, found, slopes = _normalised(a, (weight, bias, *statistics), False, law, rate, shape, kept)
         ctx.save_for_backward(a, found, slopes if kept else h)
         ctx.law = law.name, kept, shape
@@ -437,7 +435,8 @@ class _Normalised(torch.autograd.Function):
         saved, (law, kept, shape) = ctx.saved_tensors, ctx.law
         g, a, threads = g.contiguous(), saved[0], _threads(g.numel())
         to, weight, bias = torch.empty_like(a), a.new_empty(shape[1]), a.new_empty(shape[1])
-        getattr(library(), f"{law}_normalised_backward")(*_places(g, *saved, to, weight, bias), *shape, kept, threads)
+        run = getattr(library(), f"{law}_normalised_backward")
+        run(*map(_place, (g, *saved, to, weight, bias)), *shape, kept, threads)
         return to, weight, bias if ctx.needs_input_grad[2] else None, None, None, None, None
 
 
