@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 from collections.abc import Iterator
 from types import ModuleType
@@ -13,7 +14,10 @@ from made import Target, imported, written
 @pytest.fixture(scope="session")
 def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     module = imported(written(tmp_path_factory.mktemp("all")))
-    assert module.library() is not None
+    # one worker compiles for all of them
+    with (tmp_path_factory.getbasetemp().parent / "kernels.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert module.library() is not None
     yield module
 
 
