@@ -108,7 +108,8 @@ def computed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         if request.param == "triton":
             pytest.importorskip("triton")
             gpu = importlib.import_module(".kernels.cuda", package.__name__)
-            monkeypatch.setattr(package.kernels, "_stepper", lambda n, a, r=0.0, s=False, seed=None: gpu.stepper(n, a, r, s, seed))
+            views = package.kernels._views
+            monkeypatch.setattr(package.kernels, "_stepper", lambda n, arrays, steps, *how: gpu.stepper(n, views(arrays, steps), *how))
         return str(request.param)
 
     return choose
@@ -212,7 +213,7 @@ def test_draws_are_those_of_the_interpreter(computed: Callable[[ModuleType], str
     torch.manual_seed(1)
     half = package.kernels.CELLS["cell"].arrays["drawn"].split()
     arrays = [torch.randn(rows, 2, width) for _ in half]
-    step = package.kernels._stepper("cell_drawn", arrays, 0.6, False, torch.tensor(seed))
+    step = package.kernels._stepper("cell_drawn", [(array, 0) for array in arrays], 2, 0.6, False, torch.tensor(seed))
     given = {name: array.clone() for name, array in zip(half, arrays, strict=True)}
     step(1)
     assert cell.drawn is not None and cell.words == 5
@@ -230,7 +231,7 @@ def test_draws_are_those_of_the_interpreter(computed: Callable[[ModuleType], str
 def test_the_same_seed_draws_the_same_in_c_and_triton(package: ModuleType) -> None:
     gpu = importlib.import_module(".kernels.cuda", package.__name__)
     in_c, found = package.kernels._stepper, []
-    for step in (in_c, lambda n, a, r=0.0, s=False, seed=None: gpu.stepper(n, a, r, s, seed)):
+    for step in (in_c, lambda n, arrays, steps, *how: gpu.stepper(n, package.kernels._views(arrays, steps), *how)):
         package.kernels._stepper = step
         torch.manual_seed(3)
         model = package.Model().train()

@@ -223,26 +223,36 @@ def _room(known: Cell, half: str, given: list[Tensor], pasts: list[Tensor], whol
     return [given[0].new_empty(rows, count, width // (len(known.driven) or 1)) for count in counts]
 
 
-def _arrays(names: str, steps: int, known: dict[str, Any]) -> list[Tensor]:
-    """The arrays that a step reads and writes, (rows, steps, nodes); what is read 2 steps later begins 2 steps before."""
-    found = []
-    for name in names.split():
-        kind, number, lag = re.fullmatch(r"(?:to_)?([a-z]+)(\d+)_?(\d*)", name).groups()
-        array = known[kind][int(number)]
-        first = array.shape[1] - steps - int(lag or 0)
-        found.append(array.expand(-1, steps, -1) if array.shape[1] == 1 else array[:, first : first + steps])
-    return found
+@cache
+def _kinds(names: str) -> list[tuple[str, int, int]]:
+    """What arrays are, their numbers, and how many steps before the first they begin."""
+    found = (re.fullmatch(r"(?:to_)?([a-z]+)(\d+)_?(\d*)", name).groups() for name in names.split())
+    return [(kind, int(number), int(lag or 0)) for kind, number, lag in found]
 
 
-def _stepper(name: str, arrays: list[Tensor], rate: float = 0.0, straight: bool = False, seed: Tensor | None = None):
+def _arrays(names: str, steps: int, known: dict[str, Any]) -> list[tuple[Tensor, int]]:
+    """The arrays that a step reads and writes, (rows, steps, nodes), and where they begin; of one step alone, they are the same at all."""
+    found = [(known[kind][number], lag) for kind, number, lag in _kinds(names)]
+    return [(array, 0 if array.shape[1] == 1 else array.shape[1] - steps - lag) for array, lag in found]
+
+
+def _views(arrays: list[tuple[Tensor, int]], steps: int) -> list[Tensor]:
+    return [x.expand(-1, steps, -1) if x.shape[1] == 1 else x[:, first : first + steps] for x, first in arrays]
+
+
+def _stepper(name: str, arrays: list[tuple[Tensor, int]], steps: int, rate: float, straight: bool, seed: Tensor | None):
     """What computes a step, of which the number is given."""
-    if arrays[0].is_cuda:
-        return gpu().stepper(name, arrays, rate, straight, seed)
-    (rows, _, width), count = arrays[0].shape, len(arrays)
-    places = (ctypes.c_void_p * count)(*map(_place, arrays))
-    apart = [(ctypes.c_long * count)(*(array.stride(axis) for array in arrays)) for axis in (0, 1)]
+    (rows, _, width), count = arrays[0][0].shape, len(arrays)
+    if arrays[0][0].is_cuda:
+        return gpu().stepper(name, _views(arrays, steps), rate, straight, seed)
+    # views would take longer than a step
+    rows_apart = [x.stride(0) for x, _ in arrays]
+    steps_apart = [x.stride(1) if x.shape[1] > 1 else 0 for x, _ in arrays]
+    places = [_place(x) + 4 * first * apart for (x, first), apart in zip(arrays, steps_apart, strict=True)]
+    pointers, longs = ctypes.c_void_p * count, ctypes.c_long * count
+    given = pointers(*places), longs(*rows_apart), longs(*steps_apart), rows, width
     run, last = getattr(library(), name), (rate, straight, _seed(seed), _threads(rows * width))
-    return lambda t: run(places, *apart, rows, width, t, *last)
+    return lambda t: run(*given, t, *last)
 
 
 @torch.no_grad()
@@ -273,11 +283,12 @@ def _cell(
         "v": values,
         "s": dict(zip(known.slopes[half], slopes, strict=True)),
     }
-    step = _stepper(f"{name}_{half}", _arrays(known.arrays[half], steps, arrays), rate, straight, seed)
+    step = _stepper(f"{name}_{half}", _arrays(known.arrays[half], steps, arrays), steps, rate, straight, seed)
     before = [values[k][:, -steps - 1 : -1].unbind(1) for k in known.sources]
+    turned = [w.T for w in weights]
     for t in range(steps):
-        for j, w in enumerate(weights):
-            torch.addmm(products, before[j][t], w.T, beta=float(j > 0), out=products)
+        for j, w in enumerate(turned):
+            torch.addmm(products, before[j][t], w, beta=float(j > 0), out=products)
         step(t)
     return made
 
@@ -313,7 +324,7 @@ def _cell_backward(
         "du": to_vectors,
         "dv": back,
     }
-    step = _stepper(f"{name}_{half}", _arrays(known.arrays[half], steps, arrays))
+    step = _stepper(f"{name}_{half}", _arrays(known.arrays[half], steps, arrays), steps, 0.0, False, None)
     products = energies[..., : sum(len(w) for w in weights[:1])]
     after, before = products.unbind(1), [back[k][:, -steps - 1 : -1].unbind(1) for k in known.sources]
     for t in range(steps - 1, -1, -1):
