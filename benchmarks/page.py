@@ -105,8 +105,9 @@ def pieces() -> Iterator[str]:
         "### Where it goes",
         "",
         "`python benchmarks/pieces.py`, one thread: what a step takes with pieces of it left out. Under PCFF, in units of a step without",
-        "draws. The second column less the third are the kernels themselves; the rest surrounds them: a product, two arrays, a seed and a",
-        "guard against second derivatives. A function of torch.autograd in Python, in place of a kernel, has the last column.",
+        "draws, whose normalisation is torch's. The second column less the third are the kernels themselves, which normalise and draw;",
+        "the rest surrounds them: a function of torch.autograd in Python, its arrays, a seed. With torch's normalisation, and such a",
+        "function of two lines in place of each draw, it is the last column.",
         "",
     )
     keys = ("with draws", "nothing computed in C", "a bare function a node")

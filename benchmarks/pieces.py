@@ -2,8 +2,9 @@
 
     python benchmarks/pieces.py    writes benchmarks/results/pieces_cpu.json
 
-PCFF at a rate of 0.3, in units of a step without draws: with draws; with all of their Python but nothing computed in C; with nothing but a
-``torch.autograd.Function`` of two lines in place of each node's kernel, which is what a kernel with a derivative in Python costs.
+PCFF at a rate of 0.3, in units of a step without draws: with draws; with all of their Python but nothing computed in C, where what is
+normalised goes back as it came; with nothing but torch's normalisation and a ``torch.autograd.Function`` of two lines in place of each
+node's kernel, which is what a kernel with a derivative in Python costs.
 ``transfer``, feed-forward, in units of the step by hand: whole, and without looking at targets and at inputs. Kernels on their own, in
 units of what kernels.py measures: the C alone, on arrays that are there already; and what torch does beside it. Medians over steps in turn,
 on one thread.
