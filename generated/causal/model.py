@@ -188,7 +188,7 @@ class Causal(nn.Module):
         e = self._rows(x, self.how[self.training])
         if x.dtype != e.dtype or x.shape != e.shape:
             x = x.to(e.dtype).reshape(e.shape)
-        return F.binary_cross_entropy_with_logits(e, x, reduction="sum") / len(e)
+        return F.binary_cross_entropy_with_logits(e, x, reduction="sum") / e.shape[0]
 
     def decode(self, x: Tensor) -> Tensor:
         return Bit().mode(self(x))

@@ -55,7 +55,7 @@ class Conv2d(nn.Conv2d):
         self.extents = extents
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        maps = x if x.dim() > 2 else x.reshape(len(x), self.in_channels, *self.extents)
+        maps = x if x.dim() > 2 else x.reshape(x.shape[0], self.in_channels, *self.extents)
         return F.conv2d(maps, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
 

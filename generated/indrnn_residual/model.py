@@ -71,7 +71,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, a: Tensor, bias: Tensor | None, valid: Tensor | None = None) -> Tensor:
         e = a.flatten(0, -2) if valid is None else a[valid]
-        e = F.batch_norm(e, self.running_mean, self.running_var, self.weight, bias, self.training and len(e) > 1)
+        e = F.batch_norm(e, self.running_mean, self.running_var, self.weight, bias, self.training and e.shape[0] > 1)
         return e.view_as(a) if valid is None else a.masked_scatter(valid[..., None], e)
 
 

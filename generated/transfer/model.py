@@ -94,7 +94,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(size))
 
     def forward(self, a: Tensor, bias: Tensor | None) -> Tensor:
-        training = self.training and len(a) > 1  # one row has no variance
+        training = self.training and a.shape[0] > 1  # one row has no variance
         return F.batch_norm(a, self.running_mean, self.running_var, self.weight, bias, training)
 
 

@@ -326,6 +326,17 @@ def test_models_are_the_same_with_and_without(name: str) -> None:
         torch.testing.assert_close(grads[key], grads_[key], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["conv", "mnist_dense", "indrnn"])
+def test_exported_for_batches_of_any_size(name: str) -> None:
+    """Neither layers nor kernels look at how many rows there are."""
+    torch.manual_seed(0)
+    model, x = shipped(name).Model().eval(), eval(MODELS[name])[0]
+    batch = torch.export.Dim("batch", min=2, max=100_000)
+    exported = torch.export.export(model, (x,), dynamic_shapes=({0: batch},))
+    many = torch.cat([x] * 40)
+    torch.testing.assert_close(exported.module()(many), model(many), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["indrnn", "mnist_dense", "srn", "tagger_crf"])
 def test_pcff_trains_with_and_without(name: str) -> None:
     """Other draws, of the same distribution: losses of untrained networks are near each other."""

@@ -225,7 +225,7 @@ class _Answers:
             seen = () if self.blocks.checked(layer) else (f'require_binary({scored}, "states must be one of 0, 1")',)
             self.blocks.needed.update(("require_binary",) if seen else ())
             # the mean over the batch, which torch has at once for one node
-            sizes = ("", "") if layer.size == 1 else (', reduction="sum"', " / len(e)")
+            sizes = ("", "") if layer.size == 1 else (', reduction="sum"', " / e.shape[0]")
             return (
                 *several,
                 f"e = {energies}",
@@ -235,7 +235,7 @@ class _Answers:
                 f"return F.binary_cross_entropy_with_logits(e, {scored}{sizes[0]}){sizes[1]}",
             )
         target = scored if layer.labels else f"{scored}.to(e.dtype).reshape(e.shape)"
-        one = f"{self.blocks.law_call(layer)}.log_prob({target}, e).sum() / -len(e)"
+        one = f"{self.blocks.law_call(layer)}.log_prob({target}, e).sum() / -e.shape[0]"
         return (*several, f"e = {energies}", f"return {one}")
 
     def _mode(self, layer: Layer, energies: str) -> str:

@@ -357,9 +357,12 @@ def _by_product(e: Tensor, law: str, rate: float) -> Tensor:
 def fits(law: object, rate: float, e: Tensor) -> bool:
     """Whether a kernel computes a law of these energies: what torch does in one operation, or of few nodes, is left to torch."""
     known = LAWS.get(type(law).__name__)
-    if known is None or not (known.drawn if rate else e.numel() >= known.least):
+    if known is None or not known.plain or (rate and not known.drawn):
         return False
-    return known.plain and e.dtype in FLOATS and available(e)
+    # what is compiled or exported is fused by others, and its sizes may be symbols
+    if not rate and (torch.compiler.is_compiling() or e.numel() < known.least):
+        return False
+    return e.dtype in FLOATS and available(e)
 
 
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
@@ -368,7 +371,7 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     if not (torch.is_grad_enabled() and e.requires_grad):
         return _operation("node", e)(e, known.name, rate, _drawn(rate, e))
     how = _back(known, rate, straight_through)
-    if e.is_cpu and e.dtype == torch.float32 and e.numel() <= 2**17 and (how != 1 or rate == 0) and not _watched(e):
+    if e.is_cpu and e.dtype == torch.float32 and (how != 1 or rate == 0) and not _watched(e) and e.numel() <= 2**17:
         return _by_product(e, known.name, rate)
     if how == 2 and not e.is_cuda:
         return _NodeKept.apply(e, known.name, rate, _drawn(rate, e))
@@ -442,8 +445,8 @@ class _Normalised(torch.autograd.Function):
 
 def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float, straight: bool, valid=None):
     """What nodes become whose energies are `a`, normalised by the batch; None where no kernel does this at once. Up to `axis` are rows."""
-    # undrawn, few nodes are torch's, whose derivatives are not in Python
-    if valid is not None or (not rate and a.numel() < UNDRAWN):
+    # undrawn, few nodes are torch's, whose derivatives are not in Python; sizes are not asked for where they are symbols
+    if valid is not None or torch.compiler.is_compiling() or (not rate and a.numel() < UNDRAWN):
         return None
     known = LAWS.get(type(law).__name__)
     given = known and known.plain and _normaliser(norm, a, bias, known, rate, straight)
