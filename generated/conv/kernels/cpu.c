@@ -317,8 +317,12 @@ typedef struct {
     long rows, features, inner;
 } Shape;
 
-/* So many features, which lie beside each other in a row, are worked on at a time. */
-static inline long at_once(Shape shape) { return shape.inner == 1 ? LANE * GROUPS : GROUPS; }
+/* So many features, which lie beside each other in a row, are worked on at a time: few enough for all threads to have some. */
+static inline long at_once(Shape shape, int threads) {
+    const long least = shape.inner == 1 ? LANE : 1, share = (shape.features + threads - 1) / threads;
+    const long whole = (share + least - 1) / least * least;
+    return whole < GROUPS * least ? whole : GROUPS * least;
+}
 
 /* Sums of x and of x y over all elements of each of the `width` features from `first` on, in doubles: products of floats are exact. */
 static void sums(double *restrict single, double *restrict product, const float *x, const float *y, Shape shape, long first, long width) {
@@ -386,9 +390,10 @@ static void normalise(const float *x, float *found, const float *weight, const f
                       int remembered, int threads) {
     const long features = shape.features;
     const double count = (double)shape.rows * (double)shape.inner;
+    const long several = at_once(shape, threads);
     PARALLEL(threads)
-    for (long first = 0; first < features; first += at_once(shape)) {
-        const long width = features - first < at_once(shape) ? features - first : at_once(shape);
+    for (long first = 0; first < features; first += several) {
+        const long width = features - first < several ? features - first : several;
         double single[LANE * GROUPS], product[LANE * GROUPS];
         if (!remembered) sums(single, product, x, x, shape, first, width);
         for (long k = 0; k < width; k++) {
@@ -421,9 +426,10 @@ static void normalised_backward(float *gx, const float *x, const float *found, f
     const long rows = shape.rows, features = shape.features, inner = shape.inner;
     const double count = (double)rows * (double)inner;
     const float *mean = found, *inverse = found + features, *scale = found + 2 * features;
+    const long several = at_once(shape, threads);
     PARALLEL(threads)
-    for (long first = 0; first < features; first += at_once(shape)) {
-        const long width = features - first < at_once(shape) ? features - first : at_once(shape);
+    for (long first = 0; first < features; first += several) {
+        const long width = features - first < several ? features - first : several;
         double single[LANE * GROUPS], product[LANE * GROUPS];
         float middle[LANE * GROUPS], along[LANE * GROUPS];
         sums(single, product, gx, x, shape, first, width);
