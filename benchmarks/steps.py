@@ -30,7 +30,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "steps_cpu.json"
 PAIRS = 75
-COPIES = 5  # of models: where the memory of one lies makes it up to a fifth slower than another
+COPIES = 5  # of models: where the memory of one lies makes it slower or faster than another
 RATE = 0.3
 Step = Callable[[], Any]
 

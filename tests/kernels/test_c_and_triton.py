@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import platform
 import re
 import subprocess
@@ -279,6 +280,17 @@ def test_the_source_has_no_warnings_and_no_undefined_behaviour(tmp_path: Path, m
     assert done.returncode == 0, done.stderr[-3000:]
     ran = subprocess.run([str(tmp_path / "run")], capture_output=True, text=True, env={"ASAN_OPTIONS": "detect_leaks=0"})
     assert ran.returncode == 0, ran.stderr[-3000:]
+
+
+@pytest.mark.parametrize("half", [[], ["-DFORWARD"], ["-DBACKWARD"]], ids=["whole", "forward", "backward"])
+def test_shipped_sources_have_no_warnings(half: list[str]) -> None:
+    """Whatever kernels a package has, nothing in its source is left unused."""
+    sources = sorted((Path(__file__).parents[2] / "generated").glob("*/kernels/cpu.c"))
+    assert len(sources) > 10
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-fopenmp", "-O0", "-S", "-o", os.devnull]
+    for source in sources:
+        done = subprocess.run(["cc", *strict, *half, str(source)], capture_output=True, text=True)
+        assert done.returncode == 0, f"{source.parents[1].name}: {done.stderr[-2000:]}"
 
 
 def gcc() -> bool:

@@ -326,6 +326,21 @@ def test_models_are_the_same_with_and_without(name: str) -> None:
         torch.testing.assert_close(grads[key], grads_[key], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name, inner", [("conv", "_normalised"), ("digits_dense", "_normalised"), ("indrnn", "_normalised_steps")])
+def test_models_normalise_where_they_draw(monkeypatch: pytest.MonkeyPatch, name: str, inner: str) -> None:
+    """As many times as there are hidden layers, in training and, where nothing has a gradient, in evaluation."""
+    package, seen = shipped(name), []
+    usual = getattr(package.kernels, inner)
+    monkeypatch.setattr(package.kernels, inner, lambda *given: seen.append(len(given)) or usual(*given))
+    model, (x, y) = package.Model().inference("pcff", 0.3), eval(MODELS[name])
+    model.loss(x, y).backward()
+    normalised = sum(type(module).__name__ == "BatchNorm" for module in model.modules())
+    assert len(seen) == normalised > 0
+    with torch.no_grad():
+        model.eval()(x)
+    assert len(seen) == 2 * normalised
+
+
 @pytest.mark.parametrize("name", ["conv", "mnist_dense", "indrnn"])
 def test_exported_for_batches_of_any_size(name: str) -> None:
     """Neither layers nor kernels look at how many rows there are."""

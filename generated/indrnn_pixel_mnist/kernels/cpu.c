@@ -311,7 +311,11 @@ INLINE void apart(float *restrict to, const float *restrict from, const u32 *res
 }
 #endif
 /* What is normalised by the batch is (rows, features, inner): a feature's statistics are those of its elements in all rows. */
-enum { LANE = 16, GROUPS = 16 };
+enum { LANE = 16, GROUPS = 16 }; /* floats that are added side by side, and so many sums at a time */
+
+/* What torch.nn.functional.batch_norm takes unless it is told otherwise. */
+#define EPSILON 1e-5
+#define MOMENTUM 0.1f
 
 typedef struct {
     long rows, features, inner;
@@ -403,10 +407,10 @@ static void normalise(const float *x, float *found, const float *weight, const f
                 middle = single[k] / count;
                 spread = product[k] / count - middle * middle;
                 spread = spread < 0 ? 0 : spread;
-                mean[i] += 0.1f * ((float)middle - mean[i]);
-                variance[i] += 0.1f * ((float)(spread * count / (count - 1)) - variance[i]);
+                mean[i] += MOMENTUM * ((float)middle - mean[i]);
+                variance[i] += MOMENTUM * ((float)(spread * count / (count - 1)) - variance[i]);
             }
-            const double inverse = 1 / __builtin_sqrt(spread + 1e-5);
+            const double inverse = 1 / __builtin_sqrt(spread + EPSILON);
             found[i] = (float)middle;
             found[features + i] = (float)inverse;
             found[2 * features + i] = (float)(inverse * weight[i]);
@@ -416,11 +420,6 @@ static void normalise(const float *x, float *found, const float *weight, const f
 }
 #endif
 #ifdef BACKWARD
-static void times(float *restrict to, const float *restrict x, const float *restrict y, long n, int threads) {
-    PARALLEL(threads)
-    for (long i = 0; i < n; i++) to[i] = x[i] * y[i];
-}
-
 /* From gradients of energies, in gx, to those of what was normalised, and of weights and biases. */
 static void normalised_backward(float *gx, const float *x, const float *found, float *gweight, float *gbias, Shape shape, int threads) {
     const long rows = shape.rows, features = shape.features, inner = shape.inner;
@@ -527,8 +526,8 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
 
 #ifdef FORWARD
 /* What follows, where nodes are drawn and features are few: several rows at a time, so that what is brought together fills vectors. */
-static void Rect_recur_few(const void *x, const Line *line, const float *restrict w, const void *past, void *h, float *slopes, long rows, long steps,
-                                     long features, int half, float rate, u64 seed, int threads) {
+static void Rect_recur_few(const void *x, const Line *line, const float *restrict w, const void *past, void *h,
+                                     float *slopes, long rows, long steps, long features, int half, float rate, u64 seed, int threads) {
     const long fit = LANES / features, share = (rows + threads - 1) / threads, several = fit < share ? fit : share;
     const unsigned long size = (unsigned long)features * sizeof *slopes;
     PARALLEL(threads)
@@ -556,10 +555,10 @@ static void Rect_recur_few(const void *x, const Line *line, const float *restric
     }
 }
 
-/* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features); with a line, energies are what it
- * makes of x. */
-static void Rect_steps(const void *x, const Line *line, const float *w, const void *past, void *h, float *slopes, long rows, long steps, long features,
-                          int half, float rate, u64 seed, int threads) {
+/* h[t] = law(x[t] + w h[t-1]), node by node: x and h are (rows, steps, features), w (features), past (rows, features). */
+/* With a line, energies are what it makes of x. */
+static void Rect_steps(const void *x, const Line *line, const float *w, const void *past, void *h, float *slopes, long rows, long steps,
+                          long features, int half, float rate, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
     (void)seed, (void)rate, (void)slopes;
     if (rate > 0 && features > 0 && features <= LANES / 3 && rows > threads) {

@@ -311,7 +311,11 @@ INLINE void apart(float *restrict to, const float *restrict from, const u32 *res
 }
 #endif
 /* What is normalised by the batch is (rows, features, inner): a feature's statistics are those of its elements in all rows. */
-enum { LANE = 16, GROUPS = 16 };
+enum { LANE = 16, GROUPS = 16 }; /* floats that are added side by side, and so many sums at a time */
+
+/* What torch.nn.functional.batch_norm takes unless it is told otherwise. */
+#define EPSILON 1e-5
+#define MOMENTUM 0.1f
 
 typedef struct {
     long rows, features, inner;
@@ -403,10 +407,10 @@ static void normalise(const float *x, float *found, const float *weight, const f
                 middle = single[k] / count;
                 spread = product[k] / count - middle * middle;
                 spread = spread < 0 ? 0 : spread;
-                mean[i] += 0.1f * ((float)middle - mean[i]);
-                variance[i] += 0.1f * ((float)(spread * count / (count - 1)) - variance[i]);
+                mean[i] += MOMENTUM * ((float)middle - mean[i]);
+                variance[i] += MOMENTUM * ((float)(spread * count / (count - 1)) - variance[i]);
             }
-            const double inverse = 1 / __builtin_sqrt(spread + 1e-5);
+            const double inverse = 1 / __builtin_sqrt(spread + EPSILON);
             found[i] = (float)middle;
             found[features + i] = (float)inverse;
             found[2 * features + i] = (float)(inverse * weight[i]);
@@ -416,11 +420,6 @@ static void normalise(const float *x, float *found, const float *weight, const f
 }
 #endif
 #ifdef BACKWARD
-static void times(float *restrict to, const float *restrict x, const float *restrict y, long n, int threads) {
-    PARALLEL(threads)
-    for (long i = 0; i < n; i++) to[i] = x[i] * y[i];
-}
-
 /* From gradients of energies, in gx, to those of what was normalised, and of weights and biases. */
 static void normalised_backward(float *gx, const float *x, const float *found, float *gweight, float *gbias, Shape shape, int threads) {
     const long rows = shape.rows, features = shape.features, inner = shape.inner;
@@ -589,8 +588,12 @@ void Rect_backward(const void *g, const void *saved, void *ge, long n, int half,
 void Rect_normalised_backward(const float *g, const float *x, const float *found, const float *saved, float *gx, float *gweight, float *gbias,
                                         long rows, long features, long inner, int kept, int threads) {
     const Shape shape = {rows, features, inner};
-    if (kept) times(gx, g, saved, rows * features * inner, threads);
-    else Rect_backward(g, saved, gx, rows * features * inner, 0, 0, threads);
+    const long n = rows * features * inner;
+    if (kept) {
+        PARALLEL(threads)
+        for (long i = 0; i < n; i++) gx[i] = g[i] * saved[i];
+    } else
+        Rect_backward(g, saved, gx, n, 0, 0, threads);
     normalised_backward(gx, x, found, gweight, gbias, shape, threads);
 }
 #endif

@@ -413,8 +413,8 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
 
 #ifdef FORWARD
 /* What follows, where nodes are drawn and features are few: several rows at a time, so that what is brought together fills vectors. */
-static void Rect_recur_few(const void *x, const float *restrict w, const void *past, void *h, float *slopes, long rows, long steps,
-                                     long features, int half, float rate, u64 seed, int threads) {
+static void Rect_recur_few(const void *x, const float *restrict w, const void *past, void *h,
+                                     float *slopes, long rows, long steps, long features, int half, float rate, u64 seed, int threads) {
     const long fit = LANES / features, share = (rows + threads - 1) / threads, several = fit < share ? fit : share;
     const unsigned long size = (unsigned long)features * sizeof *slopes;
     PARALLEL(threads)
