@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,18 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write what is expected anew, to be read in the diff")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test marked ``every_other``, every other case is left to slow runs."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        if item.get_closest_marker("every_other"):
+            name = item.nodeid.split("[")[0]
+            if cases[name] % 2:
+                item.add_marker(pytest.mark.slow)
+            cases[name] += 1
 
 
 @pytest.fixture

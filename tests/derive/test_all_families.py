@@ -118,6 +118,7 @@ def test_numerical_rules_stand_only_where_no_closed_form_is_known() -> None:
     assert {name for name in ALL if law(name).numeric is not None} <= NUMERIC
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("name", ALL)
 def test_draws_have_the_moments(name: str) -> None:
     """10⁶ draws (fewer from tables): mean and variance within 5 standard errors."""

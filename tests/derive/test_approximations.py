@@ -216,6 +216,7 @@ PAIRS: dict[str, tuple[dict[str, Any], Function, str]] = {
 }
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("name", PAIRS)
 def test_no_energy_of_a_fine_grid_has_a_larger_error(name: str) -> None:
     family, exact, emit = PAIRS[name]
@@ -407,6 +408,7 @@ FITS: list[tuple[dict[str, Any], str, str, Curve, float, float]] = [
 COARSE = np.unique(np.concatenate([np.linspace(-30, 30, 60_001), np.sinh(np.linspace(-9.9, 9.9, 4_001))]))
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("family, field, to, exact, best, error", FITS, ids=[f"{f[0]['kind']} {f[1]} {k}" for k, f in enumerate(FITS)])
 def test_a_fitted_number_is_the_best(family: dict[str, Any], field: str, to: str, exact: Curve, best: float, error: float) -> None:
     found = fit(family, field, to)

@@ -95,6 +95,7 @@ def test_nothing_is_infinite_anywhere(name: str, dtype: torch.dtype) -> None:
     assert torch.isfinite(computed).all() and torch.isfinite(gradient).all(), e[~torch.isfinite(computed * gradient)]
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("value_of_y, limit", [("max(0, y + 1)", 1), ("max(0, y + 1)**2", 1), ("min(0, y - 2)**3", -8), ("sign(y + 1)", 1)])
 def test_where_the_noise_vanishes_the_node_is_a_function_of_its_energy(value_of_y: str, limit: float) -> None:
     for scale in ("tanh(e)", "e**2", "min(1, max(0, e))"):

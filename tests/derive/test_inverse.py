@@ -176,10 +176,8 @@ FOUND = [
 ]
 
 
-# every other one in slow runs alone
-@pytest.mark.parametrize(
-    ("written", "block"), [pytest.param(*one, id=one[0], marks=[pytest.mark.slow] * (k % 2)) for k, one in enumerate(FOUND)]
-)
+@pytest.mark.every_other
+@pytest.mark.parametrize(("written", "block"), FOUND, ids=[written for written, _ in FOUND])
 def test_the_node_that_is_found_has_the_expectation(written: str, block: str) -> None:
     found = invert(activation(written))
     assert found.block == block

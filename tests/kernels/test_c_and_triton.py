@@ -266,7 +266,7 @@ def test_threads_do_not_change_what_is_drawn(ops: ModuleType) -> None:
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
 
 
-@pytest.mark.parametrize("more", [NARROW, MIDDLE, ["-march=native", "-fopenmp"]])
+@pytest.mark.parametrize("more", [NARROW, ["-march=native", "-fopenmp"], pytest.param(MIDDLE, marks=pytest.mark.slow)])
 def test_the_source_has_no_warnings_and_no_undefined_behaviour(tmp_path: Path, more: list[str]) -> None:
     """With everything that compilers warn about; run over odd sizes under the sanitizers."""
     if more and not known_here([flag for flag in more if flag.startswith("-mavx")]):

@@ -114,6 +114,7 @@ def test_lines_masks_and_all_the_rest() -> None:
     ]
 
 
+@pytest.mark.every_other
 @pytest.mark.parametrize("name", [*SHIPPED, "odd"])
 def test_latex_can_be_typeset(name: str) -> None:
     mathtext = pytest.importorskip("matplotlib.mathtext").MathTextParser("path")
