@@ -17,7 +17,10 @@ from cgc.targets.cells import CellSource, cell_source, cell_values
 
 NO_BOUND = "3e38"
 _AT_ONCE = ("softplus", "exp", "expm1", "log1p", "sin", "cos", "sinh", "cosh", "asinh")
-"""Functions that emitted torch computes in one operation, and their derivatives too (not tanh: that of torch loses digits)."""
+"""Functions that emitted torch computes in one operation, and their derivatives too."""
+
+_OF_VALUE = ("tanh", "sigmoid")
+"""Functions whose derivatives torch computes from values, as kernels do, while emitted torch keeps the digits that this loses in tails."""
 
 _LIGHT = 100
 """So many operations for an element a GPU has time for, about, while it reads and writes it (56 in float32 on an H200, half as many in
@@ -30,8 +33,8 @@ class Law:
 
     ``name`` is its class in model.py. ``recurrent``: for nodes that read their own past, ``plain``: for others,
     ``normalised``: some of which are normalised at once. ``of_energy`` and ``redrawn``: there are slopes that are computed from the
-    energy, or from what is drawn again. ``least``: its expectation alone is worth a kernel from so many elements on. ``bounds``: between
-    these the expectation is the energy.
+    energy, or from what is drawn again. ``least``: its expectation alone is worth a kernel from so many elements on; ``in_torch``: or what
+    torch calls it. ``bounds``: between these the expectation is the energy.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Law:
     always: bool
     discrete: bool
     least: int
+    in_torch: str
     recurrent: bool
     plain: bool
     normalised: bool
@@ -165,7 +169,7 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
 
 def _law(law: LawKernel, name: str, language: Language) -> Law:
     node = law.node
-    kinds = (node.words, node.slope_of_value is not None, node.always, node.discrete, _least(node), law.recurrent, law.plain)
+    kinds = (node.words, node.slope_of_value is not None, node.always, node.discrete, *_least(node), law.recurrent, law.plain)
     found = Law(name, law.density, (), *kinds, law.normalised, node.bounds)
     written = (defined(language, f"{name}_{what}", value, arguments) for what, value, arguments in _wanted(node, found))
     return replace(found, functions=tuple(written))
@@ -185,12 +189,15 @@ def _wanted(node: Node, law: Law) -> Iterable[tuple[str, Value, tuple[Value, ...
         yield "drawn_slope", node.drawn_slope, drawn
 
 
-def _least(node: Node) -> int:
-    """Beside torch, which does without a call of ours, but one operation after the other; what it does in one is as fast there."""
+def _least(node: Node) -> tuple[int, str]:
+    """Beside emitted torch, which does without a call of ours, but one operation after the other; what it does in one is as fast there. And
+    what torch calls what it computes as well as a kernel does, in less time."""
     if not functions(node.expectation):
-        return 2**62
-    at_once = node.expectation.name == "call" and node.expectation.inputs == (E,) and node.expectation.args[0] in _AT_ONCE
-    return 2**16 if at_once else 2**13
+        return 2**62, ""
+    name = node.expectation.args[0] if node.expectation.name == "call" and node.expectation.inputs == (E,) else ""
+    if name in _OF_VALUE and node.slope_of_value is not None:
+        return 0, str(name)
+    return (2**16 if name in _AT_ONCE else 2**13), ""
 
 
 def _philox(language: Language) -> tuple[str, ...]:

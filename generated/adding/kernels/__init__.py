@@ -30,7 +30,8 @@ FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"
 
 
 class Law(NamedTuple):
-    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn.
+    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn,
+    or what torch calls this: `in_torch`.
 
     There are kernels for nodes that read their past (`recurrent`), and for others (`plain`).
     """
@@ -41,12 +42,13 @@ class Law(NamedTuple):
     discrete: bool
     drawn: bool
     least: int
+    in_torch: str
     recurrent: bool
     plain: bool
 
 
 LAWS = {
-    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, True, False),
+    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, "", True, False),
 }
 
 
@@ -262,7 +264,8 @@ OPS = getattr(torch.ops, NAMESPACE)
 
 
 FLOATS = (torch.float32, torch.bfloat16)
-PLAIN = {Tensor, torch.nn.Parameter, type(None)}
+TENSORS = {Tensor, torch.nn.Parameter}
+PLAIN = {*TENSORS, type(None)}
 
 
 def _watched(*tensors: Tensor | None) -> bool:

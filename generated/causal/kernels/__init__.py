@@ -32,7 +32,8 @@ FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"
 
 
 class Law(NamedTuple):
-    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn.
+    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn,
+    or what torch calls this: `in_torch`.
 
     There are kernels for nodes that read their past (`recurrent`), and for others (`plain`).
     """
@@ -43,12 +44,13 @@ class Law(NamedTuple):
     discrete: bool
     drawn: bool
     least: int
+    in_torch: str
     recurrent: bool
     plain: bool
 
 
 LAWS = {
-    "Soft": Law("Soft", False, False, False, True, 65536, False, True),
+    "Soft": Law("Soft", False, False, False, True, 65536, "", False, True),
 }
 
 
@@ -247,7 +249,8 @@ OPS = getattr(torch.ops, NAMESPACE)
 
 
 FLOATS = (torch.float32, torch.bfloat16)
-PLAIN = {Tensor, torch.nn.Parameter, type(None)}
+TENSORS = {Tensor, torch.nn.Parameter}
+PLAIN = {*TENSORS, type(None)}
 
 
 def _watched(*tensors: Tensor | None) -> bool:
@@ -361,6 +364,8 @@ def fits(law: object, rate: float, e: Tensor) -> bool:
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
     known = LAWS[type(law).__name__]
+    if known.in_torch and not rate:
+        return getattr(torch, known.in_torch)(e)
     if not (torch.is_grad_enabled() and e.requires_grad):
         return _operation("node", e)(e, known.name, rate, _drawn(rate, e))
     how = _back(known, rate, straight_through)

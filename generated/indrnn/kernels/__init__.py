@@ -31,7 +31,8 @@ FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"
 
 
 class Law(NamedTuple):
-    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn.
+    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn,
+    or what torch calls this: `in_torch`.
 
     There are kernels for nodes that read their past (`recurrent`), and for others (`plain`), of which some are `normalised` at once.
     """
@@ -42,13 +43,14 @@ class Law(NamedTuple):
     discrete: bool
     drawn: bool
     least: int
+    in_torch: str
     recurrent: bool
     plain: bool
     normalised: bool
 
 
 LAWS = {
-    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, True, False, True),
+    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, "", True, False, True),
 }
 
 
@@ -270,7 +272,8 @@ OPS = getattr(torch.ops, NAMESPACE)
 
 
 FLOATS = (torch.float32, torch.bfloat16)
-PLAIN = {Tensor, torch.nn.Parameter, type(None)}
+TENSORS = {Tensor, torch.nn.Parameter}
+PLAIN = {*TENSORS, type(None)}
 
 
 def _watched(*tensors: Tensor | None) -> bool:
@@ -329,26 +332,25 @@ def _back(law: Law, rate: float, straight_through: bool) -> int:
 def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law, rate: float, straight: bool, *more):
     """Scale, shift and statistics of what is normalised by the batch, whether these are remembered ones, and whether there is a derivative,
     by which of `more` as well; None where there is no kernel."""
-    weight = norm._parameters.get("weight")
-    statistics = norm._buffers.get("running_mean"), norm._buffers.get("running_var")
+    weight, buffers, remembered = norm._parameters.get("weight"), norm._buffers, not norm.training
+    mean, variance = buffers.get("running_mean"), buffers.get("running_var")
     # someone may have put another module there
-    if type(norm).__name__ != "BatchNorm" or weight is None or not law.normalised or (rate and not law.drawn):
+    if type(norm).__name__ != "BatchNorm" or not law.normalised or (rate and not law.drawn) or _watched() or _hooked(norm):
         return None
-    tensors = (a, weight, *statistics, *more) if bias is None else (a, weight, *statistics, *more, bias)
-    if _watched(*tensors):
-        return None
-    grad = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
-    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
-    if grad and (not norm.training or (rate and _back(law, rate, straight) == 1)):
-        return None
-    if a.numel() <= norm.training * weight.numel():  # one value has no variance
-        return None
-    for x in tensors:
-        if x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
+    grad = False
+    for x in (a, weight, mean, variance, *more) if bias is None else (a, weight, mean, variance, bias, *more):
+        if type(x) not in TENSORS or x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
             return None
-    if not available(a) or _hooked(norm) or torch.autograd.forward_ad._current_level >= 0:
+        grad = grad or x.requires_grad
+    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
+    grad = grad and torch.is_grad_enabled()
+    if grad and (remembered or (rate and _back(law, rate, straight) == 1)):
         return None
-    return (weight, bias, *statistics), not norm.training, grad
+    if a.numel() <= (0 if remembered else weight.numel()):  # one value has no variance
+        return None
+    if library() is None or torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+        return None
+    return (weight, bias, mean, variance), remembered, grad
 
 
 def _hooked(norm: torch.nn.Module) -> bool:
@@ -357,37 +359,55 @@ def _hooked(norm: torch.nn.Module) -> bool:
     return bool(own) or torch.nn.modules.module._has_any_global_hook()
 
 
+def _beside(a: Tensor, features: int, kept: bool) -> tuple[Tensor, int, int | None]:
+    """An array for what `a` is normalised with, (4, features), and for its slopes if these are `kept`; and where both are in it."""
+    beside = a.new_empty(4 * features + (a.numel() if kept else 0))
+    place = beside.data_ptr()
+    return beside, place, place + 16 * features if kept else None
+
+
+def _directly(function: type[torch.autograd.Function]):
+    """`apply` without what it does for torch.func, which is not there where there is a kernel."""
+    return super(torch.autograd.Function, function).apply
+
+
 def _normalised_steps(a: Tensor, normaliser, w: Tensor, past: Tensor, remembered: bool, law: Law, rate: float, kept):
-    """Nodes at all steps, what they were normalised with (4, features), and their slopes if these are `kept`."""
-    (steps, features), h = a.shape[-2:], torch.empty_like(a)
-    found, slopes, seed = a.new_empty(4, features), torch.empty_like(a) if kept else None, SEED.drawn() if rate else 0
+    """Nodes at all steps, and beside them what they were normalised with, and their slopes if these are `kept`."""
+    (steps, features), h, seed = a.shape[-2:], torch.empty_like(a), SEED.drawn() if rate else 0
+    beside, found, slopes = _beside(a, features, kept)
     shape, run = (past.numel() // features, steps, features), getattr(library(), f"{law.name}_normalised_recur")
-    run(*map(_place, (a, found, *normaliser, w, past, h, slopes)), *shape, rate, seed, remembered, _threads(a.numel()))
-    return h, found, slopes
+    places = _place(a), found, *map(_place, (*normaliser, w, past)), h.data_ptr(), slopes
+    run(*places, *shape, rate, seed, remembered, _threads(a.numel()))
+    return h, beside
 
 
 class _NormalisedRecurrence(torch.autograd.Function):
     """The same with derivatives."""
 
     @staticmethod
-    def forward(ctx, a, weight, bias, w: Tensor, past: Tensor, statistics: tuple, law: Law, rate: float):
+    def forward(ctx, a, weight, bias, w: Tensor, past: Tensor, more: tuple):
+        statistics, law, rate = more
         kept = rate > 0 and not law.always
-        h, found, slopes = _normalised_steps(a, (weight, bias, *statistics), w, past, False, law, rate, kept)
-        ctx.save_for_backward(a, found, slopes, w, past, h)
-        ctx.law = law.name
+        h, beside = _normalised_steps(a, (weight, bias, *statistics), w, past, False, law, rate, kept)
+        ctx.save_for_backward(a, beside, w, past, h)
+        ctx.law = law.name, kept
         return h
 
     @staticmethod
     def backward(ctx, g: Tensor):
         _once()
-        saved, g = ctx.saved_tensors, g.contiguous()
-        a, past, (steps, features) = saved[0], saved[4], g.shape[-2:]
-        rows = past.numel() // features
+        (a, beside, w, past, h), (law, kept), g = ctx.saved_tensors, ctx.law, g.contiguous()
+        steps, features = g.shape[-2:]
+        rows, found = past.numel() // features, beside.data_ptr()
         to, gw, gpast = torch.empty_like(a), a.new_empty(rows, features), torch.empty_like(past)
         weight, bias = a.new_empty(features), a.new_empty(features)
-        run = getattr(library(), f"{ctx.law}_normalised_recur_backward")
-        run(*map(_place, (g, *saved, to, gw, gpast, weight, bias)), rows, steps, features, _threads(g.numel()))
-        return to, weight, bias if ctx.needs_input_grad[2] else None, gw.sum(0), gpast, None, None, None
+        run = getattr(library(), f"{law}_normalised_recur_backward")
+        places = found, found + 16 * features if kept else None, *map(_place, (w, past, h, to, gw, gpast, weight, bias))
+        run(g.data_ptr(), _place(a), *places, rows, steps, features, _threads(g.numel()))
+        return to, weight, bias if ctx.needs_input_grad[2] else None, gw.sum(0), gpast, None
+
+
+_apply_normalised_recurrence = _directly(_NormalisedRecurrence)
 
 
 def _normalised_recurrence(law: Law, a: Tensor, w: Tensor, past: Tensor, rate: float, straight: bool, norm, bias):
@@ -398,7 +418,7 @@ def _normalised_recurrence(law: Law, a: Tensor, w: Tensor, past: Tensor, rate: f
         return None
     normaliser, remembered, grad = given
     if grad:
-        return _NormalisedRecurrence.apply(a, *normaliser[:2], w, past, normaliser[2:], law, rate)
+        return _apply_normalised_recurrence(a, normaliser[0], bias, w, past, (normaliser[2:], law, rate))
     return _normalised_steps(a, normaliser, w, past, remembered, law, rate, False)[0]
 
 

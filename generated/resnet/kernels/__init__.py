@@ -32,7 +32,8 @@ FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"
 
 
 class Law(NamedTuple):
-    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn.
+    """A node law: does its slope follow from its value, also where that was drawn? `least`: so many nodes are worth a kernel, undrawn,
+    or what torch calls this: `in_torch`.
 
     There are kernels for nodes that read their past (`recurrent`), and for others (`plain`), of which some are `normalised` at once.
     """
@@ -43,13 +44,14 @@ class Law(NamedTuple):
     discrete: bool
     drawn: bool
     least: int
+    in_torch: str
     recurrent: bool
     plain: bool
     normalised: bool
 
 
 LAWS = {
-    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, False, True, True),
+    "Rect": Law("Rect", True, False, False, True, 4611686018427387904, "", False, True, True),
 }
 
 
@@ -254,7 +256,8 @@ OPS = getattr(torch.ops, NAMESPACE)
 
 
 FLOATS = (torch.float32, torch.bfloat16)
-PLAIN = {Tensor, torch.nn.Parameter, type(None)}
+TENSORS = {Tensor, torch.nn.Parameter}
+PLAIN = {*TENSORS, type(None)}
 
 
 def _watched(*tensors: Tensor | None) -> bool:
@@ -368,6 +371,8 @@ def fits(law: object, rate: float, e: Tensor) -> bool:
 def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     """What the nodes of a law become: their expectations, or draws with probability `rate`. The shape is that of the energies."""
     known = LAWS[type(law).__name__]
+    if known.in_torch and not rate:
+        return getattr(torch, known.in_torch)(e)
     if not (torch.is_grad_enabled() and e.requires_grad):
         return _operation("node", e)(e, known.name, rate, _drawn(rate, e))
     how = _back(known, rate, straight_through)
@@ -381,26 +386,25 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
 def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law, rate: float, straight: bool, *more):
     """Scale, shift and statistics of what is normalised by the batch, whether these are remembered ones, and whether there is a derivative,
     by which of `more` as well; None where there is no kernel."""
-    weight = norm._parameters.get("weight")
-    statistics = norm._buffers.get("running_mean"), norm._buffers.get("running_var")
+    weight, buffers, remembered = norm._parameters.get("weight"), norm._buffers, not norm.training
+    mean, variance = buffers.get("running_mean"), buffers.get("running_var")
     # someone may have put another module there
-    if type(norm).__name__ != "BatchNorm" or weight is None or not law.normalised or (rate and not law.drawn):
+    if type(norm).__name__ != "BatchNorm" or not law.normalised or (rate and not law.drawn) or _watched() or _hooked(norm):
         return None
-    tensors = (a, weight, *statistics, *more) if bias is None else (a, weight, *statistics, *more, bias)
-    if _watched(*tensors):
-        return None
-    grad = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
-    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
-    if grad and (not norm.training or (rate and _back(law, rate, straight) == 1)):
-        return None
-    if a.numel() <= norm.training * weight.numel():  # one value has no variance
-        return None
-    for x in tensors:
-        if x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
+    grad = False
+    for x in (a, weight, mean, variance, *more) if bias is None else (a, weight, mean, variance, bias, *more):
+        if type(x) not in TENSORS or x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
             return None
-    if not available(a) or _hooked(norm) or torch.autograd.forward_ad._current_level >= 0:
+        grad = grad or x.requires_grad
+    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
+    grad = grad and torch.is_grad_enabled()
+    if grad and (remembered or (rate and _back(law, rate, straight) == 1)):
         return None
-    return (weight, bias, *statistics), not norm.training, grad
+    if a.numel() <= (0 if remembered else weight.numel()):  # one value has no variance
+        return None
+    if library() is None or torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+        return None
+    return (weight, bias, mean, variance), remembered, grad
 
 
 def _hooked(norm: torch.nn.Module) -> bool:
@@ -409,42 +413,59 @@ def _hooked(norm: torch.nn.Module) -> bool:
     return bool(own) or torch.nn.modules.module._has_any_global_hook()
 
 
+def _beside(a: Tensor, features: int, kept: bool) -> tuple[Tensor, int, int | None]:
+    """An array for what `a` is normalised with, (4, features), and for its slopes if these are `kept`; and where both are in it."""
+    beside = a.new_empty(4 * features + (a.numel() if kept else 0))
+    place = beside.data_ptr()
+    return beside, place, place + 16 * features if kept else None
+
+
+def _directly(function: type[torch.autograd.Function]):
+    """`apply` without what it does for torch.func, which is not there where there is a kernel."""
+    return super(torch.autograd.Function, function).apply
+
+
 UNDRAWN = 2**17  # so many nodes are worth to be normalised here where they are not drawn
 
 
 def _normalised(a: Tensor, normaliser: tuple, remembered: bool, law: Law, rate: float, shape: tuple, kept: bool):
-    """Nodes, what they were normalised with (4, features), and their slopes if these are `kept`."""
-    threads, found, h = _threads(a.numel()), a.new_empty(4, shape[1]), torch.empty_like(a)
-    slopes, seed = torch.empty_like(a) if kept else None, SEED.drawn() if rate else 0
+    """Nodes, and beside them what they were normalised with, and their slopes if these are `kept`."""
+    (beside, found, slopes), h, seed = _beside(a, shape[1], kept), torch.empty_like(a), SEED.drawn() if rate else 0
     run = getattr(library(), f"{law.name}_normalised")
-    run(*map(_place, (a, found, *normaliser, h, slopes)), *shape, rate, seed, remembered, threads)
-    return h, found, slopes
+    run(_place(a), found, *map(_place, normaliser), h.data_ptr(), slopes, *shape, rate, seed, remembered, _threads(a.numel()))
+    return h, beside
 
 
 class _Normalised(torch.autograd.Function):
     """Nodes whose energies are normalised by the batch, on a processor: (rows, features, inner)."""
 
     @staticmethod
-    def forward(ctx, a: Tensor, weight: Tensor, bias: Tensor | None, statistics: tuple, law: Law, rate: float, shape):
+    def forward(ctx, a: Tensor, weight: Tensor, bias: Tensor | None, more: tuple):
+        statistics, law, rate, shape = more
         kept = not law.of_value or (rate > 0 and not law.always)
-        h, found, slopes = _normalised(a, (weight, bias, *statistics), False, law, rate, shape, kept)
-        ctx.save_for_backward(a, found, slopes if kept else h)
-        ctx.law = law.name, kept, shape
+        h, beside = _normalised(a, (weight, bias, *statistics), False, law, rate, shape, kept)
+        ctx.save_for_backward(a, beside, None if kept else h)
+        ctx.law = law.name, shape
         return h
 
     @staticmethod
     def backward(ctx, g: Tensor):
         _once()
-        saved, (law, kept, shape) = ctx.saved_tensors, ctx.law
-        g, a, threads = g.contiguous(), saved[0], _threads(g.numel())
-        to, weight, bias = torch.empty_like(a), a.new_empty(shape[1]), a.new_empty(shape[1])
+        (a, beside, h), (law, shape), features = ctx.saved_tensors, ctx.law, ctx.law[1][1]
+        g, found, to, weight, bias = g.contiguous(), beside.data_ptr(), torch.empty_like(a), a.new_empty(features), a.new_empty(features)
+        saved = found + 16 * features if h is None else _place(h)
         run = getattr(library(), f"{law}_normalised_backward")
-        run(*map(_place, (g, *saved, to, weight, bias)), *shape, kept, threads)
-        return to, weight, bias if ctx.needs_input_grad[2] else None, None, None, None, None
+        places = g.data_ptr(), _place(a), found, saved, to.data_ptr(), weight.data_ptr(), bias.data_ptr()
+        run(*places, *shape, h is None, _threads(a.numel()))
+        return to, weight, bias if ctx.needs_input_grad[2] else None, None
+
+
+_apply_normalised = _directly(_Normalised)
 
 
 def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float, straight: bool, valid=None):
-    """What nodes become whose energies are `a`, normalised by the batch; None where no kernel does this at once. Up to `axis` are rows."""
+    """What nodes become whose energies are `a`, normalised by the batch; None where no kernel does this at once. `axis` is that of features,
+    1 or -1."""
     # undrawn, few nodes are torch's, whose derivatives are not in Python; sizes are not asked for where they are symbols
     if valid is not None or torch.compiler.is_compiling() or (not rate and a.numel() < UNDRAWN):
         return None
@@ -453,8 +474,9 @@ def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float
     if not given:
         return None
     normaliser, remembered, grad = given
-    rows, features = a.shape[:axis].numel(), normaliser[0].numel()
-    shape = rows, features, a.numel() // (rows * features)
+    count, features = a.numel(), normaliser[0].numel()
+    rows = a.shape[0] if axis == 1 else count // features
+    shape = rows, features, count // (rows * features)
     if grad:
-        return _Normalised.apply(a, *normaliser[:2], normaliser[2:], known, rate, shape)
+        return _apply_normalised(a, normaliser[0], bias, (normaliser[2:], known, rate, shape))
     return _normalised(a, normaliser, remembered, known, rate, shape, False)[0]

@@ -394,7 +394,8 @@ OPS = getattr(torch.ops, NAMESPACE)
 
 
 FLOATS = (torch.float32, torch.bfloat16)
-PLAIN = {Tensor, torch.nn.Parameter, type(None)}
+TENSORS = {Tensor, torch.nn.Parameter}
+PLAIN = {*TENSORS, type(None)}
 
 
 def _watched(*tensors: Tensor | None) -> bool:
