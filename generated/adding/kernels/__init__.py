@@ -333,6 +333,6 @@ def fits_loop(law: object, rate: float, x: Tensor) -> bool:
 
 def recurrence(law: object, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool) -> Tensor:
     """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), w (nodes,), past (..., 1 or more, nodes)."""
-    known, before = LAWS[type(law).__name__], past[..., -1, :].to(x.dtype)
+    known, before = LAWS[type(law).__name__], past.select(-2, -1).to(x.dtype)
     how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
     return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate, x), how)

@@ -451,7 +451,7 @@ def fits_loop(law: object, rate: float, x: Tensor) -> bool:
 def recurrence(law, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_through: bool, module=None, valid=None):
     """h[t] = law(x[t] + w h[t-1]), node by node: x is (..., steps, nodes), or what a module normalises to it, w (nodes,), past (..., 1 or
     more, nodes)."""
-    known, before = LAWS[type(law).__name__], past[..., -1, :].to(x.dtype)
+    known, before = LAWS[type(law).__name__], past.select(-2, -1).to(x.dtype)
     if module is not None:
         given = x, w.float(), before, rate, straight_through, module.normalize, getattr(module, "bias", None)
         h = _normalised_recurrence(known, *given) if valid is None else None
