@@ -61,7 +61,7 @@ def bundle(spec: Spec, program: Program, factorisation: str) -> Bundle:
         "__init__.py": _init(spec.name, module).encode(),
         "model.py": _model(module, program).encode(),
         "spec.yaml": spec.resolved.encode(),
-        **kernel_files(spec.name, plan(program), dict(module.kernels), module.cells),
+        **kernel_files(spec.name, plan(program), dict(module.kernels), module.cells, module.looks),
     }
     if spec.train is not None:
         training = training_context(spec, program)
@@ -81,15 +81,11 @@ def _in_order(*names: str) -> list[str]:
 
 
 def _init(name: str, module: Module) -> str:
-    return render("torch/init.py.jinja", name=name, names=_in_order(module.network.name, "Model"), kernels=_fused(module))
-
-
-def _fused(module: Module) -> bool:
-    return bool(module.kernels or module.cells) or module.kernels_of_chains
+    return render("torch/init.py.jinja", name=name, names=_in_order(module.network.name, "Model"), kernels=module.fused)
 
 
 def _model(module: Module, program: Program) -> str:
-    text = render("torch/model.py.jinja", module=module, imports=_imports(program, _fused(module)))
+    text = render("torch/model.py.jinja", module=module, imports=_imports(program, module.fused))
     unused = {"import torch.nn.functional as F\n": r"\bF\.[a-z]", "from functools import partial\n": r"\bpartial\("}
     for line, use in unused.items():
         text = text if re.search(use, text) else text.replace(line, "", 1)

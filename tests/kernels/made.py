@@ -87,7 +87,7 @@ def kernels() -> Kernels:
 def written(folder: Path) -> Path:
     """The folder ``kernels`` of a package with all laws, below ``folder``."""
     known = kernels()
-    for path, content in kernel_files("all", known, {one.name: one.name for one in known.laws}).items():
+    for path, content in kernel_files("all", known, {one.name: one.name for one in known.laws}, looks=True).items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)

@@ -154,6 +154,86 @@ def test_where_it_is_left_to_torch(ops: ModuleType) -> None:
     assert ops.normalised(law("Spin"), norm, a, bias, 1, 0.3, True) is None, "what is drawn has the slope of its expectation"
 
 
+def test_few_nodes_without_gradients(ops: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of few nodes that are not drawn the derivatives are torch's; where there are none, a kernel takes less time."""
+    monkeypatch.setattr(ops, "UNDRAWN", 2**17)
+    a, norm, bias = given((8, 4, 3))
+    assert ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False) is None
+    norm.eval()
+    assert ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False) is None
+    with torch.no_grad():
+        e = F.batch_norm(a, norm.running_mean, norm.running_var, norm.weight, bias, False)
+        close(ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False), torch.relu(e))
+    frozen = ops.normalised(law("Relu"), norm.requires_grad_(False), a.detach(), bias.detach(), 1, 0.0, False)
+    close(frozen, torch.relu(e))
+
+
+def test_a_module_may_change_after_it_was_seen(ops: ModuleType) -> None:
+    """Where parameters and statistics lie is remembered; what is there, or elsewhere, counts."""
+    a, norm, bias = given((8, 4, 3))
+    a, norm, bias = a.detach(), norm.requires_grad_(False).eval(), bias.detach()
+
+    def same() -> bool:
+        h = ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False)
+        known = F.batch_norm(a, norm.running_mean.float(), norm.running_var.float(), norm.weight.float(), bias, False)
+        if h is not None:
+            close(h, torch.relu(known))
+        return h is not None
+
+    assert same()
+    with torch.no_grad():
+        norm.weight.mul_(2)
+    assert same()
+    norm.running_mean = torch.randn(4)
+    assert same()
+    norm.load_state_dict(BatchNorm(4).state_dict())
+    assert same()
+    norm.running_var = torch.rand(4).double()
+    assert not same()
+    norm.running_var = torch.rand(8)[::2]
+    assert not same()
+    norm.running_var = torch.rand(4)
+    assert same()
+    norm.weight.data = torch.rand(4)
+    assert same()
+    norm.double()
+    assert not same()
+    norm.float()
+    assert same()
+    other = copy.deepcopy(norm)
+    other.weight.mul_(3)
+    assert same()
+    norm = other
+    assert same()
+    bias = torch.randn(4)
+    assert same()
+
+
+def test_what_is_given_is_looked_at(ops: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Yes is certain; whatever else there is torch looks at."""
+    nan, inf, within = float("nan"), float("inf"), ops.within
+    for count in (0, 1, 7, 64, 1000):
+        x = torch.rand(count)
+        assert within(x, 0, 1) and within(x.round(), 0, 1, True) and within(x.round(), 0, 1)
+        assert within(2 * x.round() - 1, -1, 1, True) and within(x[:0], 0, 1, True)
+        for place in range(0, count, 63):
+            for wrong in (nan, inf, -inf, 1.0000001, -1e-45, 2.0, -1.0):
+                y = x.round()
+                y[place] = wrong
+                assert not within(y, 0, 1) and not within(y, 0, 1, True), (count, place, wrong)
+            y[place] = 0.5
+            assert within(y, 0, 1) and not within(y, 0, 1, True)
+            y[place] = -0.0
+            assert within(y, 0, 1) and within(y, 0, 1, True)
+    x = torch.zeros(8, 8)
+    assert within(torch.nn.Parameter(x), 0, 1) and within(x[2:], 0, 1)
+    assert not within(x.double(), 0, 1) and not within(x.bfloat16(), 0, 1) and not within(x.long(), 0, 1) and not within(x[:, ::2], 0, 1)
+    assert not within(torch.zeros(ops.MANY), 0, 1), "which takes several threads"
+    assert within(torch.tensor([0.1]), 0.1, 1) == (torch.tensor(0.1).item() >= 0.1) and not within(torch.tensor([0.3]), 0, 0.3)
+    monkeypatch.setattr(ops, "LOADED", [])
+    assert not within(x, 0, 1), "nothing is compiled for this alone"
+
+
 def test_a_second_derivative_is_refused_in_words(ops: ModuleType) -> None:
     a, norm, bias = given((8, 4, 1))
     h = ops.normalised(law("Relu"), norm, a, bias, 1, 0.3, False)

@@ -342,6 +342,32 @@ def test_models_are_the_same_with_and_without(name: str) -> None:
         torch.testing.assert_close(grads[key], grads_[key], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_cannot_be_an_input_or_a_target_is_refused(monkeypatch: pytest.MonkeyPatch, loaded: bool) -> None:
+    """Whether a kernel looks at it or torch."""
+    package = shipped("transfer")
+    assert package.kernels.library() is not None and package.kernels.LOADED
+    if not loaded:
+        monkeypatch.setattr(package.kernels, "LOADED", [])
+    model, x, y = package.Model(), torch.rand(5, 64), torch.randint(2, (5,))
+    seen = []
+    whole = package.kernels.within
+    monkeypatch.setattr(package.kernels, "within", lambda *given, **more: seen.append(whole(*given, **more)) or seen[-1])
+    for inference in ("feed_forward", "pcff", "sample"):
+        model.inference(inference)
+        model.loss(x, y).backward()
+        assert seen and set(seen) == {loaded}
+        seen.clear()
+        for wrong in (float("nan"), 1.5, -0.1, float("inf")):
+            bad, target = x.clone(), y.float()
+            bad[3, 60], target[4] = wrong, wrong
+            with pytest.raises(ValueError, match=r"inputs must lie in \[0, 1\]"):
+                model.loss(bad, y)
+            with pytest.raises(ValueError, match="states must be one of 0, 1"):
+                model.loss(x, target)
+        seen.clear()
+
+
 @pytest.mark.parametrize("name, inner", [("conv", "_normalised"), ("digits_dense", "_normalised"), ("indrnn", "_normalised_steps")])
 def test_models_normalise_where_they_draw(monkeypatch: pytest.MonkeyPatch, name: str, inner: str) -> None:
     """As many times as there are hidden layers, in training and, where nothing has a gradient, in evaluation."""

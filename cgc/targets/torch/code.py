@@ -151,6 +151,16 @@ class Module:
     kernels_of_chains: bool = False
     cells: tuple[CellKernel, ...] = ()
 
+    @property
+    def fused(self) -> bool:
+        """Whether there are kernels for some of it."""
+        return bool(self.kernels or self.cells) or self.kernels_of_chains
+
+    @property
+    def looks(self) -> bool:
+        """Whether a kernel may look at what is given: all between two numbers, or one of them."""
+        return self.fused and ("soft_clamp" in self.inference or "require_binary" in self.parts)
+
 
 def wrapped(text: str, width: int = 110) -> tuple[str, ...]:
     """A sentence of documentation as lines of at most ``width`` characters."""

@@ -464,3 +464,15 @@ void Soft_backward(const void *g, const void *saved, void *ge, long n, int half,
     }
 }
 #endif
+
+#ifdef FORWARD
+/* Whether all of an array lies between two numbers, or is one of them where they are states. */
+int all_within(const float *x, long n, double low, double high, int states) {
+    int all = 1;
+    if (states)
+        for (long i = 0; i < n; i++) all &= (x[i] == low) | (x[i] == high);
+    else
+        for (long i = 0; i < n; i++) all &= (x[i] >= low) & (x[i] <= high);
+    return all;
+}
+#endif

@@ -22,10 +22,12 @@ from types import ModuleType
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import _C, Tensor
+from torch.autograd import forward_ad
+from torch.nn.modules import module as modules
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_183d2ccf894f"
+NAMESPACE = "cgc_3ee99740b3e4"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -127,6 +129,9 @@ def gpu() -> ModuleType | None:
         return missed(error)
 
 
+LOADED: list[ctypes.CDLL] = []  # the same, once something has asked for it
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The kernels for this processor; None where there are none, and why is said once."""
@@ -151,6 +156,8 @@ def library() -> ctypes.CDLL | None:
         if law.recurrent and law.normalised:
             getattr(found, f"{law.name}_normalised_recur").argtypes = [*[p] * 10, n, n, n, f, u, i, i]
             getattr(found, f"{law.name}_normalised_recur_backward").argtypes = [*[p] * 12, n, n, n, i]
+    found.all_within.argtypes = [p, n, ctypes.c_double, ctypes.c_double, i]
+    LOADED.append(found)
     return found
 
 
@@ -383,41 +390,61 @@ def node(law: object, e: Tensor, rate: float, straight_through: bool) -> Tensor:
     return _Node.apply(e, known.name, rate, _drawn(rate, e), how)
 
 
+class _Seen(NamedTuple):
+    """Where the scale, shift and statistics of a normalisation lie, which were found fit for kernels, and room for what they come to."""
+
+    places: tuple
+    room: Tensor
+
+
+def _looked_at(norm: torch.nn.Module, *own: Tensor | None) -> _Seen | None:
+    """None where there is no kernel for what a module normalises with. Raises RuntimeError as `_place`."""
+    # someone may have put another module there
+    if type(norm).__name__ != "BatchNorm":
+        return None
+    fit = all(x is None or (x.is_cpu and x.dtype is torch.float32 and x.is_contiguous()) for x in own)
+    return _Seen(tuple(map(_place, own)), own[0].new_empty(4, own[0].numel())) if fit else None
+
+
 def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law, rate: float, straight: bool, *more):
-    """Scale, shift and statistics of what is normalised by the batch, whether these are remembered ones, and whether there is a derivative,
-    by which of `more` as well; None where there is no kernel."""
+    """What is known of a normalisation by the batch, whether by statistics that are remembered, and whether there is a derivative, by which
+    of `more` as well; None where there is no kernel."""
     weight, buffers, remembered = norm._parameters.get("weight"), norm._buffers, not norm.training
     mean, variance = buffers.get("running_mean"), buffers.get("running_var")
-    # someone may have put another module there
-    if type(norm).__name__ != "BatchNorm" or not law.normalised or (rate and not law.drawn) or _watched() or _hooked(norm):
+    # subclasses, and what looks on or transforms, are torch's
+    if not TENSORS.issuperset(map(type, (a, weight, mean, variance, *more))) or type(bias) not in PLAIN:
         return None
-    grad = False
-    for x in (a, weight, mean, variance, *more) if bias is None else (a, weight, mean, variance, bias, *more):
-        if type(x) not in TENSORS or x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
-            return None
-        grad = grad or x.requires_grad
-    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
-    grad = grad and torch.is_grad_enabled()
-    if grad and (remembered or (rate and _back(law, rate, straight) == 1)):
+    if _C._len_torch_dispatch_stack() or _C._get_tracing_state() or _C._are_functorch_transforms_active():
+        return None
+    if not law.normalised or (rate and not law.drawn) or forward_ad._current_level >= 0:
+        return None
+    if not (a.is_cpu and a.dtype is weight.dtype is torch.float32 and a.is_contiguous()):
+        return None
+    # what lies where it lay is what it was
+    places = weight.data_ptr(), None if bias is None else bias.data_ptr(), mean.data_ptr(), variance.data_ptr()
+    seen = norm.__dict__.get("_seen")
+    if seen is None or seen.places != places:
+        seen = norm.__dict__["_seen"] = _looked_at(norm, weight, bias, mean, variance)
+    if seen is None or library() is None or _hooked(norm):
         return None
     if a.numel() <= (0 if remembered else weight.numel()):  # one value has no variance
         return None
-    if library() is None or torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+    grad = a.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
+    for x in more:
+        if x.dtype is not torch.float32 or not x.is_cpu:
+            return None
+        grad = grad or x.requires_grad
+    grad = grad and torch.is_grad_enabled()
+    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
+    if grad and (remembered or (rate and _back(law, rate, straight) == 1)):
         return None
-    return (weight, bias, mean, variance), remembered, grad
+    return seen, remembered, grad
 
 
 def _hooked(norm: torch.nn.Module) -> bool:
     """Whether someone wants to be told of what a module is given or gives."""
     own = norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks or norm._backward_pre_hooks
-    return bool(own) or torch.nn.modules.module._has_any_global_hook()
-
-
-def _beside(a: Tensor, features: int, kept: bool) -> tuple[Tensor, int, int | None]:
-    """An array for what `a` is normalised with, (4, features), and for its slopes if these are `kept`; and where both are in it."""
-    beside = a.new_empty(4 * features + (a.numel() if kept else 0))
-    place = beside.data_ptr()
-    return beside, place, place + 16 * features if kept else None
+    return bool(own) or modules._has_any_global_hook()
 
 
 def _directly(function: type[torch.autograd.Function]):
@@ -425,25 +452,27 @@ def _directly(function: type[torch.autograd.Function]):
     return super(torch.autograd.Function, function).apply
 
 
-UNDRAWN = 2**17  # so many nodes are worth to be normalised here where they are not drawn
+UNDRAWN = 2**17  # so many nodes are worth to be normalised here where they are not drawn, and have a derivative
 
 
-def _normalised(a: Tensor, normaliser: tuple, remembered: bool, law: Law, rate: float, shape: tuple, kept: bool):
-    """Nodes, and beside them what they were normalised with, and their slopes if these are `kept`."""
-    (beside, found, slopes), h, seed = _beside(a, shape[1], kept), torch.empty_like(a), SEED.drawn() if rate else 0
-    run = getattr(library(), f"{law.name}_normalised")
-    run(_place(a), found, *map(_place, normaliser), h.data_ptr(), slopes, *shape, rate, seed, remembered, _threads(a.numel()))
-    return h, beside
+def _normalised(a: Tensor, seen: _Seen, found: int, slopes, law: Law, rate: float, shape, remembered: bool) -> Tensor:
+    """Nodes; what they are normalised with, and their slopes if these are kept, is left where it is told."""
+    h, seed, run = torch.empty_like(a), SEED.drawn() if rate else 0, getattr(library(), f"{law.name}_normalised")
+    run(a.data_ptr(), found, *seen.places, h.data_ptr(), slopes, *shape, rate, seed, remembered, _threads(a.numel()))
+    return h
 
 
 class _Normalised(torch.autograd.Function):
-    """Nodes whose energies are normalised by the batch, on a processor: (rows, features, inner)."""
+    """Nodes whose energies are normalised by the batch, on a processor: (rows, features, inner). One array beside them has what they were
+    normalised with, (4, features), and their slopes unless these follow from values."""
 
     @staticmethod
     def forward(ctx, a: Tensor, weight: Tensor, bias: Tensor | None, more: tuple):
-        statistics, law, rate, shape = more
-        kept = not law.of_value or (rate > 0 and not law.always)
-        h, beside = _normalised(a, (weight, bias, *statistics), False, law, rate, shape, kept)
+        seen, law, rate, shape = more
+        kept, features = not law.of_value or (rate > 0 and not law.always), shape[1]
+        beside = a.new_empty(4 * features + (a.numel() if kept else 0))
+        found = beside.data_ptr()
+        h = _normalised(a, seen, found, found + 16 * features if kept else None, law, rate, shape, False)
         ctx.save_for_backward(a, beside, None if kept else h)
         ctx.law = law.name, shape
         return h
@@ -451,11 +480,12 @@ class _Normalised(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g: Tensor):
         _once()
-        (a, beside, h), (law, shape), features = ctx.saved_tensors, ctx.law, ctx.law[1][1]
-        g, found, to, weight, bias = g.contiguous(), beside.data_ptr(), torch.empty_like(a), a.new_empty(features), a.new_empty(features)
-        saved = found + 16 * features if h is None else _place(h)
+        (a, beside, h), (law, shape) = ctx.saved_tensors, ctx.law
+        g, found, to, features = g.contiguous(), beside.data_ptr(), torch.empty_like(a), shape[1]
+        weight, bias = a.new_empty(features), a.new_empty(features)
+        saved = found + 16 * features if h is None else h.data_ptr()
         run = getattr(library(), f"{law}_normalised_backward")
-        places = g.data_ptr(), _place(a), found, saved, to.data_ptr(), weight.data_ptr(), bias.data_ptr()
+        places = g.data_ptr(), a.data_ptr(), found, saved, to.data_ptr(), weight.data_ptr(), bias.data_ptr()
         run(*places, *shape, h is None, _threads(a.numel()))
         return to, weight, bias if ctx.needs_input_grad[2] else None, None
 
@@ -466,17 +496,25 @@ _apply_normalised = _directly(_Normalised)
 def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float, straight: bool, valid=None):
     """What nodes become whose energies are `a`, normalised by the batch; None where no kernel does this at once. `axis` is that of features,
     1 or -1."""
-    # undrawn, few nodes are torch's, whose derivatives are not in Python; sizes are not asked for where they are symbols
-    if valid is not None or torch.compiler.is_compiling() or (not rate and a.numel() < UNDRAWN):
+    # sizes are not asked for where they are symbols; undrawn, few nodes are torch's, whose derivatives are not in Python
+    if valid is not None or torch.compiler.is_compiling() or (not rate and norm.training and a.numel() < UNDRAWN):
         return None
     known = LAWS.get(type(law).__name__)
     given = known and known.plain and _normaliser(norm, a, bias, known, rate, straight)
     if not given:
         return None
-    normaliser, remembered, grad = given
-    count, features = a.numel(), normaliser[0].numel()
+    (seen, remembered, grad), count, features = given, a.numel(), a.shape[axis]
     rows = a.shape[0] if axis == 1 else count // features
     shape = rows, features, count // (rows * features)
     if grad:
-        return _apply_normalised(a, normaliser[0], bias, (normaliser[2:], known, rate, shape))
-    return _normalised(a, normaliser, remembered, known, rate, shape, False)[0]
+        return _apply_normalised(a, norm.weight, bias, (seen, known, rate, shape))
+    return _normalised(a, seen, seen.room.data_ptr(), None, known, rate, shape, remembered)
+
+
+def within(x: Tensor, low: float, high: float, states: bool = False) -> bool:
+    """Whether a kernel has seen that all of a tensor lies between two numbers, or is one of them; nothing is compiled for this alone."""
+    if not LOADED or type(x) not in TENSORS or x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
+        return False
+    if _C._len_torch_dispatch_stack() or _C._get_tracing_state() or _C._are_functorch_transforms_active():
+        return False
+    return x.numel() < MANY and LOADED[0].all_within(x.data_ptr(), x.numel(), low, high, states) == 1

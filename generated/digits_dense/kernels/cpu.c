@@ -597,3 +597,15 @@ void Rect_normalised_backward(const float *g, const float *x, const float *found
     normalised_backward(gx, x, found, gweight, gbias, shape, threads);
 }
 #endif
+
+#ifdef FORWARD
+/* Whether all of an array lies between two numbers, or is one of them where they are states. */
+int all_within(const float *x, long n, double low, double high, int states) {
+    int all = 1;
+    if (states)
+        for (long i = 0; i < n; i++) all &= (x[i] == low) | (x[i] == high);
+    else
+        for (long i = 0; i < n; i++) all &= (x[i] >= low) & (x[i] <= high);
+    return all;
+}
+#endif

@@ -21,10 +21,12 @@ from types import ModuleType
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import _C, Tensor
+from torch.autograd import forward_ad
+from torch.nn.modules import module as modules
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_792d3d55585c"
+NAMESPACE = "cgc_641da58ea9ef"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
@@ -126,6 +128,9 @@ def gpu() -> ModuleType | None:
         return missed(error)
 
 
+LOADED: list[ctypes.CDLL] = []  # the same, once something has asked for it
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The kernels for this processor; None where there are none, and why is said once."""
@@ -150,6 +155,8 @@ def library() -> ctypes.CDLL | None:
         if law.recurrent and law.normalised:
             getattr(found, f"{law.name}_normalised_recur").argtypes = [*[p] * 10, n, n, n, f, u, i, i]
             getattr(found, f"{law.name}_normalised_recur_backward").argtypes = [*[p] * 12, n, n, n, i]
+    found.all_within.argtypes = [p, n, ctypes.c_double, ctypes.c_double, i]
+    LOADED.append(found)
     return found
 
 
@@ -329,41 +336,61 @@ def _back(law: Law, rate: float, straight_through: bool) -> int:
     return 0 if law.always else 2
 
 
+class _Seen(NamedTuple):
+    """Where the scale, shift and statistics of a normalisation lie, which were found fit for kernels, and room for what they come to."""
+
+    places: tuple
+    room: Tensor
+
+
+def _looked_at(norm: torch.nn.Module, *own: Tensor | None) -> _Seen | None:
+    """None where there is no kernel for what a module normalises with. Raises RuntimeError as `_place`."""
+    # someone may have put another module there
+    if type(norm).__name__ != "BatchNorm":
+        return None
+    fit = all(x is None or (x.is_cpu and x.dtype is torch.float32 and x.is_contiguous()) for x in own)
+    return _Seen(tuple(map(_place, own)), own[0].new_empty(4, own[0].numel())) if fit else None
+
+
 def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law, rate: float, straight: bool, *more):
-    """Scale, shift and statistics of what is normalised by the batch, whether these are remembered ones, and whether there is a derivative,
-    by which of `more` as well; None where there is no kernel."""
+    """What is known of a normalisation by the batch, whether by statistics that are remembered, and whether there is a derivative, by which
+    of `more` as well; None where there is no kernel."""
     weight, buffers, remembered = norm._parameters.get("weight"), norm._buffers, not norm.training
     mean, variance = buffers.get("running_mean"), buffers.get("running_var")
-    # someone may have put another module there
-    if type(norm).__name__ != "BatchNorm" or not law.normalised or (rate and not law.drawn) or _watched() or _hooked(norm):
+    # subclasses, and what looks on or transforms, are torch's
+    if not TENSORS.issuperset(map(type, (a, weight, mean, variance, *more))) or type(bias) not in PLAIN:
         return None
-    grad = False
-    for x in (a, weight, mean, variance, *more) if bias is None else (a, weight, mean, variance, bias, *more):
-        if type(x) not in TENSORS or x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
-            return None
-        grad = grad or x.requires_grad
-    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
-    grad = grad and torch.is_grad_enabled()
-    if grad and (remembered or (rate and _back(law, rate, straight) == 1)):
+    if _C._len_torch_dispatch_stack() or _C._get_tracing_state() or _C._are_functorch_transforms_active():
+        return None
+    if not law.normalised or (rate and not law.drawn) or forward_ad._current_level >= 0:
+        return None
+    if not (a.is_cpu and a.dtype is weight.dtype is torch.float32 and a.is_contiguous()):
+        return None
+    # what lies where it lay is what it was
+    places = weight.data_ptr(), None if bias is None else bias.data_ptr(), mean.data_ptr(), variance.data_ptr()
+    seen = norm.__dict__.get("_seen")
+    if seen is None or seen.places != places:
+        seen = norm.__dict__["_seen"] = _looked_at(norm, weight, bias, mean, variance)
+    if seen is None or library() is None or _hooked(norm):
         return None
     if a.numel() <= (0 if remembered else weight.numel()):  # one value has no variance
         return None
-    if library() is None or torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+    grad = a.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
+    for x in more:
+        if x.dtype is not torch.float32 or not x.is_cpu:
+            return None
+        grad = grad or x.requires_grad
+    grad = grad and torch.is_grad_enabled()
+    # of statistics that are remembered there is no derivative here, nor slopes of what is not drawn where something is
+    if grad and (remembered or (rate and _back(law, rate, straight) == 1)):
         return None
-    return (weight, bias, mean, variance), remembered, grad
+    return seen, remembered, grad
 
 
 def _hooked(norm: torch.nn.Module) -> bool:
     """Whether someone wants to be told of what a module is given or gives."""
     own = norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks or norm._backward_pre_hooks
-    return bool(own) or torch.nn.modules.module._has_any_global_hook()
-
-
-def _beside(a: Tensor, features: int, kept: bool) -> tuple[Tensor, int, int | None]:
-    """An array for what `a` is normalised with, (4, features), and for its slopes if these are `kept`; and where both are in it."""
-    beside = a.new_empty(4 * features + (a.numel() if kept else 0))
-    place = beside.data_ptr()
-    return beside, place, place + 16 * features if kept else None
+    return bool(own) or modules._has_any_global_hook()
 
 
 def _directly(function: type[torch.autograd.Function]):
@@ -371,24 +398,26 @@ def _directly(function: type[torch.autograd.Function]):
     return super(torch.autograd.Function, function).apply
 
 
-def _normalised_steps(a: Tensor, normaliser, w: Tensor, past: Tensor, remembered: bool, law: Law, rate: float, kept):
-    """Nodes at all steps, and beside them what they were normalised with, and their slopes if these are `kept`."""
+def _normalised_steps(a: Tensor, seen: _Seen, found: int, slopes, w: Tensor, past: Tensor, law: Law, rate, remembered):
+    """Nodes at all steps; what they are normalised with, and their slopes if these are kept, is left where it is told."""
     (steps, features), h, seed = a.shape[-2:], torch.empty_like(a), SEED.drawn() if rate else 0
-    beside, found, slopes = _beside(a, features, kept)
-    shape, run = (past.numel() // features, steps, features), getattr(library(), f"{law.name}_normalised_recur")
-    places = _place(a), found, *map(_place, (*normaliser, w, past)), h.data_ptr(), slopes
-    run(*places, *shape, rate, seed, remembered, _threads(a.numel()))
-    return h, beside
+    run = getattr(library(), f"{law.name}_normalised_recur")
+    places = a.data_ptr(), found, *seen.places, _place(w), past.data_ptr(), h.data_ptr(), slopes
+    run(*places, past.numel() // features, steps, features, rate, seed, remembered, _threads(a.numel()))
+    return h
 
 
 class _NormalisedRecurrence(torch.autograd.Function):
-    """The same with derivatives."""
+    """The same with derivatives. One array beside them has what they were normalised with, and their slopes if these are kept."""
 
     @staticmethod
     def forward(ctx, a, weight, bias, w: Tensor, past: Tensor, more: tuple):
-        statistics, law, rate = more
-        kept = rate > 0 and not law.always
-        h, beside = _normalised_steps(a, (weight, bias, *statistics), w, past, False, law, rate, kept)
+        seen, law, rate = more
+        kept, features = rate > 0 and not law.always, a.shape[-1]
+        beside = a.new_empty(4 * features + (a.numel() if kept else 0))
+        found = beside.data_ptr()
+        slopes = found + 16 * features if kept else None
+        h = _normalised_steps(a, seen, found, slopes, w, past, law, rate, False)
         ctx.save_for_backward(a, beside, w, past, h)
         ctx.law = law.name, kept
         return h
@@ -403,7 +432,7 @@ class _NormalisedRecurrence(torch.autograd.Function):
         weight, bias = a.new_empty(features), a.new_empty(features)
         run = getattr(library(), f"{law}_normalised_recur_backward")
         places = found, found + 16 * features if kept else None, *map(_place, (w, past, h, to, gw, gpast, weight, bias))
-        run(g.data_ptr(), _place(a), *places, rows, steps, features, _threads(g.numel()))
+        run(g.data_ptr(), a.data_ptr(), *places, rows, steps, features, _threads(g.numel()))
         return to, weight, bias if ctx.needs_input_grad[2] else None, gw.sum(0), gpast, None
 
 
@@ -416,10 +445,10 @@ def _normalised_recurrence(law: Law, a: Tensor, w: Tensor, past: Tensor, rate: f
     given = _normaliser(norm, a, bias, law, rate, straight, w, past)
     if given is None or (given[2] and _back(law, rate, straight) == 1):
         return None
-    normaliser, remembered, grad = given
+    seen, remembered, grad = given
     if grad:
-        return _apply_normalised_recurrence(a, normaliser[0], bias, w, past, (normaliser[2:], law, rate))
-    return _normalised_steps(a, normaliser, w, past, remembered, law, rate, False)[0]
+        return _apply_normalised_recurrence(a, norm.weight, bias, w, past, (seen, law, rate))
+    return _normalised_steps(a, seen, seen.room.data_ptr(), None, w, past, law, rate, remembered)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -454,9 +483,18 @@ def recurrence(law, x: Tensor, w: Tensor, past: Tensor, rate: float, straight_th
     known, before = LAWS[type(law).__name__], past.select(-2, -1).to(x.dtype)
     if module is not None:
         given = x, w.float(), before, rate, straight_through, module.normalize, getattr(module, "bias", None)
-        h = _normalised_recurrence(known, *given) if valid is None else None
+        h = _normalised_recurrence(known, *given) if valid is None and not torch.compiler.is_compiling() else None
         if h is not None:
             return h
         x = module.normalize(x, given[-1], valid)
     how = _back(known, rate, straight_through) if torch.is_grad_enabled() else 0
     return _Recurrence.apply(x, w.float(), before, known.name, rate, _drawn(rate, x), how)
+
+
+def within(x: Tensor, low: float, high: float, states: bool = False) -> bool:
+    """Whether a kernel has seen that all of a tensor lies between two numbers, or is one of them; nothing is compiled for this alone."""
+    if not LOADED or type(x) not in TENSORS or x.dtype is not torch.float32 or not (x.is_cpu and x.is_contiguous()):
+        return False
+    if _C._len_torch_dispatch_stack() or _C._get_tracing_state() or _C._are_functorch_transforms_active():
+        return False
+    return x.numel() < MANY and LOADED[0].all_within(x.data_ptr(), x.numel(), low, high, states) == 1
