@@ -275,7 +275,7 @@ def chains(states: int) -> list[dict[str, Any]]:
 
 
 def overhead(kernels: ModuleType) -> list[dict[str, Any]]:
-    """A kernel of 512 elements beside a bare autograd.Function."""
+    """A kernel that draws 512 elements beside a bare autograd.Function that does not (undrawn, tanh is torch's)."""
 
     class Bare(torch.autograd.Function):
         @staticmethod
@@ -298,8 +298,8 @@ def overhead(kernels: ModuleType) -> list[dict[str, Any]]:
 
         return run
 
-    fused, bare = step(lambda: kernels.node(Spin(), z, 0.0, False)), step(lambda: Bare.apply(z))
-    return [compare("overhead, 512 elements: a bare autograd.Function", fused, bare, "0.71", 201)]
+    fused, bare = step(lambda: kernels.node(Spin(), z, 0.3, False)), step(lambda: Bare.apply(z))
+    return [compare("overhead, 512 drawn elements: a bare autograd.Function", fused, bare, "0.71", 201)]
 
 
 def main() -> None:
