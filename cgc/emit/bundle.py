@@ -85,7 +85,7 @@ def _init(name: str, module: Module) -> str:
 
 
 def _model(module: Module, program: Program) -> str:
-    text = render("torch/model.py.jinja", module=module, imports=_imports(program, module.fused))
+    text = render("torch/model.py.jinja", module=module, fused=module.fused, imports=_imports(program, module.fused))
     unused = {"import torch.nn.functional as F\n": r"\bF\.[a-z]", "from functools import partial\n": r"\bpartial\("}
     for line, use in unused.items():
         text = text if re.search(use, text) else text.replace(line, "", 1)

@@ -23,4 +23,4 @@ class _User:
 def law_module(name: str, law: Derivation) -> str:
     """The text of a module with the class of a law and the passages that it needs. It needs torch alone."""
     written, helpers = law_class(class_name(name), law, (_User(False), _User(True)), False, moments=True)  # type: ignore[arg-type]
-    return render("torch/law.py.jinja", law=written, parts=with_needs(helpers), doc=f"{law.density}")
+    return render("torch/law.py.jinja", law=written, parts=with_needs(helpers), fused=False, doc=f"{law.density}")

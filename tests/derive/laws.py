@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,11 +12,10 @@ from torch.nn import functional
 
 from cgc.derive.derivation import Derivation
 from cgc.derive.derive import derive
+from cgc.emit.render import render
 from cgc.families.registry import registry
 from cgc.targets.torch.blocks import with_needs
 from cgc.targets.torch.nodes import law_class
-
-PARTS = Path(__file__).parents[2] / "templates" / "torch" / "parts"
 
 
 def derivation(kind: str, **fields: Any) -> Derivation:
@@ -36,7 +34,7 @@ def emitted(law: Derivation) -> Any:
         lines += [f"    def {method.signature}:", *(f"        {line}" for line in method.body)]
     names: dict[str, Any] = {"torch": torch, "F": functional, "Tensor": Tensor, "nn": nn, "math": math}
     for name in with_needs(helpers):
-        exec((PARTS / f"{name}.py.jinja").read_text(), names)
+        exec(render(f"torch/parts/{name}.py.jinja", fused=False), names)
     exec("\n".join(lines), names)
     return names["Law"]()
 

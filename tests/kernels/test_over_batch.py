@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -207,6 +208,20 @@ def test_a_module_may_change_after_it_was_seen(ops: ModuleType) -> None:
     assert same()
     bias = torch.randn(4)
     assert same()
+
+
+def test_threads_of_users_do_not_meet(ops: ModuleType) -> None:
+    """One module, in several threads at once, each with a batch of its own."""
+    _, norm, bias = given((8, 64, 1))
+    batches = [(torch.randn(400, 64, 1) * scale + scale).requires_grad_(False) for scale in range(1, 7)]
+    known = [torch.relu(F.batch_norm(a, None, None, norm.weight, bias, True)) for a in batches]
+
+    def same(k: int) -> bool:
+        with torch.no_grad():
+            return bool(torch.allclose(ops.normalised(law("Relu"), norm, batches[k], bias, 1, 0.0, False), known[k], rtol=1e-4, atol=1e-4))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(same, list(range(6)) * 50))
 
 
 def test_what_is_given_is_looked_at(ops: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

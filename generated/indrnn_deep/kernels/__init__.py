@@ -448,7 +448,8 @@ def _normalised_recurrence(law: Law, a: Tensor, w: Tensor, past: Tensor, rate: f
     seen, remembered, grad = given
     if grad:
         return _apply_normalised_recurrence(a, norm.weight, bias, w, past, (seen, law, rate))
-    return _normalised_steps(a, seen, seen.room.data_ptr(), None, w, past, law, rate, remembered)
+    room = seen.room if remembered else torch.empty_like(seen.room)
+    return _normalised_steps(a, seen, room.data_ptr(), None, w, past, law, rate, remembered)
 
 
 class _Recurrence(torch.autograd.Function):

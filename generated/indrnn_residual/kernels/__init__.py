@@ -550,7 +550,9 @@ def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float
     shape = rows, features, count // (rows * features)
     if grad:
         return _apply_normalised(a, norm.weight, bias, (seen, known, rate, shape))
-    return _normalised(a, seen, seen.room.data_ptr(), None, known, rate, shape, remembered)
+    # statistics of a batch are one call's own
+    room = seen.room if remembered else torch.empty_like(seen.room)
+    return _normalised(a, seen, room.data_ptr(), None, known, rate, shape, remembered)
 
 
 def _normalised_steps(a: Tensor, seen: _Seen, found: int, slopes, w: Tensor, past: Tensor, law: Law, rate, remembered):
@@ -603,7 +605,8 @@ def _normalised_recurrence(law: Law, a: Tensor, w: Tensor, past: Tensor, rate: f
     seen, remembered, grad = given
     if grad:
         return _apply_normalised_recurrence(a, norm.weight, bias, w, past, (seen, law, rate))
-    return _normalised_steps(a, seen, seen.room.data_ptr(), None, w, past, law, rate, remembered)
+    room = seen.room if remembered else torch.empty_like(seen.room)
+    return _normalised_steps(a, seen, room.data_ptr(), None, w, past, law, rate, remembered)
 
 
 class _Recurrence(torch.autograd.Function):

@@ -508,7 +508,9 @@ def normalised(law, norm, a: Tensor, bias: Tensor | None, axis: int, rate: float
     shape = rows, features, count // (rows * features)
     if grad:
         return _apply_normalised(a, norm.weight, bias, (seen, known, rate, shape))
-    return _normalised(a, seen, seen.room.data_ptr(), None, known, rate, shape, remembered)
+    # statistics of a batch are one call's own
+    room = seen.room if remembered else torch.empty_like(seen.room)
+    return _normalised(a, seen, room.data_ptr(), None, known, rate, shape, remembered)
 
 
 def within(x: Tensor, low: float, high: float, states: bool = False) -> bool:
