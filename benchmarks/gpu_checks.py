@@ -105,7 +105,7 @@ def test_steps_of_loops(name: str, cell: str, shape: tuple[int, int, int]) -> No
     for half, arrays in kernels.CELLS[cell].arrays.items():
         given = [randn(*shape, seed=k) for k in range(len(arrays.split()))]
         there = [x.clone().to(DEVICE) for x in given]
-        kernels._stepper(f"{cell}_{half}", given, 0.3, False, SEED)(shape[1] - 1)
+        kernels._stepper(f"{cell}_{half}", [(x, 0) for x in given], shape[1], 0.3, False, SEED)(shape[1] - 1)
         gpu.stepper(f"{cell}_{half}", there, 0.3, False, SEED)(shape[1] - 1)
         for mine, other in zip(there, given, strict=True):
             close(mine, other, 2 + other.numel() // 500_000 if half == "drawn" else 0)

@@ -154,9 +154,16 @@ def test_without_triton_it_is_said_once(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+CHECKS = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "benchmarks/gpu_checks.py"]
+
+
 @pytest.mark.parametrize(
-    "command", [["-m", "pytest", "-q", "-p", "no:cacheprovider", "benchmarks/gpu_checks.py"], ["benchmarks/gpu.py", "small"]]
+    "command",
+    [
+        pytest.param([*CHECKS, "-k", "shape0 or Spin-1"], id="some"),
+        pytest.param(CHECKS, id="checks", marks=pytest.mark.slow),
+        pytest.param(["benchmarks/gpu.py", "small"], id="times", marks=pytest.mark.slow),
+    ],
 )
 def test_what_a_gpu_runs_runs_in_the_interpreter(command: list[str]) -> None:
     """The checks and the benchmark of gpu.sh, as far as they go without a GPU."""

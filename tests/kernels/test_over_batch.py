@@ -208,6 +208,11 @@ def test_a_module_may_change_after_it_was_seen(ops: ModuleType) -> None:
     assert same()
     bias = torch.randn(4)
     assert same()
+    whole = norm.weight.data
+    norm.weight.data = whole[:3]
+    assert ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False) is None, "torch says that sizes differ"
+    norm.weight.data, bias = whole, torch.randn(5)
+    assert ops.normalised(law("Relu"), norm, a, bias, 1, 0.0, False) is None
 
 
 def test_threads_of_users_do_not_meet(ops: ModuleType) -> None:

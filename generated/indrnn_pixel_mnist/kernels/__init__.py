@@ -348,13 +348,14 @@ def _looked_at(norm: torch.nn.Module, *own: Tensor | None) -> _Seen | None:
     # someone may have put another module there
     if type(norm).__name__ != "BatchNorm":
         return None
-    fit = all(x is None or (x.is_cpu and x.dtype is torch.float32 and x.is_contiguous()) for x in own)
-    return _Seen(tuple(map(_place, own)), own[0].new_empty(4, own[0].numel())) if fit else None
+    count, known = own[0].numel(), [x for x in own if x is not None]
+    fit = all(x.is_cpu and x.dtype is torch.float32 and x.is_contiguous() and x.numel() == count for x in known)
+    return _Seen(tuple(map(_place, own)), own[0].new_empty(4, count)) if fit else None
 
 
-def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law, rate: float, straight: bool, *more):
-    """What is known of a normalisation by the batch, whether by statistics that are remembered, and whether there is a derivative, by which
-    of `more` as well; None where there is no kernel."""
+def _normaliser(norm: torch.nn.Module, a: Tensor, features: int, bias, law: Law, rate: float, straight: bool, *more):
+    """What is known of a normalisation of features by the batch, whether by statistics that are remembered, and whether there is a derivative,
+    by which of `more` as well; None where there is no kernel."""
     weight, buffers, remembered = norm._parameters.get("weight"), norm._buffers, not norm.training
     mean, variance = buffers.get("running_mean"), buffers.get("running_var")
     # subclasses, and what looks on or transforms, are torch's
@@ -373,7 +374,7 @@ def _normaliser(norm: torch.nn.Module, a: Tensor, bias: Tensor | None, law: Law,
         seen = norm.__dict__["_seen"] = _looked_at(norm, weight, bias, mean, variance)
     if seen is None or library() is None or _hooked(norm):
         return None
-    if a.numel() <= (0 if remembered else weight.numel()):  # one value has no variance
+    if weight.numel() != features or a.numel() <= (0 if remembered else features):  # one value has no variance
         return None
     grad = a.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
     for x in more:
@@ -442,7 +443,7 @@ _apply_normalised_recurrence = _directly(_NormalisedRecurrence)
 def _normalised_recurrence(law: Law, a: Tensor, w: Tensor, past: Tensor, rate: float, straight: bool, norm, bias):
     """The same where a kernel does it at once; else None."""
     w, past = w.contiguous(), past.contiguous()
-    given = _normaliser(norm, a, bias, law, rate, straight, w, past)
+    given = _normaliser(norm, a, a.shape[-1], bias, law, rate, straight, w, past)
     if given is None or (given[2] and _back(law, rate, straight) == 1):
         return None
     seen, remembered, grad = given
