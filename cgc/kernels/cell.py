@@ -22,6 +22,19 @@ Named = tuple[tuple[str, Value], ...]
 
 
 @dataclass(frozen=True)
+class Passage:
+    """Part of a step where nodes may be drawn. ``results`` are values and slopes of layers, ``v0``, ``s0`` …, of what those in passages
+    before became (``v0`` …); then, where there is a ``node``, the energy of a layer, such as ``e1``, whose draws by this arithmetic take
+    long enough to be computed for few nodes alone. Its words begin with number ``first``; ``discrete``: if told so, its slope is the
+    expectation's."""
+
+    results: Named
+    node: Node | None = None
+    first: int = 0
+    discrete: bool = False
+
+
+@dataclass(frozen=True)
 class Cell:
     """One step, the same for loops that differ in names alone.
 
@@ -35,8 +48,8 @@ class Cell:
     Arguments have names: ``x0`` … what is driven, ``b0`` … what is beside, ``p0`` … products, ``u0`` … vectors, ``v0`` … what layers
     became, ``v1_2`` layer 1 two steps before, ``g0`` … the gradients of what they became. So have results: ``v0`` …, ``s0`` … slopes
     that must be kept; going back, ``e0`` … the gradients of ``energies``, ``db0`` … of what is beside, and what is added to gradients
-    elsewhere, ``du0`` … and ``dv1_2``. ``drawn`` are the same where nodes may be drawn, with ``words`` random words; None where some
-    cannot be.
+    elsewhere, ``du0`` … and ``dv1_2``. ``drawn`` are the same where nodes may be drawn, with ``words`` random words, and ``passages`` the
+    same forward, layer by layer; None where some cannot be.
     """
 
     driven: tuple[int, ...]
@@ -55,6 +68,7 @@ class Cell:
     drawn: Named | None
     drawn_backward: Named | None
     words: int
+    passages: tuple[Passage, ...]
 
 
 def cell(layers: Sequence[Layer], laws: Mapping[str, tuple[Derivation, Node]], kept: Sequence[str]) -> Cell | None:
@@ -124,15 +138,16 @@ class _Builder:
         forward = self._named(values, [s if node.slope_of_value is None else None for s, node in zip(slopes, self._nodes(), strict=True)])
         of_value = [node.slope_of_value for node in self._nodes()]
         backward = self._backward(of_value)
-        drawn, drawn_backward, words = None, None, 0
+        drawn, drawn_backward, passages = None, None, ()
         words = sum(node.words for _, node in self.laws)
         if words and all(law.deterministic or node.inferred is not None for law, node in self.laws):
             drawn = self._named(*self._forward(drawn=True))
             drawn_backward = self._backward([None] * len(self.layers))
+            passages = self._passages()
         edges = [[c.name for c in _products(self.layers[k], self.group)] for k in self.multiplied]
         return Cell(
             self.driven, *self._inputs(), self.beside, self.multiplied, self.sources, tuple(zip(*edges, strict=True)), tuple(self.vectors),
-            self.lagged, self.kept, self.energies, forward, backward, drawn, drawn_backward, words,
+            self.lagged, self.kept, self.energies, forward, backward, drawn, drawn_backward, words, passages,
         )  # fmt: skip
 
     def _inputs(self) -> tuple[tuple[str, int] | None, tuple[str, ...]]:
@@ -166,22 +181,46 @@ class _Builder:
         """What layers become, and the slopes there."""
         values: list[Value] = []
         slopes: list[Value] = []
-        used = 0
-        for k, (law, node) in enumerate(self.laws):
-            energy = self._energy(k, values)
-            places: dict[Value, Value] = {E: energy}
-            if not drawn or node.inferred is None or node.drawn_slope is None:
-                value, slope = node.expectation, node.slope
-            else:
-                places |= {WORDS[w]: given(f"{WORD}{used + w}") for w in range(node.words)}
-                used += node.words
-                value, slope = node.inferred, node.drawn_slope
-                if law.discrete:
-                    slope = select(STRAIGHT > 0, node.slope, slope)
-            value, slope = (energy, constant(1.0)) if law.copies_energy else replaced((value, slope), places)
+        for k in range(len(self.layers)):
+            value, slope = self._become(k, self._energy(k, values), drawn)
             values.append(value)
             slopes.append(slope)
         return values, slopes
+
+    def _become(self, k: int, energy: Value, drawn: bool) -> tuple[Value, Value]:
+        """What a layer's nodes become, and the slope there."""
+        law, node = self.laws[k]
+        if law.copies_energy:
+            return energy, constant(1.0)
+        places: dict[Value, Value] = {E: energy}
+        if not drawn or node.inferred is None or node.drawn_slope is None:
+            value, slope = node.expectation, node.slope
+        else:
+            places |= {WORDS[w]: given(f"{WORD}{self._first(k) + w}") for w in range(node.words)}
+            value, slope = node.inferred, node.drawn_slope
+            if law.discrete:
+                slope = select(STRAIGHT > 0, node.slope, slope)
+        value, slope = replaced((value, slope), places)
+        return value, slope
+
+    def _first(self, k: int) -> int:
+        """The number of a layer's first random word."""
+        return sum(node.words for _, node in self.laws[:k])
+
+    def _passages(self) -> tuple[Passage, ...]:
+        found: list[Passage] = []
+        values: list[Value] = []
+        results: list[tuple[str, Value]] = []
+        for k, (law, node) in enumerate(self.laws):
+            energy = self._energy(k, values)
+            if node.words and not node.always and not law.copies_energy:
+                found.append(Passage((*results, (f"e{k}", energy)), node, self._first(k), law.discrete))
+                values, results = [argument(f"v{j}") for j in range(k + 1)], []
+            else:
+                value, slope = self._become(k, energy, drawn=True)
+                values.append(value)
+                results += [(f"v{k}", value)] + ([] if self._copies(k) else [(f"s{k}", slope)])
+        return (*found, *([Passage(tuple(results))] if results else []))
 
     def _energy(self, k: int, values: Sequence[Value]) -> Value:
         layer = self.layers[k]

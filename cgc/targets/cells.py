@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cgc.kernels.cell import WORD, Named
+from cgc.kernels.cell import WORD, Named, Passage
 from cgc.kernels.code import Value, in_order
+from cgc.kernels.node import Node
 from cgc.kernels.plan import CellKernel
 from cgc.targets.arithmetic import Language, named
 
@@ -44,13 +46,31 @@ class Half:
 
 
 @dataclass(frozen=True)
+class PassageSource:
+    """Part of a step where nodes may be drawn. ``reads`` are arrays, ``inside`` what became of layers in passages before, ``words`` the
+    numbers of random words. ``node`` names the functions of the law of ``layer``, of which the last result is the energy, ``first`` its
+    first word."""
+
+    reads: tuple[str, ...]
+    inside: tuple[str, ...]
+    words: tuple[int, ...]
+    lines: tuple[str, ...]
+    results: tuple[tuple[str, str], ...]
+    node: str
+    layer: str
+    first: int
+    discrete: bool
+
+
+@dataclass(frozen=True)
 class CellSource:
-    """One step: ``halves`` are forward and backward, and the same where nodes are drawn, if they can be. ``blocks`` of four random words
-    each serve an element."""
+    """One step: ``halves`` are forward and backward, and the same where nodes are drawn, if they can be, with so many random ``words``
+    for an element, and the ``passages`` of what is drawn."""
 
     kernel: CellKernel
     halves: tuple[Half, ...]
-    blocks: int
+    words: int
+    passages: tuple[PassageSource, ...]
 
     @property
     def name(self) -> str:
@@ -58,12 +78,13 @@ class CellSource:
         return self.kernel.name
 
 
-def cell_source(kernel: CellKernel, language: Language) -> CellSource:
-    """A step in a language."""
+def cell_source(kernel: CellKernel, nodes: Mapping[Node, str], language: Language) -> CellSource:
+    """A step in a language; ``nodes`` are what the functions of laws are called there."""
     cell = kernel.cell
     parts = {"forward": cell.forward, "backward": cell.backward, "drawn": cell.drawn, "drawn_backward": cell.drawn_backward}
     halves = tuple(_half(name, part, language) for name, part in parts.items() if part is not None)
-    return CellSource(kernel, halves, (cell.words + 3) // 4)
+    passages = tuple(_passage(passage, nodes, language) for passage in cell.passages)
+    return CellSource(kernel, halves, cell.words, passages)
 
 
 def cell_values(kernel: CellKernel) -> Iterator[Value]:
@@ -76,8 +97,24 @@ def cell_values(kernel: CellKernel) -> Iterator[Value]:
 def _half(name: str, part: Named, language: Language) -> Half:
     values = tuple(value for _, value in part)
     lines, texts = named(language, *values)
+    results = tuple((result, text) for (result, _), text in zip(part, texts, strict=True))
+    return Half(name, *_leaves(values), lines, results)
+
+
+def _passage(passage: Passage, nodes: Mapping[Node, str], language: Language) -> PassageSource:
+    values = tuple(value for _, value in passage.results)
+    leaves, words = _leaves(values)
+    inside = tuple(name for name in leaves if re.fullmatch(r"v\d+", name))
+    lines, texts = named(language, *values)
+    results = tuple((result, text) for (result, _), text in zip(passage.results, texts, strict=True))
+    node, layer = (nodes[passage.node], results[-1][0][1:]) if passage.node else ("", "")
+    reads = tuple(name for name in leaves if name not in inside)
+    return PassageSource(reads, inside, words, lines, results, node, layer, passage.first, passage.discrete)
+
+
+def _leaves(values: tuple[Value, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The arrays that values read, and the numbers of random words."""
     leaves = [str(value.args[0]) for value in in_order(*values) if value.name in ("argument", "given")]
     words = sorted(int(leaf.removeprefix(WORD)) for leaf in leaves if leaf.startswith(WORD))
     reads = sorted(leaf for leaf in leaves if not leaf.startswith(WORD) and leaf not in ("rate", "straight"))
-    results = tuple((result, text) for (result, _), text in zip(part, texts, strict=True))
-    return Half(name, tuple(reads), tuple(words), lines, results)
+    return tuple(reads), tuple(words)

@@ -110,7 +110,7 @@ class Chain:
 class Source:
     """What a file of kernels consists of. ``philox`` are the lines of random.py's rounds, for names that the template gives.
 
-    ``coin`` is the function that tells whether an element is drawn, where draws are worth to be computed for some elements alone.
+    ``nodes`` are laws that steps draw from. ``coin`` is the function that tells whether an element is drawn, where draws are worth to be computed for some elements alone.
     ``heavy`` are the functions of laws that take longer than to read and write their elements, and their operations for each.
     """
 
@@ -121,6 +121,7 @@ class Source:
     laws: tuple[Law, ...]
     chains: tuple[Chain, ...] = ()
     cells: tuple[CellSource, ...] = ()
+    nodes: tuple[Law, ...] = ()
     coin: tuple[str, ...] = ()
     heavy: tuple[tuple[str, int], ...] = ()
 
@@ -160,11 +161,18 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
     lines = tuple(called(language, function) for function in functions(*results))
     drawn = any(law.words for law in laws) or any(cell.cell.words for cell in cells)
     chains = tuple(Chain(n, (n + 7) // 8 * 8) for n in kernels.chains)
-    steps = tuple(cell_source(cell, language) for cell in cells)
-    coin = defined(language, "coin", Words(WORDS, RATE).coin, (RATE, WORDS[0])) if any(law.redrawn for law in laws) else ()
+    nodes = {node: f"node{k}" for k, node in enumerate(_drawn_in(cells))}
+    steps = tuple(cell_source(cell, nodes, language) for cell in cells)
+    inside = tuple(_law(LawKernel(shown, shown, node, False, False), shown, language) for node, shown in nodes.items())
+    coin = defined(language, "coin", Words(WORDS, RATE).coin, (RATE, WORDS[0])) if any(law.redrawn for law in (*laws, *inside)) else ()
     counts = [(f"{known.name}_{what}", operations(value)) for known, what, value, _ in wanted if known.plain]
     heavy = tuple((function, count) for function, count in counts if count > _LIGHT)
-    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, coin, heavy)
+    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, inside, coin, heavy)
+
+
+def _drawn_in(cells: tuple[CellKernel, ...]) -> Iterable[Node]:
+    """The laws from which steps draw."""
+    return dict.fromkeys(passage.node for cell in cells for passage in cell.cell.passages if passage.node is not None)
 
 
 def _law(law: LawKernel, name: str, language: Language) -> Law:

@@ -205,7 +205,7 @@ def test_gradients_of_draws_are_those_of_what_was_drawn(
 
 
 def test_draws_are_those_of_the_interpreter(computed: Callable[[ModuleType], str], folder: Path) -> None:
-    """One step of a peephole LSTM from given energies: words by layer, in blocks of four for an element."""
+    """One step of a peephole LSTM from given energies: words by layer, of a block for four elements that follow each other."""
     package = compiled("peephole", folder)
     target = computed(package)
     ((_, cell),) = plan(inspect(folder / "cell_peephole.yaml").program).cells
@@ -217,8 +217,9 @@ def test_draws_are_those_of_the_interpreter(computed: Callable[[ModuleType], str
     given = {name: array.clone() for name, array in zip(half, arrays, strict=True)}
     step(1)
     assert cell.drawn is not None and cell.words == 5
-    elements = np.arange(rows * width, dtype=np.uint64).reshape(rows, width)
-    words = [w for block in (3, 4) for w in words_of(seed, elements, np.full_like(elements, block))]
+    blocks = np.arange((rows * width + 3) // 4, dtype=np.uint64)
+    shared = (np.stack(words_of(seed, blocks, np.full_like(blocks, 6 + k)), 1) for k in range(5))
+    words = [w.reshape(-1)[: rows * width].reshape(rows, width) for w in shared]
     values = {name: array[:, 1].numpy() for name, array in given.items()}
     values |= {f"random{k}": words[k] for k in range(5)} | {"rate": np.float32(0.6), "straight": np.float32(0)}
     expected = evaluate(tuple(value for _, value in cell.drawn), values)

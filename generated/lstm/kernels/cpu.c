@@ -198,6 +198,20 @@ INLINE float f32_logistic_pdf(float x) {
     return f0 * f1 * f1;
 }
 
+#ifdef FORWARD
+/* A word for each of `count` elements from the first on, four of a block. */
+static void shared(u32 to[LANES], u64 first, u32 later, u64 seed, long count) {
+    const long blocks = ((long)(first % 4) + count + 3) / 4;
+    u32 words[4][LANES], all[LANES + 8];
+    philox(words, first / 4, later, seed, blocks);
+    for (long i = 0; i < blocks; i++) {
+        u32 *place = all + 4 * i;
+        place[0] = words[0][i], place[1] = words[1][i], place[2] = words[2][i], place[3] = words[3][i];
+    }
+    __builtin_memcpy(to, all + first % 4, (unsigned long)count * sizeof *to);
+}
+#endif
+
 
 /* One step t of i, f, g, o, c, m, h, node by node. Arrays are (rows, steps, features), of which rows and steps lie as far apart as is
  * told: x is what is known of energies, p products, v what layers became, v1_2 layer 1 two steps before, s slopes, u weights and biases; e and what
@@ -305,107 +319,114 @@ void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apar
                 float straight, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
     (void)rate, (void)straight, (void)seed;
+    /* where features are few, several rows at a time, so that what is drawn fills vectors */
+    const long fit = features > 0 ? LANES / features : 1, share = (rows + threads - 1) / threads;
+    const long several = fit < 1 || share < 1 ? 1 : fit < share ? fit : share;
     PARALLEL(threads)
-    for (long job = 0; job < rows * chunks; job++) {
-        const long row = job / chunks, first = job % chunks * LANES;
-        const long count = features - first < LANES ? features - first : LANES;
-        float *in_p0 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
-        float *in_p1 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
-        float *in_p2 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
-        float *in_p3 = at[3] + row * rows_apart[3] + t * steps_apart[3] + first;
-        float *in_v4_1 = at[4] + row * rows_apart[4] + t * steps_apart[4] + first;
-        float *in_x0 = at[5] + row * rows_apart[5] + t * steps_apart[5] + first;
-        float *in_x1 = at[6] + row * rows_apart[6] + t * steps_apart[6] + first;
-        float *in_x2 = at[7] + row * rows_apart[7] + t * steps_apart[7] + first;
-        float *in_x3 = at[8] + row * rows_apart[8] + t * steps_apart[8] + first;
-        float *to_v0 = at[9] + row * rows_apart[9] + t * steps_apart[9] + first;
-        float *to_v1 = at[10] + row * rows_apart[10] + t * steps_apart[10] + first;
-        float *to_v2 = at[11] + row * rows_apart[11] + t * steps_apart[11] + first;
-        float *to_v3 = at[12] + row * rows_apart[12] + t * steps_apart[12] + first;
-        float *to_v4 = at[13] + row * rows_apart[13] + t * steps_apart[13] + first;
-        float *to_v5 = at[14] + row * rows_apart[14] + t * steps_apart[14] + first;
-        float *to_v6 = at[15] + row * rows_apart[15] + t * steps_apart[15] + first;
-        float *to_s0 = at[16] + row * rows_apart[16] + t * steps_apart[16] + first;
-        float *to_s1 = at[17] + row * rows_apart[17] + t * steps_apart[17] + first;
-        float *to_s2 = at[18] + row * rows_apart[18] + t * steps_apart[18] + first;
-        float *to_s3 = at[19] + row * rows_apart[19] + t * steps_apart[19] + first;
-        float *to_s5 = at[20] + row * rows_apart[20] + t * steps_apart[20] + first;
-        u32 words[2][4][LANES];
-        for (u32 k = 0; k < 2; k++) philox(words[k], (u64)(row * features + first), (u32)t * 2 + k + 1, seed, count);
-        APART
-        for (long i = 0; i < count; i++) {
-            const float p0 = in_p0[i];
-            const float p1 = in_p1[i];
-            const float p2 = in_p2[i];
-            const float p3 = in_p3[i];
-            const float v4_1 = in_v4_1[i];
-            const float x0 = in_x0[i];
-            const float x1 = in_x1[i];
-            const float x2 = in_x2[i];
-            const float x3 = in_x3[i];
-            const u32 random0 = words[0][0][i];
-            const u32 random1 = words[0][1][i];
-            const u32 random2 = words[0][2][i];
-            const u32 random3 = words[0][3][i];
-            const u32 random4 = words[1][0][i];
-            const float f0 = ((float)(int)(random0 >> 8)) * 5.9604645e-08f;
-            const int t1 = f0 < rate;
-            const float f2 = x0 + p0;
-            const float f3 = f32_sigmoid(f2);
-            const int t4 = f0 < (rate * f3);
-            const float f5 = t4 ? 1.0f : 0.0f;
-            const float f6 = t1 ? f5 : f3;
-            const float f7 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
-            const int t8 = f7 < rate;
-            const float f9 = x1 + p1;
-            const float f10 = f32_sigmoid(f9);
-            const int t11 = f7 < (rate * f10);
-            const float f12 = t11 ? 1.0f : 0.0f;
-            const float f13 = t8 ? f12 : f10;
-            const float f14 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
-            const int t15 = f14 < rate;
-            const float f16 = x2 + p2;
-            const float f17 = f32_tanh(f16);
-            const int t18 = f14 < (rate * (0.5f * f17 + 0.5f));
-            const float f19 = 2.0f * (t18 ? 1.0f : 0.0f) - 1.0f;
-            const float f20 = t15 ? f19 : f17;
-            const float f21 = ((float)(int)(random3 >> 8)) * 5.9604645e-08f;
-            const int t22 = f21 < rate;
-            const float f23 = x3 + p3;
-            const float f24 = f32_sigmoid(f23);
-            const int t25 = f21 < (rate * f24);
-            const float f26 = t25 ? 1.0f : 0.0f;
-            const float f27 = t22 ? f26 : f24;
-            const float f28 = v4_1 * f13 + f20 * f6;
-            const float f29 = ((float)(int)(random4 >> 8)) * 5.9604645e-08f;
-            const int t30 = f29 < rate;
-            const float f31 = f32_tanh(f28);
-            const int t32 = f29 < (rate * (0.5f * f31 + 0.5f));
-            const float f33 = 2.0f * (t32 ? 1.0f : 0.0f) - 1.0f;
-            const float f34 = t30 ? f33 : f31;
-            const int t35 = 0.0f < straight;
-            const float f36 = f3 * f32_sigmoid(-f2);
-            const float f37 = t1 ? 0.0f : f36;
-            const float f38 = f10 * f32_sigmoid(-f9);
-            const float f39 = t8 ? 0.0f : f38;
-            const float f40 = 4.0f * f32_logistic_pdf(2.0f * f16);
-            const float f41 = t15 ? 0.0f : f40;
-            const float f42 = f24 * f32_sigmoid(-f23);
-            const float f43 = t22 ? 0.0f : f42;
-            const float f44 = 4.0f * f32_logistic_pdf(2.0f * f28);
-            const float f45 = t30 ? 0.0f : f44;
-            to_v0[i] = f6;
-            to_v1[i] = f13;
-            to_v2[i] = f20;
-            to_v3[i] = f27;
-            to_v4[i] = f28;
-            to_v5[i] = f34;
-            to_v6[i] = f34 * f27;
-            to_s0[i] = t35 ? f36 : f37;
-            to_s1[i] = t35 ? f38 : f39;
-            to_s2[i] = t35 ? f40 : f41;
-            to_s3[i] = t35 ? f42 : f43;
-            to_s5[i] = t35 ? f44 : f45;
+    for (long job = 0; job < (rows + several - 1) / several * chunks; job++) {
+        const long row = job / chunks * several, first = job % chunks * LANES;
+        const long beside = rows - row < several ? rows - row : several;
+        const long width = features - first < LANES ? features - first : LANES, count = beside * width;
+        u32 words[5][LANES];
+        for (u32 k = 0; k < 5; k++) shared(words[k], (u64)(row * features + first), (u32)t * 5 + k + 1, seed, count);
+        for (long r = 0; r < beside; r++) {
+            const long place = r * width;
+            const float *in_p0 = at[0] + (row + r) * rows_apart[0] + t * steps_apart[0] + first;
+            const float *in_p1 = at[1] + (row + r) * rows_apart[1] + t * steps_apart[1] + first;
+            const float *in_p2 = at[2] + (row + r) * rows_apart[2] + t * steps_apart[2] + first;
+            const float *in_p3 = at[3] + (row + r) * rows_apart[3] + t * steps_apart[3] + first;
+            const float *in_v4_1 = at[4] + (row + r) * rows_apart[4] + t * steps_apart[4] + first;
+            const float *in_x0 = at[5] + (row + r) * rows_apart[5] + t * steps_apart[5] + first;
+            const float *in_x1 = at[6] + (row + r) * rows_apart[6] + t * steps_apart[6] + first;
+            const float *in_x2 = at[7] + (row + r) * rows_apart[7] + t * steps_apart[7] + first;
+            const float *in_x3 = at[8] + (row + r) * rows_apart[8] + t * steps_apart[8] + first;
+            float *to_v0 = at[9] + (row + r) * rows_apart[9] + t * steps_apart[9] + first;
+            float *to_s0 = at[16] + (row + r) * rows_apart[16] + t * steps_apart[16] + first;
+            float *to_v1 = at[10] + (row + r) * rows_apart[10] + t * steps_apart[10] + first;
+            float *to_s1 = at[17] + (row + r) * rows_apart[17] + t * steps_apart[17] + first;
+            float *to_v2 = at[11] + (row + r) * rows_apart[11] + t * steps_apart[11] + first;
+            float *to_s2 = at[18] + (row + r) * rows_apart[18] + t * steps_apart[18] + first;
+            float *to_v3 = at[12] + (row + r) * rows_apart[12] + t * steps_apart[12] + first;
+            float *to_s3 = at[19] + (row + r) * rows_apart[19] + t * steps_apart[19] + first;
+            float *to_v4 = at[13] + (row + r) * rows_apart[13] + t * steps_apart[13] + first;
+            float *to_v5 = at[14] + (row + r) * rows_apart[14] + t * steps_apart[14] + first;
+            float *to_s5 = at[20] + (row + r) * rows_apart[20] + t * steps_apart[20] + first;
+            float *to_v6 = at[15] + (row + r) * rows_apart[15] + t * steps_apart[15] + first;
+            APART
+            for (long i = 0; i < width; i++) {
+                const float p0 = in_p0[i];
+                const float p1 = in_p1[i];
+                const float p2 = in_p2[i];
+                const float p3 = in_p3[i];
+                const float v4_1 = in_v4_1[i];
+                const float x0 = in_x0[i];
+                const float x1 = in_x1[i];
+                const float x2 = in_x2[i];
+                const float x3 = in_x3[i];
+                const u32 random0 = words[0][place + i];
+                const u32 random1 = words[1][place + i];
+                const u32 random2 = words[2][place + i];
+                const u32 random3 = words[3][place + i];
+                const u32 random4 = words[4][place + i];
+                const float f0 = ((float)(int)(random0 >> 8)) * 5.9604645e-08f;
+                const int t1 = f0 < rate;
+                const float f2 = x0 + p0;
+                const float f3 = f32_sigmoid(f2);
+                const int t4 = f0 < (rate * f3);
+                const float f5 = t4 ? 1.0f : 0.0f;
+                const float f6 = t1 ? f5 : f3;
+                const int t7 = 0.0f < straight;
+                const float f8 = f3 * f32_sigmoid(-f2);
+                const float f9 = t1 ? 0.0f : f8;
+                const float f10 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
+                const int t11 = f10 < rate;
+                const float f12 = x1 + p1;
+                const float f13 = f32_sigmoid(f12);
+                const int t14 = f10 < (rate * f13);
+                const float f15 = t14 ? 1.0f : 0.0f;
+                const float f16 = t11 ? f15 : f13;
+                const float f17 = f13 * f32_sigmoid(-f12);
+                const float f18 = t11 ? 0.0f : f17;
+                const float f19 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
+                const int t20 = f19 < rate;
+                const float f21 = x2 + p2;
+                const float f22 = f32_tanh(f21);
+                const int t23 = f19 < (rate * (0.5f * f22 + 0.5f));
+                const float f24 = 2.0f * (t23 ? 1.0f : 0.0f) - 1.0f;
+                const float f25 = t20 ? f24 : f22;
+                const float f26 = 4.0f * f32_logistic_pdf(2.0f * f21);
+                const float f27 = t20 ? 0.0f : f26;
+                const float f28 = ((float)(int)(random3 >> 8)) * 5.9604645e-08f;
+                const int t29 = f28 < rate;
+                const float f30 = x3 + p3;
+                const float f31 = f32_sigmoid(f30);
+                const int t32 = f28 < (rate * f31);
+                const float f33 = t32 ? 1.0f : 0.0f;
+                const float f34 = t29 ? f33 : f31;
+                const float f35 = f31 * f32_sigmoid(-f30);
+                const float f36 = t29 ? 0.0f : f35;
+                const float f37 = v4_1 * f16 + f25 * f6;
+                const float f38 = ((float)(int)(random4 >> 8)) * 5.9604645e-08f;
+                const int t39 = f38 < rate;
+                const float f40 = f32_tanh(f37);
+                const int t41 = f38 < (rate * (0.5f * f40 + 0.5f));
+                const float f42 = 2.0f * (t41 ? 1.0f : 0.0f) - 1.0f;
+                const float f43 = t39 ? f42 : f40;
+                const float f44 = 4.0f * f32_logistic_pdf(2.0f * f37);
+                const float f45 = t39 ? 0.0f : f44;
+                to_v0[i] = f6;
+                to_s0[i] = t7 ? f8 : f9;
+                to_v1[i] = f16;
+                to_s1[i] = t7 ? f17 : f18;
+                to_v2[i] = f25;
+                to_s2[i] = t7 ? f26 : f27;
+                to_v3[i] = f34;
+                to_s3[i] = t7 ? f35 : f36;
+                to_v4[i] = f37;
+                to_v5[i] = f43;
+                to_s5[i] = t7 ? f44 : f45;
+                to_v6[i] = f43 * f34;
+            }
         }
     }
 }

@@ -137,6 +137,13 @@ def f32_logistic_pdf(x):
 # --- steps of loops, node by node: arrays are (rows, steps, width), of which rows and steps lie as far apart as is told
 
 
+@triton.jit
+def shared(base, later, seed, BLOCK: constexpr):
+    """A word for each element of a program, four of a block."""
+    a, b, c, d = philox(base // 4, tl.arange(0, BLOCK // 4), later, seed)
+    return tl.interleave(tl.interleave(a, c), tl.interleave(b, d))
+
+
 @triton.jit(do_not_specialize=["t", "rate", "straight"])
 def cell_forward(
     in_p0,
@@ -304,8 +311,6 @@ def cell_drawn(
     element = base + tl.arange(0, BLOCK)
     inside = element < rows * width
     row, column = element // width, element % width
-    words_0 = philox(base, tl.arange(0, BLOCK), t * 2 + 1, seed)
-    words_1 = philox(base, tl.arange(0, BLOCK), t * 2 + 2, seed)
     at_p0 = in_p0 + row * apart[0] + t * apart[1] + column
     at_p1 = in_p1 + row * apart[2] + t * apart[3] + column
     at_p2 = in_p2 + row * apart[4] + t * apart[5] + column
@@ -336,11 +341,11 @@ def cell_drawn(
     x1 = tl.load(at_x1, mask=inside, other=0)
     x2 = tl.load(at_x2, mask=inside, other=0)
     x3 = tl.load(at_x3, mask=inside, other=0)
-    random0 = words_0[0]
-    random1 = words_0[1]
-    random2 = words_0[2]
-    random3 = words_0[3]
-    random4 = words_1[0]
+    random0 = shared(base, t * 5 + 1, seed, BLOCK)
+    random1 = shared(base, t * 5 + 2, seed, BLOCK)
+    random2 = shared(base, t * 5 + 3, seed, BLOCK)
+    random3 = shared(base, t * 5 + 4, seed, BLOCK)
+    random4 = shared(base, t * 5 + 5, seed, BLOCK)
     f0 = tl.cast(random0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
     f2 = x0 + p0

@@ -196,6 +196,210 @@ INLINE float f32_normal_quantile(float q) {
 }
 
 
+#ifdef FORWARD
+/* Where few elements are drawn, these are brought together, so that what they become is computed for them alone. */
+#define FEW 0.6f
+
+/* What would be copied into loops, and make many of them. */
+#define OUTLINE static __attribute__((noinline))
+
+INLINE int coin(float rate, u32 w0) {
+    return (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
+}
+
+/* Where there are such vectors: which lanes of one are set, as bits; set lanes brought together; the way back, between other lanes. */
+#if defined __AVX512F__ && defined __AVX512DQ__ && !defined __clang__
+#define BLOCKS
+enum { BLOCK = 16 };
+typedef int block __attribute__((vector_size(64)));
+
+INLINE u32 bits_set(block x) { return (u16)__builtin_ia32_cvtd2mask512(x); }
+
+INLINE block packed(block x, u32 mask) { return __builtin_ia32_compresssi512_mask(x, x, (u16)mask); }
+
+INLINE block spread(block x, block others, u32 mask) { return __builtin_ia32_expandsi512_mask(x, others, (u16)mask); }
+
+#elif defined __AVX2__ && defined __BMI2__ && !defined __clang__
+#define BLOCKS
+enum { BLOCK = 8 };
+typedef int block __attribute__((vector_size(32)));
+typedef float float_block __attribute__((vector_size(32)));
+
+INLINE u32 bits_set(block x) { return (u32)__builtin_ia32_movmskps256((float_block)x); }
+
+/* A mask's bits, four times each. */
+INLINE u32 fourfold(u32 mask) { return __builtin_ia32_pdep_si(mask, 0x11111111u) * 15; }
+
+/* Lanes in another order: lane i is that of the i-th hexadecimal digit. */
+INLINE block ordered(block x, u32 digits) {
+    typedef u32 unsigned_block __attribute__((vector_size(32)));
+    const unsigned_block shifts = {0, 4, 8, 12, 16, 20, 24, 28}, none = {0};
+    return __builtin_ia32_permvarsi256(x, (block)((none + digits) >> shifts));
+}
+
+INLINE block packed(block x, u32 mask) { return ordered(x, __builtin_ia32_pext_si(0x76543210u, fourfold(mask))); }
+
+INLINE block spread(block x, block others, u32 mask) {
+    const block bits = {1, 2, 4, 8, 16, 32, 64, 128}, none = {0}, here = ((none + (int)mask) & bits) != none;
+    return (here & ordered(x, __builtin_ia32_pdep_si(0x76543210u, fourfold(mask)))) | (~here & others);
+}
+#else
+enum { BLOCK = 8 };
+#endif
+
+/* Which elements are drawn, as a mask for each block, and how many. */
+OUTLINE long chosen(u32 masks[LANES / BLOCK], const u32 *restrict word, float rate, long count) {
+    u32 drawn[LANES];
+    const long all = (count + BLOCK - 1) / BLOCK * BLOCK;
+    long some = 0;
+    for (long i = 0; i < count; i++) drawn[i] = (u32)-coin(rate, word[i]);
+    for (long i = count; i < all; i++) drawn[i] = 0;
+#pragma GCC unroll 4
+    for (long i = 0; i < all; i += BLOCK) {
+#ifdef BLOCKS
+        block x;
+        __builtin_memcpy(&x, drawn + i, sizeof x);
+        const u32 mask = bits_set(x);
+#else
+        u32 mask = 0;
+        for (int k = 0; k < BLOCK; k++) mask |= drawn[i + k] & 1u << k;
+#endif
+        masks[i / BLOCK] = mask;
+        some += __builtin_popcount(mask);
+    }
+    return some;
+}
+
+/* The energies and words of what is drawn, one after the other, and zeros up to a whole block. */
+OUTLINE void together(float *restrict energy, u32 (*restrict word)[LANES], const float *restrict e, u32 (*restrict words)[LANES], int each,
+                      const u32 *restrict masks, long count) {
+    long some = 0, i = 0;
+#ifdef BLOCKS
+    for (; i + BLOCK <= count; i += BLOCK) {
+        const u32 mask = masks[i / BLOCK];
+        block x;
+        __builtin_memcpy(&x, e + i, sizeof x);
+        x = packed(x, mask);
+        __builtin_memcpy(energy + some, &x, sizeof x);
+        for (int k = 0; k < each; k++) {
+            __builtin_memcpy(&x, words[k] + i, sizeof x);
+            x = packed(x, mask);
+            __builtin_memcpy(word[k] + some, &x, sizeof x);
+        }
+        some += __builtin_popcount(mask);
+    }
+#endif
+    for (; i < count; i++) {
+        energy[some] = e[i];
+        for (int k = 0; k < each; k++) word[k][some] = words[k][i];
+        some += masks[i / BLOCK] >> i % BLOCK & 1;
+    }
+    for (; some % BLOCK; some++) {
+        energy[some] = 0;
+        for (int k = 0; k < each; k++) word[k][some] = 0;
+    }
+}
+
+/* The way back: each to its place. */
+INLINE void apart(float *restrict to, const float *restrict from, const u32 *restrict masks, long count) {
+    long i = 0;
+#ifdef BLOCKS
+    for (; i + BLOCK <= count; i += BLOCK) {
+        block drawn, others;
+        __builtin_memcpy(&drawn, from, sizeof drawn);
+        __builtin_memcpy(&others, to + i, sizeof others);
+        others = spread(drawn, others, masks[i / BLOCK]);
+        __builtin_memcpy(to + i, &others, sizeof others);
+        from += __builtin_popcount(masks[i / BLOCK]);
+    }
+#endif
+    for (; i < count; i++)
+        if (masks[i / BLOCK] >> i % BLOCK & 1) to[i] = *from++;
+}
+#endif
+
+/* From which steps of loops draw. */
+
+INLINE float node0_expectation(float e) {
+    return larger(e, 0.0f);
+}
+
+INLINE float node0_slope_of_value(float h) {
+    const int t0 = 0.0f < h;
+    return t0 ? 1.0f : 0.0f;
+}
+
+INLINE float node0_inferred(float e, float rate, u32 w0) {
+    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
+    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
+    const float f3 = larger(e + f32_tanh(e) * f2, 0.0f);
+    const float f4 = larger(e, 0.0f);
+    return t0 ? f3 : f4;
+}
+
+INLINE float node0_drawn_slope(float e, float rate, u32 w0) {
+    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
+    const float f1 = f32_tanh(e);
+    const float f2 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const float f3 = float_of(bits_of(f32_normal_quantile(f2)) ^ ((w0 << 31) & 0x80000000u));
+    const int t4 = (e + f1 * f3) < 0.0f;
+    const float f5 = 1.0f + f3 * (4.0f * ((1.0f - f1) * (1.0f + f1) * 0.25f));
+    const float f6 = t4 ? 0.0f : f5;
+    const int t7 = 0.0f < e;
+    const float f8 = t7 ? 1.0f : 0.0f;
+    return t0 ? f6 : f8;
+}
+
+#ifdef FORWARD
+/* What nodes become that may be drawn, and the slopes of that where there is room for them. */
+OUTLINE void node0_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
+                                  long count, float rate) {
+    u32 masks[LANES / BLOCK], word[1][LANES];
+    float energy[LANES], value[LANES], sloped[LANES];
+    const int few = rate < FEW;
+    const float *restrict from = few ? energy : e;
+    u32 (*restrict random)[LANES] = few ? word : words + part;
+    float *restrict drawn = few ? value : to, *restrict drawn_slope = few ? sloped : slope;
+    long all = count;
+    (void)part;
+    if (few) {
+        all = (chosen(masks, words[part], rate, count) + BLOCK - 1) / BLOCK * BLOCK;
+        together(energy, word, e, words + part, 1, masks, count);
+        for (long i = 0; i < count; i++) to[i] = node0_expectation(e[i]);
+    }
+    if (few && slope)
+        for (long i = 0; i < count; i++) slope[i] = node0_slope_of_value(to[i]);
+    if (slope)
+        for (long i = 0; i < all; i++) {
+            const float now = from[i];
+            drawn[i] = node0_inferred(now, rate, random[0][i]);
+            drawn_slope[i] = node0_drawn_slope(now, rate, random[0][i]);
+        }
+    else
+        for (long i = 0; i < all; i++) drawn[i] = node0_inferred(from[i], rate, random[0][i]);
+    if (few) apart(to, value, masks, count);
+    if (few && slope) apart(slope, sloped, masks, count);
+}
+
+#endif
+
+
+#ifdef FORWARD
+/* A word for each of `count` elements from the first on, four of a block. */
+static void shared(u32 to[LANES], u64 first, u32 later, u64 seed, long count) {
+    const long blocks = ((long)(first % 4) + count + 3) / 4;
+    u32 words[4][LANES], all[LANES + 8];
+    philox(words, first / 4, later, seed, blocks);
+    for (long i = 0; i < blocks; i++) {
+        u32 *place = all + 4 * i;
+        place[0] = words[0][i], place[1] = words[1][i], place[2] = words[2][i], place[3] = words[3][i];
+    }
+    __builtin_memcpy(to, all + first % 4, (unsigned long)count * sizeof *to);
+}
+#endif
+
+
 /* One step t of h, node by node. Arrays are (rows, steps, features), of which rows and steps lie as far apart as is
  * told: x is what is known of energies, p products, v what layers became, v1_2 layer 1 two steps before, s slopes, u weights and biases; e and what
  * begins with d are gradients, g those of what layers became. */
@@ -250,37 +454,33 @@ void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apar
                 float straight, u64 seed, int threads) {
     const long chunks = (features + LANES - 1) / LANES;
     (void)rate, (void)straight, (void)seed;
+    /* where features are few, several rows at a time, so that what is drawn fills vectors */
+    const long fit = features > 0 ? LANES / features : 1, share = (rows + threads - 1) / threads;
+    const long several = fit < 1 || share < 1 ? 1 : fit < share ? fit : share;
     PARALLEL(threads)
-    for (long job = 0; job < rows * chunks; job++) {
-        const long row = job / chunks, first = job % chunks * LANES;
-        const long count = features - first < LANES ? features - first : LANES;
-        float *in_p0 = at[0] + row * rows_apart[0] + t * steps_apart[0] + first;
-        float *in_x0 = at[1] + row * rows_apart[1] + t * steps_apart[1] + first;
-        float *to_v0 = at[2] + row * rows_apart[2] + t * steps_apart[2] + first;
-        float *to_s0 = at[3] + row * rows_apart[3] + t * steps_apart[3] + first;
-        u32 words[1][4][LANES];
-        for (u32 k = 0; k < 1; k++) philox(words[k], (u64)(row * features + first), (u32)t * 1 + k + 1, seed, count);
-        APART
-        for (long i = 0; i < count; i++) {
-            const float p0 = in_p0[i];
-            const float x0 = in_x0[i];
-            const u32 random0 = words[0][0][i];
-            const int t0 = (((float)(int)(random0 >> 8)) * 5.9604645e-08f) < rate;
-            const float f1 = x0 + p0;
-            const float f2 = f32_tanh(f1);
-            const float f3 = smaller((((float)(int)(random0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
-            const u32 w4 = bits_of(f32_normal_quantile(f3)) ^ ((random0 << 31) & 0x80000000u);
-            const float f5 = float_of(w4);
-            const float f6 = f1 + f2 * f5;
-            const float f7 = larger(f6, 0.0f);
-            const float f8 = larger(f1, 0.0f);
-            const int t9 = f6 < 0.0f;
-            const float f10 = 1.0f + f5 * (4.0f * ((1.0f - f2) * (1.0f + f2) * 0.25f));
-            const float f11 = t9 ? 0.0f : f10;
-            const int t12 = 0.0f < f1;
-            const float f13 = t12 ? 1.0f : 0.0f;
-            to_v0[i] = t0 ? f7 : f8;
-            to_s0[i] = t0 ? f11 : f13;
+    for (long job = 0; job < (rows + several - 1) / several * chunks; job++) {
+        const long row = job / chunks * several, first = job % chunks * LANES;
+        const long beside = rows - row < several ? rows - row : several;
+        const long width = features - first < LANES ? features - first : LANES, count = beside * width;
+        u32 words[1][LANES];
+        for (u32 k = 0; k < 1; k++) shared(words[k], (u64)(row * features + first), (u32)t * 1 + k + 1, seed, count);
+        float e0[LANES], v0[LANES], s0[LANES];
+        for (long r = 0; r < beside; r++) {
+            const long place = r * width;
+            const float *in_p0 = at[0] + (row + r) * rows_apart[0] + t * steps_apart[0] + first;
+            const float *in_x0 = at[1] + (row + r) * rows_apart[1] + t * steps_apart[1] + first;
+            float *to_e0 = e0 + place;
+            APART
+            for (long i = 0; i < width; i++) {
+                const float p0 = in_p0[i];
+                const float x0 = in_x0[i];
+                to_e0[i] = x0 + p0;
+            }
+        }
+        node0_infer(v0, s0, e0, words + 0, 0, count, rate);
+        for (long r = 0; r < beside; r++) {
+            __builtin_memcpy(at[2] + (row + r) * rows_apart[2] + t * steps_apart[2] + first, v0 + r * width, (unsigned long)width * sizeof *v0);
+            __builtin_memcpy(at[3] + (row + r) * rows_apart[3] + t * steps_apart[3] + first, s0 + r * width, (unsigned long)width * sizeof *s0);
         }
     }
 }

@@ -136,6 +136,13 @@ def f32_normal_quantile(q):
 # --- steps of loops, node by node: arrays are (rows, steps, width), of which rows and steps lie as far apart as is told
 
 
+@triton.jit
+def shared(base, later, seed, BLOCK: constexpr):
+    """A word for each element of a program, four of a block."""
+    a, b, c, d = philox(base // 4, tl.arange(0, BLOCK // 4), later, seed)
+    return tl.interleave(tl.interleave(a, c), tl.interleave(b, d))
+
+
 @triton.jit(do_not_specialize=["t", "rate", "straight"])
 def cell_forward(
     in_p0,
@@ -211,14 +218,13 @@ def cell_drawn(
     element = base + tl.arange(0, BLOCK)
     inside = element < rows * width
     row, column = element // width, element % width
-    words_0 = philox(base, tl.arange(0, BLOCK), t * 1 + 1, seed)
     at_p0 = in_p0 + row * apart[0] + t * apart[1] + column
     at_x0 = in_x0 + row * apart[2] + t * apart[3] + column
     at_to_v0 = to_v0 + row * apart[4] + t * apart[5] + column
     at_to_s0 = to_s0 + row * apart[6] + t * apart[7] + column
     p0 = tl.load(at_p0, mask=inside, other=0)
     x0 = tl.load(at_x0, mask=inside, other=0)
-    random0 = words_0[0]
+    random0 = shared(base, t * 1 + 1, seed, BLOCK)
     f0 = tl.cast(random0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
     f2 = x0 + p0
