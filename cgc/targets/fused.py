@@ -78,9 +78,9 @@ class Law:
         return "".join(f", words[{place}][i]" for place in self.places)
 
     @property
-    def random_arguments(self) -> str:
-        """The same where they are the only ones."""
-        return "".join(f", random[{k}][i]" for k in range(self.words))
+    def block_arguments(self) -> str:
+        """The same where they lie ``apart``."""
+        return "".join(f", word[{f'{k} * apart + ' if k else ''}i]" for k in range(self.words))
 
     @property
     def scanned(self) -> bool:

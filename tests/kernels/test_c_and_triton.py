@@ -313,7 +313,7 @@ def test_loops_become_vectors(tmp_path: Path, ops: ModuleType, least: int) -> No
     loops = {
         k + 1: found[1]
         for k, line in enumerate(lines)
-        if "for (long i" in line
+        if re.search(r"for \((?:long|int) [ik]\b", line)
         for found in [calls.search(" ".join(lines[k : k + 4]))]
         if found
     }

@@ -59,7 +59,7 @@ def test_limits(tmp_path: Path, archs: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("archs", ARCHITECTURES)
 def test_limits_of_steps_of_loops(archs: tuple[str, str]) -> None:
-    """Those of the LSTM, whose draws take two blocks of random words."""
+    """Those of the LSTM, whose draws take five random words, each of a block that four elements share."""
     found = cubins(Path(__file__).parents[2] / "generated" / "lstm" / "kernels", "steps", "all", *archs)
     for kernel in found:
         check(kernel)
@@ -67,7 +67,7 @@ def test_limits_of_steps_of_loops(archs: tuple[str, str]) -> None:
         known = {kernel["what"]: kernel["instructions"] for kernel in found if kernel["arch"] == int(arch)}
         # of one element: seven layers, of which five have a law
         assert known["cell_forward 512"] <= 600 and known["cell_backward 512"] <= 400
-        assert known["cell_drawn 512"] <= 900 and known["cell_drawn_backward 512"] <= 470
+        assert known["cell_drawn 512"] <= 1200 and known["cell_drawn_backward 512"] <= 470
 
 
 @pytest.mark.slow

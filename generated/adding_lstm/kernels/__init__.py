@@ -27,7 +27,7 @@ from torch import Tensor
 SOURCE = Path(__file__).with_name("cpu.c")
 NAMESPACE = "cgc_8400234a8a15"
 MANY = 2**15  # so many elements are worth several threads
-FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
+FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops", "-fno-thread-jumps"]
 FLAGS += ["-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 
 

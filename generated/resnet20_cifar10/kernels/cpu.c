@@ -200,9 +200,8 @@ INLINE int coin(float rate, u32 w0) {
     return (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
 }
 
-/* Where there are such vectors: which lanes of one are set, as bits; set lanes brought together; the way back, between other lanes. */
+/* Lanes of a block: which have their sign set, as bits; those told by bits brought together; and the way back, between other lanes. */
 #if defined __AVX512F__ && defined __AVX512DQ__ && !defined __clang__
-#define BLOCKS
 enum { BLOCK = 16 };
 typedef int block __attribute__((vector_size(64)));
 
@@ -213,7 +212,6 @@ INLINE block packed(block x, u32 mask) { return __builtin_ia32_compresssi512_mas
 INLINE block spread(block x, block others, u32 mask) { return __builtin_ia32_expandsi512_mask(x, others, (u16)mask); }
 
 #elif defined __AVX2__ && defined __BMI2__ && !defined __clang__
-#define BLOCKS
 enum { BLOCK = 8 };
 typedef int block __attribute__((vector_size(32)));
 typedef float float_block __attribute__((vector_size(32)));
@@ -238,77 +236,38 @@ INLINE block spread(block x, block others, u32 mask) {
 }
 #else
 enum { BLOCK = 8 };
-#endif
+typedef struct {
+    u32 lane[BLOCK];
+} block;
 
-/* Which elements are drawn, as a mask for each block, and how many. */
-OUTLINE long chosen(u32 masks[LANES / BLOCK], const u32 *restrict word, float rate, long count) {
-    u32 drawn[LANES];
-    const long all = (count + BLOCK - 1) / BLOCK * BLOCK;
-    long some = 0;
-    for (long i = 0; i < count; i++) drawn[i] = (u32)-coin(rate, word[i]);
-    for (long i = count; i < all; i++) drawn[i] = 0;
-#pragma GCC unroll 4
-    for (long i = 0; i < all; i += BLOCK) {
-#ifdef BLOCKS
-        block x;
-        __builtin_memcpy(&x, drawn + i, sizeof x);
-        const u32 mask = bits_set(x);
-#else
-        u32 mask = 0;
-        for (int k = 0; k < BLOCK; k++) mask |= drawn[i + k] & 1u << k;
-#endif
-        masks[i / BLOCK] = mask;
-        some += __builtin_popcount(mask);
-    }
-    return some;
+INLINE u32 bits_set(block x) {
+    u32 mask = 0;
+    for (int k = 0; k < BLOCK; k++) mask |= (x.lane[k] >> 31) << k;
+    return mask;
 }
 
-/* The energies and words of what is drawn, one after the other, and zeros up to a whole block. */
-OUTLINE void together(float *restrict energy, u32 (*restrict word)[LANES], const float *restrict e, u32 (*restrict words)[LANES], int each,
-                      const u32 *restrict masks, long count) {
-    long some = 0, i = 0;
-#ifdef BLOCKS
-    for (; i + BLOCK <= count; i += BLOCK) {
-        const u32 mask = masks[i / BLOCK];
-        block x;
-        __builtin_memcpy(&x, e + i, sizeof x);
-        x = packed(x, mask);
-        __builtin_memcpy(energy + some, &x, sizeof x);
-        for (int k = 0; k < each; k++) {
-            __builtin_memcpy(&x, words[k] + i, sizeof x);
-            x = packed(x, mask);
-            __builtin_memcpy(word[k] + some, &x, sizeof x);
-        }
-        some += __builtin_popcount(mask);
+INLINE block packed(block x, u32 mask) {
+    for (int k = 0, some = 0; k < BLOCK; k++) {
+        x.lane[some] = x.lane[k];
+        some += mask >> k & 1;
     }
-#endif
-    for (; i < count; i++) {
-        energy[some] = e[i];
-        for (int k = 0; k < each; k++) word[k][some] = words[k][i];
-        some += masks[i / BLOCK] >> i % BLOCK & 1;
-    }
-    for (; some % BLOCK; some++) {
-        energy[some] = 0;
-        for (int k = 0; k < each; k++) word[k][some] = 0;
-    }
+    return x;
 }
 
-/* The way back: each to its place. */
-INLINE void apart(float *restrict to, const float *restrict from, const u32 *restrict masks, long count) {
-    long i = 0;
-#ifdef BLOCKS
-    for (; i + BLOCK <= count; i += BLOCK) {
-        block drawn, others;
-        __builtin_memcpy(&drawn, from, sizeof drawn);
-        __builtin_memcpy(&others, to + i, sizeof others);
-        others = spread(drawn, others, masks[i / BLOCK]);
-        __builtin_memcpy(to + i, &others, sizeof others);
-        from += __builtin_popcount(masks[i / BLOCK]);
-    }
-#endif
-    for (; i < count; i++)
-        if (masks[i / BLOCK] >> i % BLOCK & 1) to[i] = *from++;
+INLINE block spread(block x, block others, u32 mask) {
+    for (int k = 0, some = 0; k < BLOCK; k++)
+        if (mask >> k & 1) others.lane[k] = x.lane[some++];
+    return others;
 }
+#endif
+
+INLINE block block_at(const void *from) {
+    block x;
+    __builtin_memcpy(&x, from, sizeof x);
+    return x;
+}
+
+INLINE void put(void *to, block x) { __builtin_memcpy(to, &x, sizeof x); }
 #endif
 /* What is normalised by the batch is (rows, features, inner): a feature's statistics are those of its elements in all rows. */
 enum { LANE = 16, GROUPS = 16 }; /* floats that are added side by side, and so many sums at a time */
@@ -492,34 +451,64 @@ INLINE float Rect_drawn_slope(float e, float rate, u32 w0) {
 }
 
 #ifdef FORWARD
-/* What nodes become that may be drawn, and the slopes of that where there is room for them. */
-OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
-                                  long count, float rate) {
-    u32 masks[LANES / BLOCK], word[1][LANES];
-    float energy[LANES], value[LANES], sloped[LANES];
-    const int few = rate < FEW;
-    const float *restrict from = few ? energy : e;
-    u32 (*restrict random)[LANES] = few ? word : words + part;
-    float *restrict drawn = few ? value : to, *restrict drawn_slope = few ? sloped : slope;
-    long all = count;
-    (void)part;
-    if (few) {
-        all = (chosen(masks, words[part], rate, count) + BLOCK - 1) / BLOCK * BLOCK;
-        together(energy, word, e, words + part, 1, masks, count);
-        for (long i = 0; i < count; i++) to[i] = Rect_expectation(e[i]);
-    }
-    if (few && slope)
-        for (long i = 0; i < count; i++) slope[i] = Rect_slope_of_value(to[i]);
+/* What the nodes of a block become that may be drawn, and the slopes of that where there is room for them; an element's words lie so far
+ * apart. A function of its own for a loop of one round: no constants wait in registers for the next, of which there may be none. */
+OUTLINE void Rect_block(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict word, long apart, float rate) {
+    (void)apart;
     if (slope)
-        for (long i = 0; i < all; i++) {
-            const float now = from[i];
-            drawn[i] = Rect_inferred(now, rate, random[0][i]);
-            drawn_slope[i] = Rect_drawn_slope(now, rate, random[0][i]);
+        for (int i = 0; i < BLOCK; i++) {
+            to[i] = Rect_inferred(e[i], rate, word[i]);
+            slope[i] = Rect_drawn_slope(e[i], rate, word[i]);
         }
     else
-        for (long i = 0; i < all; i++) drawn[i] = Rect_inferred(from[i], rate, random[0][i]);
-    if (few) apart(to, value, masks, count);
-    if (few && slope) apart(slope, sloped, masks, count);
+        for (int i = 0; i < BLOCK; i++) to[i] = Rect_inferred(e[i], rate, word[i]);
+}
+
+/* The same of many nodes: of those that are drawn alone, where they are few. What is left after whole blocks is worked on elsewhere. */
+OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
+                                  long count, float rate) {
+    const u32 *restrict given = words[part];
+    const long whole = count / BLOCK * BLOCK;
+    float rest[3][BLOCK] = {{0}};
+    (void)part;
+    for (long i = whole; i < count; i++) rest[0][i - whole] = e[i];
+    if (rate < FEW) {
+        u32 masks[LANES / BLOCK], word[1][LANES + BLOCK];
+        float energy[LANES + BLOCK], value[LANES + BLOCK], sloped[LANES + BLOCK];
+        const block none = {0};
+        long some = 0;
+        for (long i = 0; i < count; i += BLOCK) {
+            u32 drawn[BLOCK];
+            for (int k = 0; k < BLOCK; k++) drawn[k] = (u32)-coin(rate, given[i + k]);
+            u32 mask = bits_set(block_at(drawn));
+            if (i == whole) mask &= (1u << (count - whole)) - 1;
+            masks[i / BLOCK] = mask;
+            put(energy + some, packed(block_at(i < whole ? e + i : rest[0]), mask));
+            for (int k = 0; k < 1; k++) put(word[k] + some, packed(block_at(given + k * LANES + i), mask));
+            some += __builtin_popcount(mask);
+        }
+        put(energy + some, none);
+        for (int k = 0; k < 1; k++) put(word[k] + some, none);
+        for (long i = 0; i < some; i += BLOCK) Rect_block(value + i, slope ? sloped + i : 0, energy + i, word[0] + i, LANES + BLOCK, rate);
+        some = 0;
+        for (long i = 0; i < count; i += BLOCK) {
+            const float *restrict from = i < whole ? e + i : rest[0];
+            const u32 mask = masks[i / BLOCK];
+            float other[BLOCK], other_slope[BLOCK];
+            for (int k = 0; k < BLOCK; k++) other[k] = Rect_expectation(from[k]);
+            put(i < whole ? to + i : rest[1], spread(block_at(value + some), block_at(other), mask));
+            if (slope) {
+                for (int k = 0; k < BLOCK; k++) other_slope[k] = Rect_slope_of_value(other[k]);
+                put(i < whole ? slope + i : rest[2], spread(block_at(sloped + some), block_at(other_slope), mask));
+            }
+            some += __builtin_popcount(mask);
+        }
+    } else {
+        for (long i = 0; i < whole; i += BLOCK) Rect_block(to + i, slope ? slope + i : 0, e + i, given + i, LANES, rate);
+        if (whole < count) Rect_block(rest[1], rest[2], rest[0], given + whole, LANES, rate);
+    }
+    for (long i = whole; i < count; i++) to[i] = rest[1][i - whole];
+    for (long i = whole; slope && i < count; i++) slope[i] = rest[2][i - whole];
 }
 
 #endif
