@@ -138,7 +138,8 @@ class _Builder:
         forward = self._named(values, [s if node.slope_of_value is None else None for s, node in zip(slopes, self._nodes(), strict=True)])
         of_value = [node.slope_of_value for node in self._nodes()]
         backward = self._backward(of_value)
-        drawn, drawn_backward, passages = None, None, ()
+        drawn, drawn_backward = None, None
+        passages: tuple[Passage, ...] = ()
         words = sum(node.words for _, node in self.laws)
         if words and all(law.deterministic or node.inferred is not None for law, node in self.laws):
             drawn = self._named(*self._forward(drawn=True))

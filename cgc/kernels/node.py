@@ -28,27 +28,39 @@ MAX_WORDS = 4
 _ENERGIES = [mpmath.mpf(n) / 64 for n in (-155, -82, -36, -9, 18, 55, 119, 220)]
 E, H, RATE = argument("e"), argument("h"), argument("rate")
 WORDS = tuple(given(f"w{k}") for k in range(MAX_WORDS))
+COIN = Words(WORDS, RATE).coin
+"""Whether a node is drawn."""
 
 
 @dataclass(frozen=True)
 class Node:
     """Values of ``e`` (energy), ``h`` (what the node became), ``rate`` and the words ``w0`` …; ``slope_of_value`` is one of ``h``.
 
-    ``expectation`` is what feed-forward computes, ``inferred`` the same or, with probability ``rate``, a draw, for which ``words`` random
-    words are used; None where draws have no such form. ``slope`` is the derivative of the expectation; ``drawn_slope`` that of
-    ``inferred``: 0 for a draw that passes no gradient. ``always``: ``slope_of_value`` holds for drawn values too, as it is 0 there.
-    ``bounds``: the expectation is the energy between them, and one of them beyond; None where it is no such clamp.
+    ``expectation`` is what feed-forward computes, ``drawn`` what a node becomes that is drawn, for which ``words`` random words are used;
+    None where draws have no such form. ``inferred`` is one or the other, drawn with probability ``rate``. ``slope`` is the derivative of the
+    expectation, ``through`` that of a draw, 0 where it passes no gradient, and ``drawn_slope`` that of ``inferred``. ``always``:
+    ``slope_of_value`` holds for drawn values too, as it is 0 there. ``bounds``: the expectation is the energy between them, and one of them beyond; None where it is no such clamp.
     """
 
     expectation: Value
     slope: Value
     slope_of_value: Value | None
     always: bool
-    inferred: Value | None
-    drawn_slope: Value | None
+    drawn: Value | None
+    through: Value | None
     words: int
     discrete: bool
     bounds: tuple[float, float] | None
+
+    @property
+    def inferred(self) -> Value | None:
+        """A draw or the expectation."""
+        return None if self.drawn is None else select(COIN, self.drawn, self.expectation)
+
+    @property
+    def drawn_slope(self) -> Value | None:
+        """Its derivative."""
+        return None if self.through is None else select(COIN, self.through, self.slope)
 
 
 @lru_cache(maxsize=256)
@@ -59,11 +71,11 @@ def node(law: Derivation) -> Node:
     of_value = _slope_of_value(law.computed)
     always = of_value is not None and law.discrete and _vanishes(of_value, law.sampling)
     try:
-        inferred, drawn_slope, words = _drawn(law, expectation, slope)
+        drawn, through, words = _drawn(law, expectation)
     except Unsupported:
-        inferred, drawn_slope, words = None, None, 0
+        drawn, through, words = None, None, 0
     slope_of_value = None if of_value is None else expand(of_value, {"h": H})
-    return Node(expectation, slope, slope_of_value, always, inferred, drawn_slope, words, law.discrete, _bounds(law.computed))
+    return Node(expectation, slope, slope_of_value, always, drawn, through, words, law.discrete, _bounds(law.computed))
 
 
 def _slope(computed: Scalar) -> Scalar:
@@ -79,8 +91,8 @@ def _slope(computed: Scalar) -> Scalar:
     return slope
 
 
-def _drawn(law: Derivation, expectation: Value, slope: Value) -> tuple[Value | None, Value | None, int]:
-    """What the node is when it may be drawn, the derivative of that, and how many words an element uses."""
+def _drawn(law: Derivation, expectation: Value) -> tuple[Value | None, Value | None, int]:
+    """What the node is when it is drawn, the derivative of that, and how many words an element uses."""
     if not isinstance(law.sampling, Draw) or not law.sampling.random:
         return None, None, 0
     words = Words(WORDS, RATE)
@@ -100,7 +112,7 @@ def _drawn(law: Derivation, expectation: Value, slope: Value) -> tuple[Value | N
         for name, tree in reversed(trees):
             whole = bind(whole, name, tree)
         through = _by_tanh(expand(tangent(whole, "e"), leaves.known), drawn)
-    return select(words.coin, drawn, expectation), select(words.coin, through, slope), max(words.used, 1)
+    return drawn, through, max(words.used, 1)
 
 
 def _by_tanh(slope: Value, drawn: Value) -> Value:

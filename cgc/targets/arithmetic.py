@@ -19,7 +19,8 @@ class Language:
     """How operations are written. ``calls`` are those whose arguments are within brackets already; ``number`` and ``word`` write
     constants, the first with how tightly it binds. ``statement`` gives a value of ``{type}`` the ``{name}`` ``{text}``, and ``opening``
     begins the definition of a function. ``several`` is how one of several results, the ``{place}``-th, leaves, where they cannot be
-    returned together. Expressions get no longer than ``width``."""
+    returned together. Expressions get no longer than ``width``. Where nodes are
+    drawn, it ``packs`` these together, and computes what they become for them alone."""
 
     formats: Mapping[str, str]
     types: Mapping[Kind, str]
@@ -33,6 +34,7 @@ class Language:
     unread: str | None
     closing: tuple[str, ...]
     width: int
+    packs: bool
 
 
 @dataclass

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 from cgc.kernels.arithmetic import exp, log
 from cgc.kernels.code import Value, argument, functions, given, operations, word
-from cgc.kernels.expand import Words
-from cgc.kernels.node import RATE, WORDS, E, H, Node
+from cgc.kernels.node import COIN, RATE, WORDS, E, H, Node
 from cgc.kernels.plan import CellKernel, Kernels, LawKernel
 from cgc.kernels.random import ROUNDS, philox
 from cgc.targets.arithmetic import Language, called, defined, statements
@@ -110,8 +109,8 @@ class Chain:
 class Source:
     """What a file of kernels consists of. ``philox`` are the lines of random.py's rounds, for names that the template gives.
 
-    ``nodes`` are laws that steps draw from. ``coin`` is the function that tells whether an element is drawn, where draws are worth to be computed for some elements alone.
-    ``heavy`` are the functions of laws that take longer than to read and write their elements, and their operations for each.
+    ``nodes`` are laws that steps draw from. ``coin`` is the function that tells whether an element is drawn, where draws are worth to be
+    computed for some elements alone. ``heavy`` are the functions of laws that take longer than to read and write their elements, and their operations for each.
     """
 
     name: str
@@ -154,7 +153,7 @@ class Source:
 def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[CellKernel, ...], language: Language) -> Source:
     """The source for ``kernels`` in a language; ``classes`` are the names of laws in model.py, ``cells`` the steps that it calls."""
     laws = tuple(_law(law, classes[law.name], language) for law in kernels.laws)
-    wanted = [(known, *one) for law, known in zip(kernels.laws, laws, strict=True) for one in _wanted(law.node, known)]
+    wanted = [(known, *one) for law, known in zip(kernels.laws, laws, strict=True) for one in _wanted(law.node, known, language)]
     results = [value for _, _, value, _ in wanted]
     results += [exp(argument("x")), log(argument("x"))] if kernels.chains else []
     results += [value for cell in cells for value in cell_values(cell)]
@@ -164,7 +163,7 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
     nodes = {node: f"node{k}" for k, node in enumerate(_drawn_in(cells))}
     steps = tuple(cell_source(cell, nodes, language) for cell in cells)
     inside = tuple(_law(LawKernel(shown, shown, node, False, False), shown, language) for node, shown in nodes.items())
-    coin = defined(language, "coin", Words(WORDS, RATE).coin, (RATE, WORDS[0])) if any(law.redrawn for law in (*laws, *inside)) else ()
+    coin = defined(language, "coin", COIN, (RATE, WORDS[0])) if any(law.redrawn for law in (*laws, *inside)) else ()
     counts = [(f"{known.name}_{what}", operations(value)) for known, what, value, _ in wanted if known.plain]
     heavy = tuple((function, count) for function, count in counts if count > _LIGHT)
     return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, inside, coin, heavy)
@@ -179,11 +178,11 @@ def _law(law: LawKernel, name: str, language: Language) -> Law:
     node = law.node
     kinds = (node.words, node.slope_of_value is not None, node.always, node.discrete, *_least(node), law.recurrent, law.plain)
     found = Law(name, law.density, (), *kinds, law.normalised, node.bounds)
-    written = (defined(language, f"{name}_{what}", value, arguments) for what, value, arguments in _wanted(node, found))
+    written = (defined(language, f"{name}_{what}", value, arguments) for what, value, arguments in _wanted(node, found, language))
     return replace(found, functions=tuple(written))
 
 
-def _wanted(node: Node, law: Law) -> Iterable[tuple[str, Value, tuple[Value, ...]]]:
+def _wanted(node: Node, law: Law, language: Language) -> Iterable[tuple[str, Value, tuple[Value, ...]]]:
     """The functions that kernels of a law call: a name, the value, the arguments."""
     drawn = (E, RATE, *WORDS[: node.words])
     yield "expectation", node.expectation, (E,)
@@ -191,6 +190,10 @@ def _wanted(node: Node, law: Law) -> Iterable[tuple[str, Value, tuple[Value, ...
         yield "slope", node.slope, (E,)
     if node.slope_of_value is not None:
         yield "slope_of_value", node.slope_of_value, (H,)
+    if node.drawn is not None and node.through is not None and law.redrawn and language.packs:
+        yield "drawn", node.drawn, drawn
+        yield "through", node.through, drawn
+        return
     if node.inferred is not None:
         yield "inferred", node.inferred, drawn
     if node.drawn_slope is not None and law.redrawn:

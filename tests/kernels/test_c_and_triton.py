@@ -309,11 +309,11 @@ def test_loops_become_vectors(tmp_path: Path, ops: ModuleType, least: int) -> No
     assert done.returncode == 0
     vectors = {int(line) for line in re.findall(r"cpu.c:(\d+):\d+: optimized: loop vectorized using 32", done.stderr)}
     lines = place.read_text().splitlines()
-    calls = re.compile(r"\b(\w+)_(?:expectation|inferred|slope|slope_of_value|drawn_slope)\(")
+    calls = re.compile(r"\b(\w+)_(?:expectation|inferred|slope|slope_of_value|drawn|through)\(")
     loops = {
         k + 1: found[1]
         for k, line in enumerate(lines)
-        if re.search(r"for \((?:long|int) [ik]\b", line)
+        if re.search(r"for \((?:long|int) [ik] .*\+\+\)", line)
         for found in [calls.search(" ".join(lines[k : k + 4]))]
         if found
     }

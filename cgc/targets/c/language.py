@@ -45,4 +45,5 @@ C = Language(
     "(void){};",
     ("}",),
     65,
+    True,
 )

@@ -51,4 +51,5 @@ TRITON = Language(
     None,
     (),
     36,
+    False,
 )

@@ -196,6 +196,13 @@ INLINE float f32_normal_quantile(float q) {
 /* What would be copied into loops, and make many of them. */
 #define OUTLINE static __attribute__((noinline))
 
+/* What gcc is not to make branches of, which become masks that are worked out lane by lane. */
+#ifdef __clang__
+#define BRANCHLESS
+#else
+#define BRANCHLESS __attribute__((optimize("no-thread-jumps")))
+#endif
+
 INLINE int coin(float rate, u32 w0) {
     return (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
 }
@@ -268,6 +275,10 @@ INLINE block block_at(const void *from) {
 }
 
 INLINE void put(void *to, block x) { __builtin_memcpy(to, &x, sizeof x); }
+
+INLINE void copied(float *restrict to, const float *restrict from, long count) {
+    for (long i = 0; i < count; i++) to[i] = from[i];
+}
 #endif
 
 
@@ -282,87 +293,98 @@ INLINE float Rect_slope_of_value(float h) {
     return t0 ? 1.0f : 0.0f;
 }
 
-INLINE float Rect_inferred(float e, float rate, u32 w0) {
-    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
-    const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
-    const float f3 = larger(e + f32_tanh(e) * f2, 0.0f);
-    const float f4 = larger(e, 0.0f);
-    return t0 ? f3 : f4;
+INLINE float Rect_drawn(float e, float rate, u32 w0) {
+    const float f0 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const float f1 = float_of(bits_of(f32_normal_quantile(f0)) ^ ((w0 << 31) & 0x80000000u));
+    return larger(e + f32_tanh(e) * f1, 0.0f);
 }
 
-INLINE float Rect_drawn_slope(float e, float rate, u32 w0) {
-    const int t0 = (((float)(int)(w0 >> 8)) * 5.9604645e-08f) < rate;
-    const float f1 = f32_tanh(e);
-    const float f2 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
-    const float f3 = float_of(bits_of(f32_normal_quantile(f2)) ^ ((w0 << 31) & 0x80000000u));
-    const int t4 = (e + f1 * f3) < 0.0f;
-    const float f5 = 1.0f + f3 * (4.0f * ((1.0f - f1) * (1.0f + f1) * 0.25f));
-    const float f6 = t4 ? 0.0f : f5;
-    const int t7 = 0.0f < e;
-    const float f8 = t7 ? 1.0f : 0.0f;
-    return t0 ? f6 : f8;
+INLINE float Rect_through(float e, float rate, u32 w0) {
+    const float f0 = f32_tanh(e);
+    const float f1 = smaller((((float)(int)(w0 >> 1)) + 0.5f) * (2.3283064e-10f / rate), 0.5f);
+    const float f2 = float_of(bits_of(f32_normal_quantile(f1)) ^ ((w0 << 31) & 0x80000000u));
+    const int t3 = (e + f0 * f2) < 0.0f;
+    const float f4 = 1.0f + f2 * (4.0f * ((1.0f - f0) * (1.0f + f0) * 0.25f));
+    return t3 ? 0.0f : f4;
 }
 
 #ifdef FORWARD
-/* What the nodes of a block become that may be drawn, and the slopes of that where there is room for them; an element's words lie so far
- * apart. A function of its own for a loop of one round: no constants wait in registers for the next, of which there may be none. */
-OUTLINE void Rect_block(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict word, long apart, float rate) {
+/* What a block of nodes becomes that are drawn, and the slopes of that where there is room for them; an element's words lie so far apart. A
+ * function of its own for a loop of few rounds, often one: no constants wait in registers for the next. */
+OUTLINE BRANCHLESS void Rect_block(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict word, long apart,
+                                         float rate) {
     (void)apart;
     if (slope)
         for (int i = 0; i < BLOCK; i++) {
-            to[i] = Rect_inferred(e[i], rate, word[i]);
-            slope[i] = Rect_drawn_slope(e[i], rate, word[i]);
+            to[i] = Rect_drawn(e[i], rate, word[i]);
+            slope[i] = Rect_through(e[i], rate, word[i]);
         }
     else
-        for (int i = 0; i < BLOCK; i++) to[i] = Rect_inferred(e[i], rate, word[i]);
+        for (int i = 0; i < BLOCK; i++) to[i] = Rect_drawn(e[i], rate, word[i]);
 }
 
-/* The same of many nodes: of those that are drawn alone, where they are few. What is left after whole blocks is worked on elsewhere. */
-OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
-                                  long count, float rate) {
-    const u32 *restrict given = words[part];
-    const long whole = count / BLOCK * BLOCK;
-    float rest[3][BLOCK] = {{0}};
-    (void)part;
-    for (long i = whole; i < count; i++) rest[0][i - whole] = e[i];
-    if (rate < FEW) {
-        u32 masks[LANES / BLOCK], word[1][LANES + BLOCK];
-        float energy[LANES + BLOCK], value[LANES + BLOCK], sloped[LANES + BLOCK];
-        const block none = {0};
-        long some = 0;
-        for (long i = 0; i < count; i += BLOCK) {
-            u32 drawn[BLOCK];
-            for (int k = 0; k < BLOCK; k++) drawn[k] = (u32)-coin(rate, given[i + k]);
-            u32 mask = bits_set(block_at(drawn));
-            if (i == whole) mask &= (1u << (count - whole)) - 1;
-            masks[i / BLOCK] = mask;
-            put(energy + some, packed(block_at(i < whole ? e + i : rest[0]), mask));
-            for (int k = 0; k < 1; k++) put(word[k] + some, packed(block_at(given + k * LANES + i), mask));
-            some += __builtin_popcount(mask);
-        }
-        put(energy + some, none);
-        for (int k = 0; k < 1; k++) put(word[k] + some, none);
-        for (long i = 0; i < some; i += BLOCK) Rect_block(value + i, slope ? sloped + i : 0, energy + i, word[0] + i, LANES + BLOCK, rate);
-        some = 0;
-        for (long i = 0; i < count; i += BLOCK) {
-            const float *restrict from = i < whole ? e + i : rest[0];
-            const u32 mask = masks[i / BLOCK];
-            float other[BLOCK], other_slope[BLOCK];
-            for (int k = 0; k < BLOCK; k++) other[k] = Rect_expectation(from[k]);
-            put(i < whole ? to + i : rest[1], spread(block_at(value + some), block_at(other), mask));
-            if (slope) {
-                for (int k = 0; k < BLOCK; k++) other_slope[k] = Rect_slope_of_value(other[k]);
-                put(i < whole ? slope + i : rest[2], spread(block_at(sloped + some), block_at(other_slope), mask));
-            }
-            some += __builtin_popcount(mask);
-        }
-    } else {
-        for (long i = 0; i < whole; i += BLOCK) Rect_block(to + i, slope ? slope + i : 0, e + i, given + i, LANES, rate);
-        if (whole < count) Rect_block(rest[1], rest[2], rest[0], given + whole, LANES, rate);
+/* What nodes become that may be drawn, likewise, a block at a time: those that are drawn are brought together, as they are few. */
+OUTLINE void Rect_few(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict words, long count, float rate) {
+    u32 masks[LANES / BLOCK], word[1][LANES + BLOCK];
+    float energy[LANES + BLOCK], value[LANES + BLOCK], sloped[LANES + BLOCK];
+    const block none = {0};
+    long some = 0;
+    for (long i = 0; i < count; i += BLOCK) {
+        u32 drawn[BLOCK];
+        for (int k = 0; k < BLOCK; k++) drawn[k] = (u32)-coin(rate, words[i + k]);
+        const u32 mask = bits_set(block_at(drawn)) & (count - i < BLOCK ? (1u << (count - i)) - 1 : (u32)(1ull << BLOCK) - 1);
+        masks[i / BLOCK] = mask;
+        put(energy + some, packed(block_at(e + i), mask));
+        for (int k = 0; k < 1; k++) put(word[k] + some, packed(block_at(words + k * LANES + i), mask));
+        some += __builtin_popcount(mask);
     }
-    for (long i = whole; i < count; i++) to[i] = rest[1][i - whole];
-    for (long i = whole; slope && i < count; i++) slope[i] = rest[2][i - whole];
+    put(energy + some, none);
+    for (int k = 0; k < 1; k++) put(word[k] + some, none);
+    for (long i = 0; i < some; i += BLOCK) Rect_block(value + i, slope ? sloped + i : 0, energy + i, word[0] + i, LANES + BLOCK, rate);
+    some = 0;
+    for (long i = 0; i < count; i += BLOCK) {
+        const u32 mask = masks[i / BLOCK];
+        float other[BLOCK], other_slope[BLOCK];
+        for (int k = 0; k < BLOCK; k++) other[k] = Rect_expectation(e[i + k]);
+        put(to + i, spread(block_at(value + some), block_at(other), mask));
+        if (slope) {
+            for (int k = 0; k < BLOCK; k++) other_slope[k] = Rect_slope_of_value(other[k]);
+            put(slope + i, spread(block_at(sloped + some), block_at(other_slope), mask));
+        }
+        some += __builtin_popcount(mask);
+    }
+}
+
+/* The same, however many are drawn. */
+static void Rect_many(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict words, long count, float rate) {
+    for (long i = 0; i < count; i += BLOCK) {
+        float value[BLOCK], sloped[BLOCK];
+        Rect_block(value, slope ? sloped : 0, e + i, words + i, LANES, rate);
+        for (int k = 0; k < BLOCK; k++) {
+            const float other = Rect_expectation(e[i + k]);
+            to[i + k] = coin(rate, words[i + k]) ? value[k] : other;
+        }
+        if (slope)
+            for (int k = 0; k < BLOCK; k++) {
+                const float other = Rect_slope_of_value(to[i + k]);
+                slope[i + k] = coin(rate, words[i + k]) ? sloped[k] : other;
+            }
+    }
+}
+
+/* The same of so many as there are: what are no whole blocks is worked on elsewhere. */
+static void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
+                                  long count, float rate) {
+    const u32 *given = words[part];
+    (void)part;
+    if (count % BLOCK) {
+        float energy[LANES] = {0}, value[LANES], sloped[LANES];
+        copied(energy, e, count);
+        (rate < FEW ? Rect_few : Rect_many)(value, slope ? sloped : 0, energy, given, count, rate);
+        copied(to, value, count);
+        if (slope) copied(slope, sloped, count);
+    } else
+        (rate < FEW ? Rect_few : Rect_many)(to, slope, e, given, count, rate);
 }
 
 #endif
@@ -372,13 +394,12 @@ OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *
 static void Rect_recur_few(const void *x, const float *restrict w, const void *past, void *h,
                                      float *slopes, long rows, long steps, long features, int half, float rate, u64 seed, int threads) {
     const long fit = LANES / features, share = (rows + threads - 1) / threads, several = fit < share ? fit : share;
-    const unsigned long size = (unsigned long)features * sizeof *slopes;
     PARALLEL(threads)
     for (long job = 0; job < (rows + several - 1) / several; job++) {
         const long first = job * several, beside = rows - first < several ? rows - first : several, count = beside * features;
         float room[LANES], state[LANES], energy[LANES], sloped[LANES];
         u32 words[4][LANES];
-        __builtin_memcpy(state, loaded(room, past, first * features, count, half), (unsigned long)count * sizeof *state);
+        copied(state, loaded(room, past, first * features, count, half), count);
         for (long t = 0; t < steps; t++) {
             const int part = (int)(t % 4);
             if (part == 0) philox(words, (u64)(first * features), (u32)(t / 4) + 1, seed, count);
@@ -390,9 +411,9 @@ static void Rect_recur_few(const void *x, const float *restrict w, const void *p
             Rect_infer(state, slopes ? sloped : 0, energy, words, part, count, rate);
             for (long row = 0; row < beside; row++) {
                 const long at = ((first + row) * steps + t) * features;
-                if (!half) __builtin_memcpy((float *)h + at, state + row * features, size);
+                if (!half) copied((float *)h + at, state + row * features, features);
                 stored(h, state + row * features, at, features, half);
-                if (slopes) __builtin_memcpy(slopes + at, sloped + row * features, size);
+                if (slopes) copied(slopes + at, sloped + row * features, features);
             }
         }
     }

@@ -208,7 +208,7 @@ static void shared(u32 to[LANES], u64 first, u32 later, u64 seed, long count) {
         u32 *place = all + 4 * i;
         place[0] = words[0][i], place[1] = words[1][i], place[2] = words[2][i], place[3] = words[3][i];
     }
-    __builtin_memcpy(to, all + first % 4, (unsigned long)count * sizeof *to);
+    for (long i = 0; i < count; i += 16) __builtin_memcpy(to + i, all + first % 4 + i, 16 * sizeof *to);
 }
 #endif
 
