@@ -37,9 +37,10 @@ class Node:
     """Values of ``e`` (energy), ``h`` (what the node became), ``rate`` and the words ``w0`` …; ``slope_of_value`` is one of ``h``.
 
     ``expectation`` is what feed-forward computes, ``drawn`` what a node becomes that is drawn, for which ``words`` random words are used;
-    None where draws have no such form. ``inferred`` is one or the other, drawn with probability ``rate``. ``slope`` is the derivative of the
-    expectation, ``through`` that of a draw, 0 where it passes no gradient, and ``drawn_slope`` that of ``inferred``. ``always``:
-    ``slope_of_value`` holds for drawn values too, as it is 0 there. ``bounds``: the expectation is the energy between them, and one of them beyond; None where it is no such clamp.
+    None where draws have no such form. ``inferred`` is one or the other, drawn with probability ``rate``. ``slope`` is the derivative of
+    the expectation, ``through`` that of a draw, 0 where it passes no gradient, and ``drawn_slope`` that of ``inferred``. ``always``:
+    ``slope_of_value`` holds for drawn values too, as it is 0 there. ``bounds``: the expectation is the energy between them, and one of
+    them beyond; None where it is no such clamp.
     """
 
     expectation: Value

@@ -110,7 +110,8 @@ class Source:
     """What a file of kernels consists of. ``philox`` are the lines of random.py's rounds, for names that the template gives.
 
     ``nodes`` are laws that steps draw from. ``coin`` is the function that tells whether an element is drawn, where draws are worth to be
-    computed for some elements alone. ``heavy`` are the functions of laws that take longer than to read and write their elements, and their operations for each.
+    computed for some elements alone. ``heavy`` are the functions of laws that take longer than to read and write their elements, and
+    their operations for each.
     """
 
     name: str
