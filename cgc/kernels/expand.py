@@ -78,6 +78,31 @@ class Words:
             return below(self.sources[0], self.rate)
         return whole(self.take())
 
+    def picked(self, parts: list[Value], features: list[Value]) -> Value:
+        """One of ``features``, with probability in proportion to its part."""
+        total = _total(parts)
+        collected = [_total(parts[: k + 1]) for k in range(len(parts) - 1)]
+        if self.used == 0:
+            self.used = 1
+            u, scale = uniform(self.sources[0]) * total, self.rate
+        else:
+            u, scale = uniform(self.take()) * total, constant(1.0)
+        chosen = features[-1]
+        for reached, feature in zip(reversed(collected), reversed(features[:-1]), strict=True):
+            chosen = select(u < scale * reached, feature, chosen)
+        return chosen
+
+    def successes(self, trials: int, p: Value) -> Value:
+        """How many of so many independent events of probability p happen. Raises Unsupported."""
+        if trials >= MAX_ROWS:
+            raise Unsupported(f"{trials} trials")
+        yes, no = [constant(1.0)], [constant(1.0)]
+        for _ in range(trials):
+            yes.append(yes[-1] * p)
+            no.append(no[-1] * (1.0 - p))
+        parts = [float(math.comb(trials, k)) * yes[k] * no[trials - k] for k in range(trials + 1)]
+        return self.picked(parts, [constant(float(k)) for k in range(trials + 1)])
+
     def take(self) -> Value:
         """A word of its own."""
         self.used = max(self.used, 1) + 1
@@ -191,28 +216,13 @@ class _Expander:
         if name == "pick":
             if self.words is None:
                 raise Unsupported(name)
-            return self.picked(parts, features)
+            return self.words.picked(parts, features)
         away = [feature - heaviest for feature in features]
         mean = _total([part * a for part, a in zip(parts, away, strict=True)]) / total
         if name == "mean":
             return heaviest + mean
         square = _total([part * a * a for part, a in zip(parts, away, strict=True)]) / total
         return square - mean * mean
-
-    def picked(self, parts: list[Value], features: list[Value]) -> Value:
-        """A row with probability in proportion to its part."""
-        assert self.words is not None
-        total = _total(parts)
-        collected = [_total(parts[: k + 1]) for k in range(len(parts) - 1)]
-        if self.words.used == 0:
-            self.words.used = 1
-            u, scale = uniform(self.words.sources[0]) * total, self.words.rate
-        else:
-            u, scale = uniform(self.words.take()) * total, constant(1.0)
-        chosen = features[-1]
-        for reached, feature in zip(reversed(collected), reversed(features[:-1]), strict=True):
-            chosen = select(u < scale * reached, feature, chosen)
-        return chosen
 
 
 def _true_or_false(op: Op) -> bool:

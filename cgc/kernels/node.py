@@ -153,6 +153,8 @@ class _Leaves:
             return self.named(NOISES[part.name](self.words.noise()))
         if part.name == "draw_bernoulli":
             return self.named(select(self.words.below(self.probability(inner[0])), 1.0, 0.0))
+        if part.name == "draw_binomial" and (trials := number_of(inner[0])) is not None and trials == int(trials):
+            return self.named(self.words.successes(int(trials), expand(inner[1], self.known, self.words)))
         return Op(part.name, inner)
 
     def probability(self, p: Scalar) -> Value:

@@ -31,6 +31,7 @@ families:
   noisy: {{kind: gaussian, std: 0.3}}
   steep: {{kind: rectified_gaussian, std: 1, emit: relu}}
   linear: {{kind: gaussian, std: 0}}
+  three: {{kind: binomial, trials: 2}}
 time: {{steps: 6}}
 components:
   x: {{role: input, nodes: 3, family: linear}}
@@ -63,6 +64,12 @@ SPECS = {
   g: {nodes: 6, family: bit, parents: {x: dense}}
   h: {nodes: 6, family: rect, parents: {x: dense, h: {kind: elementwise, lag: 1, gate: {component: g, open: 0}}}}
 """,
+    "states": f"""
+  g: {{nodes: 5, family: three, parents: {{x: dense, h: {DENSE}}}}}
+  m: {{nodes: 5, family: rect, parents: {{g: elementwise, h: {DENSE}}}}}
+  o: {{nodes: 5, family: bit, parents: {{x: dense, h: {DENSE}, m: elementwise}}}}
+  h: {{nodes: 5, family: three, parents: {{m: {{kind: identity, gate: {{component: o, open: 1}}}}, g: identity}}}}
+""",
     "lags": f"""
   h: {{nodes: 5, family: spin, parents: {{x: dense, h: {DENSE}, drives: {{kind: elementwise, lag: 3}}}}}}
   drives: {{nodes: 5, family: noisy, parents: {{h: identity, drives: {{kind: elementwise, lag: 2}}}}}}
@@ -74,6 +81,10 @@ SPECS = {
   h: {{nodes: 3, family: bit, parents: {{x: dense, h: {DENSE}}}}}
 """,
 }
+
+
+WORDS_OF = {"peephole": 5, "leaky": 2, "both": 2, "states": 4}
+"""Random words that a step takes: one for each layer that is drawn."""
 
 
 @pytest.fixture(scope="module")
@@ -204,29 +215,37 @@ def test_gradients_of_draws_are_those_of_what_was_drawn(
             torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
 
 
-def test_draws_are_those_of_the_interpreter(computed: Callable[[ModuleType], str], folder: Path) -> None:
-    """One step of a peephole LSTM from given energies: words by layer, of a block for four elements that follow each other."""
-    package = compiled("peephole", folder)
-    target = computed(package)
-    ((_, cell),) = plan(inspect(folder / "cell_peephole.yaml").program).cells
-    rows, width, seed = 3, 5, 2**40 + 17
+@pytest.mark.parametrize(
+    ("rows", "width", "rate", "straight"), [(3, 5, 0.6, False), (7, 61, 0.3, True), (2, 300, 0.9, True), (1, 1, 1.0, False)]
+)
+@pytest.mark.parametrize("name", ["peephole", "leaky", "both", "states"])
+def test_draws_are_those_of_the_interpreter(
+    computed: Callable[[ModuleType], str], folder: Path, name: str, rows: int, width: int, rate: float, straight: bool
+) -> None:
+    """One step from given energies: words by layer, of a block for four elements that follow each other."""
+    package = compiled(name, folder)
+    computed(package)
+    ((_, cell),) = plan(inspect(folder / f"cell_{name}.yaml").program).cells
+    seed = 2**40 + 17
     torch.manual_seed(1)
     half = package.kernels.CELLS["cell"].arrays["drawn"].split()
     arrays = [torch.randn(rows, 2, width) for _ in half]
-    step = package.kernels._stepper("cell_drawn", [(array, 0) for array in arrays], 2, 0.6, False, torch.tensor(seed))
+    step = package.kernels._stepper("cell_drawn", [(array, 0) for array in arrays], 2, rate, straight, torch.tensor(seed))
     given = {name: array.clone() for name, array in zip(half, arrays, strict=True)}
     step(1)
-    assert cell.drawn is not None and cell.words == 5
+    assert cell.drawn is not None and cell.words == WORDS_OF[name]
     blocks = np.arange((rows * width + 3) // 4, dtype=np.uint64)
-    shared = (np.stack(words_of(seed, blocks, np.full_like(blocks, 6 + k)), 1) for k in range(5))
+    shared = (np.stack(words_of(seed, blocks, np.full_like(blocks, cell.words + 1 + k)), 1) for k in range(cell.words))
     words = [w.reshape(-1)[: rows * width].reshape(rows, width) for w in shared]
-    values = {name: array[:, 1].numpy() for name, array in given.items()}
-    values |= {f"random{k}": words[k] for k in range(5)} | {"rate": np.float32(0.6), "straight": np.float32(0)}
+    values: dict[str, Any] = {name: array[:, 1].numpy() for name, array in given.items()}
+    values |= {f"random{k}": word for k, word in enumerate(words)} | {"rate": np.float32(rate), "straight": np.float32(straight)}
     expected = evaluate(tuple(value for _, value in cell.drawn), values)
     found = dict(zip(half, arrays, strict=True))
-    for (name, _), value in zip(cell.drawn, expected, strict=True):
-        np.testing.assert_allclose(found[f"to_{name}"][:, 1].numpy(), np.broadcast_to(value, (rows, width)), rtol=1e-5, atol=2e-6)
-    assert target in ("c", "triton")
+    for (result, _), value in zip(cell.drawn, expected, strict=True):
+        here, there = found[f"to_{result}"][:, 1].numpy(), np.broadcast_to(value, (rows, width))
+        # where energies differ in their last digits, a decision may fall the other way
+        assert (~np.isclose(here, there, rtol=1e-5, atol=2e-6)).sum() <= rows * width / 300, result
+        np.testing.assert_array_equal(found[f"to_{result}"][:, 0], given[f"to_{result}"][:, 0])
 
 
 def test_the_same_seed_draws_the_same_in_c_and_triton(package: ModuleType) -> None:

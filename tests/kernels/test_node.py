@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from made import laws
+import pytest
+from made import laws, nodes
 
+from cgc.derive.derivation import Derivation, Draw
+from cgc.formula.numeric import array, draw
 from cgc.kernels import arithmetic
 from cgc.kernels.code import FUNCTIONS, Value, argument, in_order, operations, select
 from cgc.kernels.interpret import evaluate
@@ -40,3 +43,32 @@ def test_operations_are_counted_through_functions() -> None:
     found = node(laws()["Relu"])
     assert found.inferred is not None
     assert operations(found.inferred) > operations(FUNCTIONS["normal_quantile"].result) + operations(FUNCTIONS["tanh"].result)
+
+
+def by_numpy(law: Derivation, e: np.ndarray) -> np.ndarray:
+    """A draw at each energy."""
+    assert isinstance(law.sampling, Draw)
+    generator, known = np.random.default_rng(1), {"e": e}
+    for name, part in law.sampling.given:
+        known[name] = draw(part, generator, **known)
+    x = draw(law.sampling.value, generator, **known)
+    return x if law.statistic is None else np.asarray(array(law.statistic, x=x))
+
+
+@pytest.mark.parametrize("name", [name for name, known in nodes().items() if known.drawn is not None])
+def test_draws_from_words_have_the_distribution_of_the_law(name: str) -> None:
+    """Beside draws by numpy, at energies near zero and far, of nodes of which some are drawn, and of which all are."""
+    known, law = nodes()[name], laws()[name]
+    assert known.drawn is not None
+    words = np.random.default_rng(0).integers(0, 2**32, (4, 40_000), dtype=np.uint32)
+    for energy in (-3.0, -0.4, 0.0, 0.9, 2.5):
+        for rate in (0.3, 1.0):
+            drawn = (words[0] >> 8) * 2.0**-24 < rate
+            given = {f"w{k}": word[drawn] for k, word in enumerate(words)} | {"e": np.float32(energy), "rate": np.float32(rate)}
+            found = np.broadcast_to(evaluate((known.drawn,), given)[0], drawn.sum())
+            e = np.full(len(found), energy)
+            expected = by_numpy(law, e)
+            # Kolmogorov and Smirnov's statistic of two samples, and what it exceeds once in a million times; digits differ
+            places = np.sort(np.concatenate([found, expected])) + 2e-5
+            shares = (np.searchsorted(np.sort(sample), places) / len(e) for sample in (found, expected))
+            assert abs(np.subtract(*shares)).max() < 2.7 * np.sqrt(2 / len(e)), (energy, rate)
