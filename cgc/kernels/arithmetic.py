@@ -369,6 +369,12 @@ def log_norm_cdf(z: Value) -> Value:
 
 
 @function
+def log_mills_above(t: Value) -> Value:
+    """log Φ(-t) + t²/2, t ≥ 0."""
+    return log(_tail(0)(t)) - _LOG_ROOT
+
+
+@function
 def log_mills(z: Value) -> Value:
     """log Φ(z) + z²/2."""
     near = minimum(z, 1e15)
@@ -520,7 +526,7 @@ def define_all() -> None:
     x = argument("x")
     for build in (
         exp, expm1, log, log_of_normal, log1p, tanh, sigmoid, logistic_pdf, softplus, log_sigmoid, sinh, cosh, asinh, sin, cos, erf,
-        norm_pdf, log_norm_cdf, log_mills, inverse_expm1, inverse_sinh2, log1mexp, gumbel_ramp, gumbel_fall, log_gumbel_upper,
+        norm_pdf, log_norm_cdf, log_mills, log_mills_above, inverse_expm1, inverse_sinh2, log1mexp, gumbel_ramp, gumbel_fall, log_gumbel_upper,
     ):  # fmt: skip
         build(x)
     for k in range(4):

@@ -22,6 +22,7 @@ from cgc.formula.scalar import Const, Op, Scalar, Var, bind, const, random, walk
 from cgc.formula.tangent import tangent
 from cgc.kernels.code import Value, argument, constant, given, in_order, replaced, select
 from cgc.kernels.expand import EXP_LIMIT, Unsupported, Words, expand
+from cgc.kernels.inverses import INVERSES
 from cgc.kernels.random import NOISES
 
 MAX_WORDS = 4
@@ -112,7 +113,10 @@ def _drawn(law: Derivation, expectation: Value) -> tuple[Value | None, Value | N
         whole = formula if law.statistic is None else bind(law.statistic, "x", formula)
         for name, tree in reversed(trees):
             whole = bind(whole, name, tree)
-        through = _by_tanh(expand(tangent(whole, "e"), leaves.known), drawn)
+        through = expand(tangent(whole, "e"), leaves.known)
+        for name, (slope, parameter) in leaves.slopes.items():
+            through = through + expand(tangent(whole, name), leaves.known) * slope * expand(tangent(parameter, "e"), leaves.known)
+        through = _by_tanh(through, drawn)
     return drawn, through, max(words.used, 1)
 
 
@@ -143,6 +147,8 @@ class _Leaves:
     def __init__(self, words: Words, known: dict[str, Value], computed: Scalar, expectation: Value) -> None:
         self.words, self.known = words, known
         self.computed, self.expectation = computed, expectation
+        self.slopes: dict[str, tuple[Value, Scalar]] = {}
+        """Of what is drawn with a parameter, by name: the derivative with respect to this, and the parameter."""
 
     def told(self, part: Scalar) -> Scalar:
         """The formula with variables in place of its random leaves."""
@@ -155,6 +161,11 @@ class _Leaves:
             return self.named(select(self.words.below(self.probability(inner[0])), 1.0, 0.0))
         if part.name == "draw_binomial" and (trials := number_of(inner[0])) is not None and trials == int(trials):
             return self.named(self.words.successes(int(trials), expand(inner[1], self.known, self.words)))
+        if part.name in INVERSES:
+            drawn, slope = INVERSES[part.name](expand(inner[0], self.known, self.words), self.words.noise())
+            name = self.named(drawn)
+            self.slopes[name.name] = slope, inner[0]
+            return name
         return Op(part.name, inner)
 
     def probability(self, p: Scalar) -> Value:

@@ -51,6 +51,7 @@ CASES: dict[str, tuple[Callable[[Value], Value], Callable[[Any], Any], Any, floa
     "norm_excess_2": (lambda z: a.norm_excess(2, z), lambda z: _MP["norm_excess"](2, z), WIDE[WIDE < 3], 60),
     "log_norm_cdf": (a.log_norm_cdf, _MP["log_norm_cdf"], WIDE[WIDE < 9], 12),
     "log_mills": (a.log_mills, _MP["log_mills"], WIDE[(WIDE < 30) & (abs(WIDE - 0.75) > 0.5)], 40),
+    "log_mills_above": (a.log_mills_above, lambda t: _MP["log_mills"](-t), POSITIVE[POSITIVE < 1e6], 6),
     "inverse_expm1": (a.inverse_expm1, _MP["inverse_expm1"], WIDE[WIDE != 0], 5),
     "inverse_sinh2": (a.inverse_sinh2, _MP["inverse_sinh2"], WIDE[WIDE != 0], 10),
     "log1mexp": (a.log1mexp, _MP["log1mexp"], POSITIVE, 8),
