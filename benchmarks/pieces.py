@@ -203,12 +203,12 @@ def chain(states: int) -> dict[str, float]:
     with torch.no_grad():
         _, *kept = made = kernels._chain(e.detach(), pair, ends, ends, y, None)
     forward, backward = (getattr(kernels.library(), f"chain_{states}_{half}") for half in ("forward", "backward"))
-    room = torch.empty(32, 100, states), *(torch.empty_like(kept[0]) for _ in range(2)), torch.empty_like(pair)
+    room = torch.empty(32, 100, states), *(torch.empty_like(like) for like in (kept[0], kept[0], pair, pair))
 
     def c() -> None:
         p = [None if tensor is None else tensor.data_ptr() for tensor in (e, pair, ends, ends, y, None, *made, g, *room)]
-        forward(p[0], p[1], 1.0, *p[2:10], 32, 100, 1)
-        backward(p[10], *p[7:10], p[1], 1.0, p[4], None, *p[11:], 32, 100, 1)
+        forward(*p[:10], 32, 100, 1)
+        backward(p[10], *p[7:10], p[1], p[4], None, *p[11:], 32, 100, 1)
 
     def whole() -> None:
         e.grad = None

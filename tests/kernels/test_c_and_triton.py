@@ -357,7 +357,7 @@ void *malloc(unsigned long);
 void free(void *);
 #define TRY(n, w) {{ \\
     float *e = malloc(3 * 5 * n * 4), *alpha = malloc(3 * 5 * w * 4), *next = malloc(3 * 5 * w * 4), *ge = malloc(3 * 5 * n * 4); \\
-    float *pair = malloc(n * n * 4), *whole = malloc(n * n * 4), *shares = malloc(3 * 5 * w * 4), *later = malloc(3 * 5 * w * 4); \\
+    float *pair = malloc(n * n * 4), *whole = malloc(n * n * 4), *shifted = malloc(n * n * 4), *shares = malloc(3 * 5 * w * 4), *later = malloc(3 * 5 * w * 4); \\
     float z[3], g[3] = {{1, -2, 0.5f}}; \\
     int lost[3]; \\
     for (int i = 0; i < 3 * 5 * n; i++) e[i] = (float)(i % 7) * 40.0f; \\
@@ -367,10 +367,10 @@ void free(void *);
     for (int more = 0; more < 2; more++) {{ \\
         const long *states = more ? y : 0, *ends = more ? lengths : 0; \\
         const float *more_pair = more ? pair : 0; \\
-        chain_##n##_forward(e, pair, 1, more_pair, more_pair, states, ends, z, alpha, next, lost, 3, 5, 2); \\
-        chain_##n##_backward(g, alpha, next, lost, pair, 1, states, ends, ge, shares, later, whole, 3, 5, 2); \\
+        chain_##n##_forward(e, pair, more_pair, more_pair, states, ends, z, alpha, next, lost, 3, 5, 2); \\
+        chain_##n##_backward(g, alpha, next, lost, pair, states, ends, ge, shares, later, whole, shifted, 3, 5, 2); \\
     }} \\
-    free(e), free(alpha), free(next), free(ge), free(pair), free(whole), free(shares), free(later); \\
+    free(e), free(alpha), free(next), free(ge), free(pair), free(whole), free(shifted), free(shares), free(later); \\
 }}
 int main(void) {{
     const long sizes[] = {{0, 1, 255, 257, 1031, 2049}};

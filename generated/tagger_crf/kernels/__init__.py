@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_bd7a8464a9d6"
+NAMESPACE = "cgc_e55eca522bed"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fno-tree-loop-distribute-patterns"]  # which makes short copies calls of memcpy, or of what is as slow
@@ -145,8 +145,8 @@ def library() -> ctypes.CDLL | None:
             getattr(found, f"{law.name}_recur").argtypes = [p, p, p, p, p, n, n, n, i, f, u, i]
             getattr(found, f"{law.name}_recur_backward").argtypes = [*[p] * 9, n, n, n, i, i, i]
     for states in CHAINS:
-        getattr(found, f"chain_{states}_forward").argtypes = [p, p, f, *[p] * 8, n, n, i]
-        getattr(found, f"chain_{states}_backward").argtypes = [*[p] * 5, f, *[p] * 6, n, n, i]
+        getattr(found, f"chain_{states}_forward").argtypes = [*[p] * 10, n, n, i]
+        getattr(found, f"chain_{states}_backward").argtypes = [*[p] * 12, n, n, i]
     return found
 
 
@@ -238,7 +238,7 @@ def _chain(e: Tensor, pair: Tensor, *given: Tensor | None) -> tuple[Tensor, Tens
     made = _fake_chain(e, pair)
     run = getattr(library(), f"chain_{len(pair)}_forward")
     sizes = *e.shape[:-1], _threads(e.numel())
-    if run(_place(e), _place(pair), float(pair.max()), *map(_place, (*given, *made)), *sizes):
+    if run(*map(_place, (e, pair, *given, *made)), *sizes):
         raise ValueError(f"states must lie in 0 ... {len(pair) - 1}")
     return made
 
@@ -246,14 +246,14 @@ def _chain(e: Tensor, pair: Tensor, *given: Tensor | None) -> tuple[Tensor, Tens
 def _chain_backward(
     g: Tensor, alpha: Tensor, predicted: Tensor, lost: Tensor, pair: Tensor, y: Tensor | None, lengths: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    g, pair, top, states = g.contiguous(), pair.contiguous(), float(pair.max()), len(pair)
+    g, pair, states = g.contiguous(), pair.contiguous(), len(pair)
     ge, shares, later = alpha.new_empty(*alpha.shape[:-1], states), torch.empty_like(alpha), torch.empty_like(alpha)
-    whole = torch.empty_like(pair)
-    given, made = map(_place, (g, alpha, predicted, lost, pair)), map(_place, (y, lengths, ge, shares, later, whole))
+    whole, shifted = torch.empty_like(pair), torch.empty_like(pair)
     run = getattr(library(), f"chain_{states}_backward")
-    run(*given, top, *made, *alpha.shape[:-1], _threads(alpha.numel()))
+    arrays = g, alpha, predicted, lost, pair, y, lengths, ge, shares, later, whole, shifted
+    run(*map(_place, arrays), *alpha.shape[:-1], _threads(alpha.numel()))
     products = shares.flatten(0, -2).T @ later.flatten(0, -2)
-    return ge, whole - (pair - top).exp() * products[:states, :states]
+    return ge, torch.addcmul(whole, shifted, products[:states, :states], value=-1)
 
 
 def _fake_chain(e: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -544,6 +544,13 @@ typedef float eight __attribute__((vector_size(32), aligned(4)));
 
 static inline float sum_of(const eight *x) { return (((*x)[0] + (*x)[4]) + ((*x)[1] + (*x)[5])) + (((*x)[2] + (*x)[6]) + ((*x)[3] + (*x)[7])); }
 
+/* The largest weight, beside which the others are no more than 1. */
+static float highest(const float *pair, long count) {
+    float top = pair[0];
+    for (long k = 1; k < count; k++) top = larger(top, pair[k]);
+    return top;
+}
+
 
 /* log P of states y, (rows, steps), in chains of 6 states: e is (rows, steps, 6), start and end what is added to
  * their first and last steps, lengths (rows); all three or any of them may be missing. Without y it is -log Z.
@@ -579,9 +586,10 @@ static float chain_6_in_logarithms(const float *e, const float *pair, const floa
 }
 
 /* Returns how many rows have a y that is no state. */
-int chain_6_forward(const float *e, const float *pair, float top, const float *start, const float *end, const long *y, const long *lengths,
+int chain_6_forward(const float *e, const float *pair, const float *start, const float *end, const long *y, const long *lengths,
                 float *log_p, float *alpha, float *predicted, int *lost, long rows, long steps, int threads) {
     int wrong = 0;
+    const float top = highest(pair, 36);
     float v[6 * 8] = {0};
     for (long j = 0; j < 6; j++)
         for (long k = 0; k < 6; k++) v[j * 8 + k] = f32_exp(pair[j * 6 + k] - top);
@@ -655,13 +663,15 @@ int chain_6_forward(const float *e, const float *pair, float top, const float *s
 
 #endif
 #ifdef BACKWARD
-/* Gradients of e; less shares and later, (rows, steps, 8), whose products over all steps times exp(pair - top) are what pair's gradient loses; and what
- * y and rows that were lost add to it. */
-void chain_6_backward(const float *g, const float *alpha, const float *predicted, const int *lost, const float *pair, float top,
-             const long *y, const long *lengths, float *ge, float *shares, float *later, float *whole, long rows, long steps, int threads) {
+/* Gradients of e; shares and later, (rows, steps, 8), whose products over all steps, times what is `shifted`, are what pair's gradient loses; and
+ * what y and rows that were lost add to it. */
+void chain_6_backward(const float *g, const float *alpha, const float *predicted, const int *lost, const float *pair,
+             const long *y, const long *lengths, float *ge, float *shares, float *later, float *whole, float *shifted, long rows, long steps, int threads) {
+    const float top = highest(pair, 36);
     float v[6 * 8] = {0}; /* transposed */
+    for (long k = 0; k < 36; k++) shifted[k] = f32_exp(pair[k] - top), whole[k] = 0;
     for (long j = 0; j < 6; j++)
-        for (long k = 0; k < 6; k++) v[k * 8 + j] = f32_exp(pair[j * 6 + k] - top), whole[j * 6 + k] = 0;
+        for (long k = 0; k < 6; k++) v[k * 8 + j] = shifted[j * 6 + k];
     PARALLEL(threads)
     for (long row = 0; row < rows; row++) {
         const long length = lengths ? lengths[row] : steps;
