@@ -551,6 +551,18 @@ static float highest(const float *pair, long count) {
     return top;
 }
 
+#ifdef FORWARD
+enum { MASSES = 64 }; /* of which logarithms are taken at once */
+
+static double sum_of_logarithms(const float *restrict x, long count) {
+    float logs[MASSES];
+    double total = 0;
+    for (long i = 0; i < count; i++) logs[i] = f32_log(x[i]);
+    for (long i = 0; i < count; i++) total += logs[i];
+    return total;
+}
+#endif
+
 
 /* log P of states y, (rows, steps), in chains of 6 states: e is (rows, steps, 6), start and end what is added to
  * their first and last steps, lengths (rows); all three or any of them may be missing. Without y it is -log Z.
@@ -598,8 +610,9 @@ int chain_6_forward(const float *e, const float *pair, const float *start, const
         const long length = lengths ? lengths[row] : steps;
         const float *own = e + row * steps * 6;
         float *share = alpha + row * steps * 8, *next = predicted + row * steps * 8;
+        float masses[MASSES];
         double total = 0;
-        long t = 0;
+        long t = 0, kept = 0;
         for (long k = 0; k < 8; k++) next[k] = 0;
         for (; t < length; t++) { /* what does not wait for the step before */
             float x[8], high;
@@ -639,8 +652,10 @@ int chain_6_forward(const float *e, const float *pair, const float *start, const
             const float scale = 1 / mass;
 #pragma GCC unroll 1
             for (long k = 0; k < 1; k++) now[k] = x[k] * scale;
-            total += f32_log(mass);
+            masses[kept++] = mass;
+            if (kept == MASSES) total += sum_of_logarithms(masses, kept), kept = 0;
         }
+        total += sum_of_logarithms(masses, kept);
         lost[row] = t < length;
         for (long k = length * 8; k < steps * 8; k++) share[k] = next[k] = 0;
         for (long k = t * 8; k < length * 8; k++) share[k] = next[k] = 0;
