@@ -158,8 +158,8 @@ def library() -> ctypes.CDLL | None:
         return missed(error)
     if found is None:
         return None
-    p, n, i, f = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float
-    u = ctypes.c_ulonglong
+    p, n, i = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
+    f, u = ctypes.c_float, ctypes.c_ulonglong
     for name, known in CELLS.items():
         for half in known.arrays:
             getattr(found, f"{name}_{half}").argtypes = [p, p, p, n, n, n, f, f, u, i]

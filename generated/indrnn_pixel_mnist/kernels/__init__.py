@@ -141,8 +141,8 @@ def library() -> ctypes.CDLL | None:
         return missed(error)
     if found is None:
         return None
-    p, n, i, f = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float
-    u = ctypes.c_ulonglong
+    p, n, i = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
+    f, u = ctypes.c_float, ctypes.c_ulonglong
     for law in LAWS.values():
         if law.plain:
             getattr(found, f"{law.name}_forward").argtypes = [p, p, p, n, i, f, u, i]
