@@ -394,7 +394,7 @@ OUTLINE void Soft_few(float *restrict to, float *restrict slope, const float *re
 }
 
 /* The same, however many are drawn. */
-static void Soft_many(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict words, long count, float rate) {
+OUTLINE void Soft_many(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict words, long count, float rate) {
     for (long i = 0; i < count; i += BLOCK) {
         float value[BLOCK], sloped[BLOCK];
         Soft_block(value, slope ? sloped : 0, e + i, words + i, LANES, rate);
@@ -411,8 +411,8 @@ static void Soft_many(float *restrict to, float *restrict slope, const float *re
 }
 
 /* The same of so many as there are: what are no whole blocks is worked on elsewhere. */
-static void Soft_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
-                                  long count, float rate) {
+OUTLINE void Soft_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
+                                   long count, float rate) {
     const u32 *given = words[part];
     (void)part;
     if (count % BLOCK) {

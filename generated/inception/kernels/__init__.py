@@ -27,7 +27,7 @@ from torch.autograd import forward_ad
 from torch.nn.modules import module as modules
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_894b93f0046c"
+NAMESPACE = "cgc_310ea9afa317"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fno-tree-loop-distribute-patterns"]  # which makes short copies calls of memcpy, or of what is as slow

@@ -26,7 +26,7 @@ from torch.autograd import forward_ad
 from torch.nn.modules import module as modules
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_005f4b8b0093"
+NAMESPACE = "cgc_ef7e6578e998"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fno-tree-loop-distribute-patterns"]  # which makes short copies calls of memcpy, or of what is as slow

@@ -502,7 +502,7 @@ OUTLINE void Rect_few(float *restrict to, float *restrict slope, const float *re
 }
 
 /* The same, however many are drawn. */
-static void Rect_many(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict words, long count, float rate) {
+OUTLINE void Rect_many(float *restrict to, float *restrict slope, const float *restrict e, const u32 *restrict words, long count, float rate) {
     for (long i = 0; i < count; i += BLOCK) {
         float value[BLOCK], sloped[BLOCK];
         Rect_block(value, slope ? sloped : 0, e + i, words + i, LANES, rate);
@@ -519,8 +519,8 @@ static void Rect_many(float *restrict to, float *restrict slope, const float *re
 }
 
 /* The same of so many as there are: what are no whole blocks is worked on elsewhere. */
-static void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
-                                  long count, float rate) {
+OUTLINE void Rect_infer(float *restrict to, float *restrict slope, const float *restrict e, u32 (*restrict words)[LANES], int part,
+                                   long count, float rate) {
     const u32 *given = words[part];
     (void)part;
     if (count % BLOCK) {

@@ -25,7 +25,7 @@ import torch
 from torch import _C, Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_91b377076c7a"
+NAMESPACE = "cgc_0ff7c82563d3"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fno-tree-loop-distribute-patterns"]  # which makes short copies calls of memcpy, or of what is as slow

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_57377b2fb8ef"
+NAMESPACE = "cgc_bdead26b8927"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fno-tree-loop-distribute-patterns"]  # which makes short copies calls of memcpy, or of what is as slow
