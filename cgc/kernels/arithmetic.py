@@ -526,7 +526,8 @@ def define_all() -> None:
     x = argument("x")
     for build in (
         exp, expm1, log, log_of_normal, log1p, tanh, sigmoid, logistic_pdf, softplus, log_sigmoid, sinh, cosh, asinh, sin, cos, erf,
-        norm_pdf, log_norm_cdf, log_mills, log_mills_above, inverse_expm1, inverse_sinh2, log1mexp, gumbel_ramp, gumbel_fall, log_gumbel_upper,
+        norm_pdf, log_norm_cdf, log_mills, log_mills_above, inverse_expm1, inverse_sinh2, log1mexp, gumbel_ramp, gumbel_fall,
+        log_gumbel_upper,
     ):  # fmt: skip
         build(x)
     for k in range(4):

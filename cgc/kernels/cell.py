@@ -49,7 +49,7 @@ class Cell:
     became, ``v1_2`` layer 1 two steps before, ``g0`` … the gradients of what they became. So have results: ``v0`` …, ``s0`` … slopes
     that must be kept; going back, ``e0`` … the gradients of ``energies``, ``db0`` … of what is beside, and what is added to gradients
     elsewhere, ``du0`` … and ``dv1_2``. ``drawn`` are the same where nodes may be drawn, with ``words`` random words, and ``passages`` the
-    same forward, layer by layer; None where some cannot be.
+    same forward, part by part; None, and no passages, where some cannot be.
     """
 
     driven: tuple[int, ...]

@@ -357,7 +357,8 @@ void *malloc(unsigned long);
 void free(void *);
 #define TRY(n, w) {{ \\
     float *e = malloc(3 * 5 * n * 4), *alpha = malloc(3 * 5 * w * 4), *next = malloc(3 * 5 * w * 4), *ge = malloc(3 * 5 * n * 4); \\
-    float *pair = malloc(n * n * 4), *whole = malloc(n * n * 4), *shifted = malloc(n * n * 4), *shares = malloc(3 * 5 * w * 4), *later = malloc(3 * 5 * w * 4); \\
+    float *pair = malloc(n * n * 4), *whole = malloc(n * n * 4), *shifted = malloc(n * n * 4); \\
+    float *shares = malloc(3 * 5 * w * 4), *later = malloc(3 * 5 * w * 4); \\
     float z[3], g[3] = {{1, -2, 0.5f}}; \\
     int lost[3]; \\
     for (int i = 0; i < 3 * 5 * n; i++) e[i] = (float)(i % 7) * 40.0f; \\
