@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cgc.derive.derivation import Derivation
-from cgc.derive.derive import derive
+from cgc.derive.limit import derive_within
 from cgc.emit.render import render
 from cgc.families.registry import registry
 from cgc.targets.torch.blocks import with_needs
@@ -19,9 +19,9 @@ from cgc.targets.torch.nodes import law_class
 
 
 def derivation(kind: str, **fields: Any) -> Derivation:
-    """The derivation of a family with these fields."""
+    """The derivation of a family with these fields, made once for all workers."""
     family = registry()[kind].model_validate({"kind": kind, **fields}, context={"params": {}})
-    return derive(family.law(), family.emit)
+    return derive_within(family.law(), family.emit)
 
 
 def emitted(law: Derivation) -> Any:

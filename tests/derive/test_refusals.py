@@ -158,21 +158,26 @@ def test_any_finite_family(statistic: str, measure: str, support: list[float], e
 PROGRAM = """
 from cgc.derive.derive import derive
 from cgc.families.registry import registry
-for kind, fields in (
+for kind, fields in ({}):
+    family = registry()[kind].model_validate(dict(kind=kind, **fields), context={{"params": {{}}}})
+    print(derive(family.law(), family.emit))
+"""
+QUICKLY = """
     ("rectified_gaussian", dict(std="tanh(e)", leak="0.1", emit="leaky_relu")),
-    ("noise", dict(base="normal", value="Piecewise((1, y < 0 - 1), (y*y, y < 2), (max(3, abs(y) - 1), True))", scale="softplus(e) + 1")),
     ("noise", dict(base="logistic", value="min(2, max(-1, y)) + sign(y)")),
     ("exponential_family", dict(support=[-1, 0, 2], statistic="x + tanh(x)", base_measure="exp(x) + 2 + sin(x)")),
     ("categorical", dict(labels=4)),
-):
-    family = registry()[kind].model_validate(dict(kind=kind, **fields), context={"params": {}})
-    print(derive(family.law(), family.emit))
+"""
+LONG = """
+    ("noise", dict(base="normal", value="Piecewise((1, y < 0 - 1), (y*y, y < 2), (max(3, abs(y) - 1), True))", scale="softplus(e) + 1")),
 """
 
 
-def test_the_same_text_under_every_hash_seed() -> None:
+@pytest.mark.parametrize("families", [QUICKLY, pytest.param(LONG, marks=pytest.mark.slow)], ids=["quick", "long"])
+def test_the_same_text_under_every_hash_seed(families: str) -> None:
+    program = PROGRAM.format(families)
     runs = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM], env={**os.environ, "PYTHONHASHSEED": seed}, stdout=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, stdout=subprocess.PIPE)
         for seed in ("0", "4242")
     ]
     printed = [run.communicate()[0] for run in runs]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -14,12 +16,14 @@ import numpy as np
 import torch
 
 from cgc.derive.derivation import Derivation
+from cgc.derive.limit import derive_together
 from cgc.emit.kernels import kernel_files
 from cgc.kernels.code import Value, given
 from cgc.kernels.interpret import Array, evaluate
 from cgc.kernels.node import WORDS, Node
 from cgc.kernels.plan import Kernels, LawKernel, supported
 from cgc.kernels.random import philox
+from cgc.spec.single import read_single
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "derive"))
 from laws import derivation
@@ -55,12 +59,18 @@ def class_of(name: str) -> str:
 @cache
 def laws() -> dict[str, Derivation]:
     """All families of the tests, and the usual ones, by the name of their class."""
-    usual = {
-        "Spin": derivation("binary", values=[-1, 1]),
-        "Bit": derivation("binary", values=[0, 1]),
-        "Relu": derivation("rectified_gaussian", std="tanh(e)", emit="relu"),
-    }
-    return usual | {class_of(name): law(name) for name in ALL}
+    kept = Path(os.environ["CGC_CACHE"])
+    kept.mkdir(parents=True, exist_ok=True)
+    # one worker derives for all of them
+    with (kept / "laws.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        derive_together([(read_single(text).law, None, True) for text in ALL.values()])
+        usual = {
+            "Spin": derivation("binary", values=[-1, 1]),
+            "Bit": derivation("binary", values=[0, 1]),
+            "Relu": derivation("rectified_gaussian", std="tanh(e)", emit="relu"),
+        }
+        return usual | {class_of(name): law(name) for name in ALL}
 
 
 NUMERIC = ("TanhOfNoise", "Quartic", "VonMises", "Conway", "DiscreteGaussian", "WeibullLike")
