@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cgc.derive.stage import Derivations, derive_spec
+from cgc.derive.stage import Derivations, begin_deriving, derive_spec
 from cgc.emit.bundle import Bundle, bundle
 from cgc.emit.fit import check_data
+from cgc.emit.render import prepare
 from cgc.graph.analysis import Graph, analyze
 from cgc.graph.reuse import check_reuse
 from cgc.program.ir import Program
@@ -44,9 +45,14 @@ class Model(Reading):
         return bundle(self.spec, self.program, self.graph.factorisation())
 
 
-def read(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Reading:
-    """What follows from the spec at ``path`` whether or not it can be compiled. Raises SpecError with all findings."""
+def read(
+    path: str | Path, params: Params | None = None, overrides: Overrides = (), meanwhile: Callable[[], None] = lambda: None
+) -> Reading:
+    """What follows from the spec at ``path`` whether or not it can be compiled; ``meanwhile`` is called while other processes derive.
+    Raises SpecError with all findings."""
     spec = load(str(path), params or {}, overrides)
+    if begin_deriving(spec):
+        meanwhile()
     graph, derivations, _ = _together(spec, lambda: analyze(spec), lambda: derive_spec(spec), lambda: _fitting_data(spec))
     check_reuse(spec, graph)
     return Reading(spec, graph, derivations, (*graph.diagnostics, *derivations.diagnostics))
@@ -60,7 +66,7 @@ def model(reading: Reading) -> Model:
 
 def inspect(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Model:
     """Everything that follows from the spec at ``path``. Raises SpecError with all findings."""
-    return model(read(path, params, overrides))
+    return model(read(path, params, overrides, meanwhile=prepare))
 
 
 def graph(path: str | Path, params: Params | None = None, overrides: Overrides = ()) -> Graph:

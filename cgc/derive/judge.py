@@ -81,22 +81,31 @@ def _rule(digits: int) -> tuple[tuple[Any, Any], ...]:
         found = []
         for start in np.polynomial.legendre.leggauss(_NODES)[0]:
             x = mp.mpf(float(start))
-            for _ in range(6):
-                p, below = mpmath.legendre(_NODES, x), mpmath.legendre(_NODES - 1, x)
-                slope = _NODES * (x * p - below) / (x * x - 1)
+            for _ in range(3):  # each doubles the digits, of which floats have 15
+                p, slope = _legendre(x)
                 x -= p / slope
-            p, below = mpmath.legendre(_NODES, x), mpmath.legendre(_NODES - 1, x)
-            slope = _NODES * (x * p - below) / (x * x - 1)
-            found.append(((x + 1) / 2, 1 / ((1 - x * x) * slope**2)))
+            found.append(((x + 1) / 2, 1 / ((1 - x * x) * _legendre(x)[1] ** 2)))
         return tuple(found)
 
 
+def _legendre(x: Any) -> tuple[Any, Any]:
+    """The Legendre polynomial whose roots are the points, and its derivative, by Bonnet's recursion."""
+    below, p = mp.one, x
+    for n in range(2, _NODES + 1):
+        below, p = p, ((2 * n - 1) * x * p - (n - 1) * below) / n
+    return p, _NODES * (x * p - below) / (x * x - 1)
+
+
+def _points(low: Any, high: Any) -> Iterable[tuple[Any, Any]]:
+    """Points and weights on a panel."""
+    return ((low + (high - low) * u, w * (high - low)) for u, w in _rule(mp.dps))
+
+
 def _panels(edges: list[Any], integrand: Callable[[Any], tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]:
-    rule = _rule(mp.dps)
     for low, high in itertools.pairwise(edges):
-        for u, w in rule:
-            weight, feature = integrand(low + (high - low) * u)
-            yield weight * w * (high - low), feature
+        for at, w in _points(low, high):
+            weight, feature = integrand(at)
+            yield weight * w, feature
 
 
 def _noise(law: Noise) -> Judge:
@@ -121,6 +130,15 @@ def _noise(law: Noise) -> Judge:
     growing, waves = law.value.has(sympy.exp), law.value.has(sympy.sin, sympy.cos)
     far = growing and law.base not in ("normal", "uniform")
     low, high = (end if not far or abs(end) < 50 else 40 * end for end in (low, high))
+
+    @cache
+    def panel(digits: int, low: Any, high: Any) -> list[tuple[Any, Any]]:
+        """Noises of a panel and their weights, which other energies ask for again."""
+        found = []
+        for v, w in _points(low, high):
+            n = mpmath.sinh(v)
+            found.append((n, mpmath.exp(value(log_density, n=n)) * mpmath.cosh(v) * w))
+        return found
 
     def moments(e: Any) -> Moments:
         s = abs(value(scale, e=e))
@@ -150,22 +168,21 @@ def _noise(law: Noise) -> Judge:
         else:
             fixed += [first + (last - first) * k / count for k in range(count + 1)]
 
-        def integrand(v: Any) -> tuple[Any, Any]:
-            n = mpmath.sinh(v)
-            return mpmath.exp(value(log_density, n=n)) * mpmath.cosh(v), at(n)
+        def over(edges: list[Any]) -> Moments:
+            return _weighted((w, at(n)) for low, high in itertools.pairwise(edges) for n, w in panel(mp.dps, low, high))
 
         edges = sorted({*fixed, *inner})
-        return _weighted(_panels(edges, integrand)) if not waves else _settled(edges, integrand)
+        return over(edges) if not waves else _settled(edges, over)
 
     return moments
 
 
-def _settled(edges: list[Any], integrand: Callable[[Any], tuple[Any, Any]]) -> Moments:
+def _settled(edges: list[Any], over: Callable[[list[Any]], Moments]) -> Moments:
     """With panels halved until that changes nothing: waves may be shorter than panels."""
-    found = _weighted(_panels(edges, integrand))
+    found = over(edges)
     for _ in range(_HALVINGS):
         edges = sorted({*edges, *((a + b) / 2 for a, b in itertools.pairwise(edges))})
-        before, found = found, _weighted(_panels(edges, integrand))
+        before, found = found, over(edges)
         if all(abs(a - b) <= mp.mpf(10) ** -15 * max(1, abs(b)) for a, b in zip(before[:2], found[:2], strict=True)):
             return found
     raise Refusal(

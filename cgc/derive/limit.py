@@ -1,5 +1,7 @@
 """No hang is possible: a derivation that was not made before runs in a process of its own, which can be killed.
 
+Such processes may be at work while their parent does something else.
+
 Which formula comes out depends on the density alone; the clock decides only whether one comes out.
 """
 
@@ -27,7 +29,20 @@ SECONDS = 60.0
 Wanted = tuple[Law, str | None, bool]
 """What :func:`derive_within` is asked for."""
 
-_answered: dict[Wanted, bytes | None] = {}
+
+@dataclass
+class _Child:
+    """A process at work: what it has said so far, and when its time is up."""
+
+    process: int
+    reading: int
+    until: float
+    said: bytes = b""
+
+
+_waiting: dict[Wanted, float] = {}  # with their limits, in seconds
+_running: dict[Wanted, _Child] = {}
+_answered: dict[Wanted, bytes | None] = {}  # None where the time was up
 _asked: set[Wanted] = set()
 
 
@@ -39,7 +54,7 @@ def derive_within(law: Law, emit: str | None = None, closed: bool = True, second
     """
     wanted = (law, emit, closed)
     _asked.add(wanted)
-    known = None if wanted in _answered else cache.load(*wanted)
+    known = None if _begun(wanted) else cache.load(*wanted)
     if known is not None:
         return known
     found = _in_child(wanted, _limit(seconds)) if hasattr(os, "fork") else derive(*wanted)
@@ -47,11 +62,19 @@ def derive_within(law: Law, emit: str | None = None, closed: bool = True, second
     return found
 
 
-def derive_together(several: Sequence[Wanted]) -> None:
-    """Derives what is new, in as many processes at a time as there are processors; :func:`derive_within` has the answers."""
-    new = [wanted for wanted in dict.fromkeys(several) if wanted not in _asked and cache.load(*wanted) is None]
-    if len(new) > 1 and hasattr(os, "fork"):
-        _answered.update(zip(new, _answers(new, _limit(None)), strict=True))
+def begin(several: Sequence[Wanted]) -> bool:
+    """Sets what is new to work, in as many processes at a time as there are processors, and says whether anything is;
+    :func:`derive_within` waits for the answers."""
+    new = [wanted for wanted in dict.fromkeys(several) if wanted not in _asked and not _begun(wanted) and cache.load(*wanted) is None]
+    if not hasattr(os, "fork"):
+        return False
+    _waiting.update(dict.fromkeys(new, _limit(None)))
+    _start()
+    return bool(new)
+
+
+def _begun(wanted: Wanted) -> bool:
+    return wanted in _waiting or wanted in _running or wanted in _answered
 
 
 def _limit(seconds: float | None) -> float:
@@ -59,8 +82,11 @@ def _limit(seconds: float | None) -> float:
 
 
 def _in_child(wanted: Wanted, limit: float) -> Derivation:
-    if wanted not in _answered:
-        (_answered[wanted],) = _answers([wanted], limit)
+    if not _begun(wanted):
+        _waiting[wanted] = limit
+    while wanted not in _answered:
+        _start()
+        _listen()
     answer = _answered.pop(wanted)
     if answer is None:
         raise Refusal(
@@ -75,34 +101,24 @@ def _in_child(wanted: Wanted, limit: float) -> Derivation:
     raise InternalCompilerError("derive", rest or "the process that derives has died")
 
 
-@dataclass
-class _Child:
-    """A process at work: what it has said so far, and when its time is up."""
-
-    process: int
-    reading: int
-    until: float
-    said: bytes = b""
+def _start() -> None:
+    """As many of those that wait as there are processors left."""
+    while _waiting and len(_running) < (os.cpu_count() or 1):
+        wanted = next(iter(_waiting))
+        _running[wanted] = _started(wanted, _waiting.pop(wanted))
 
 
-def _answers(several: Sequence[Wanted], limit: float) -> list[bytes | None]:
-    """What a process each says, None where its time was up."""
-    answers: list[bytes | None] = [None] * len(several)
-    waiting, running = list(range(len(several))), dict[int, _Child]()
-    while waiting or running:
-        while waiting and len(running) < (os.cpu_count() or 1):
-            k = waiting.pop(0)
-            running[k] = _started(several[k], limit)
-        left = min(child.until for child in running.values()) - time.monotonic()
-        ready = select.select([child.reading for child in running.values()], [], [], max(left, 0))[0]
-        for k, child in list(running.items()):
-            part = os.read(child.reading, 1 << 16) if child.reading in ready else b""
-            child.said += part
-            late = time.monotonic() >= child.until
-            if not part and (late or child.reading in ready):
-                answers[k] = child.said if child.reading in ready else None
-                _ended(running.pop(k), kill=child.reading not in ready)
-    return answers
+def _listen() -> None:
+    """Until a process at work says something, or its time is up."""
+    left = min(child.until for child in _running.values()) - time.monotonic()
+    ready = select.select([child.reading for child in _running.values()], [], [], max(left, 0))[0]
+    for wanted, child in list(_running.items()):
+        part = os.read(child.reading, 1 << 16) if child.reading in ready else b""
+        child.said += part
+        late = time.monotonic() >= child.until
+        if not part and (late or child.reading in ready):
+            _answered[wanted] = child.said if child.reading in ready else None
+            _ended(_running.pop(wanted), kill=child.reading not in ready)
 
 
 def _started(wanted: Wanted, limit: float) -> _Child:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cgc.derive.derivation import Derivation, Refusal
-from cgc.derive.limit import derive_together, derive_within
+from cgc.derive.limit import begin, derive_within
 from cgc.derive.scale import scale_of
 from cgc.families.forms import Noise
 from cgc.source.diagnostics import Diagnostic, Label, SpecError
@@ -25,6 +25,11 @@ class Derivations:
         return dict(self.by_family)[dict(self.canonical)[component.family]]
 
 
+def begin_deriving(spec: Spec) -> bool:
+    """Sets processes to work on what :func:`derive_spec` will ask for, and says whether anything is new."""
+    return begin([(family.law, family.emit, family.closed) for family in spec.families])
+
+
 def derive_spec(spec: Spec) -> Derivations:
     """Derive every family that a component uses. Raises SpecError with all findings."""
     derived: dict[str, Derivation] = {}
@@ -39,7 +44,6 @@ def derive_spec(spec: Spec) -> Derivations:
         known.setdefault((family.law, family.emit, family.closed), name)
     # also what no component uses: a mistake is a mistake
     wanted = [f for f in spec.families if known[f.law, f.emit, f.closed] == f.name or f in used]
-    derive_together([(family.law, family.emit, family.closed) for family in wanted])
     for family in wanted:
         try:
             derivation = derive_within(family.law, family.emit, family.closed)

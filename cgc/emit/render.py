@@ -32,6 +32,15 @@ def _environment() -> jinja2.Environment:
     )
 
 
+_LONGEST = ("torch/train.py.jinja", "torch/kernels/init.py.jinja", "triton/cuda.py.jinja", "c/cpu.c.jinja", "torch/model.py.jinja")
+
+
+def prepare() -> None:
+    """Reads what every package is made from, and takes longest to read."""
+    for template in _LONGEST:
+        _environment().get_template(template)
+
+
 def render(template: str, **context: Any) -> str:
     """The text of ``template``. Raises jinja2.UndefinedError if it asks for what ``context`` lacks."""
     return _environment().get_template(template).render(**context)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from cgc.derive.derivation import Derivation
-from cgc.derive.limit import derive_together
+from cgc.derive.limit import begin
 from cgc.emit.kernels import kernel_files
 from cgc.kernels.code import Value, given
 from cgc.kernels.interpret import Array, evaluate
@@ -64,7 +64,7 @@ def laws() -> dict[str, Derivation]:
     # one worker derives for all of them
     with (kept / "laws.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        derive_together([(read_single(text).law, None, True) for text in ALL.values()])
+        begin([(read_single(text).law, None, True) for text in ALL.values()])
         usual = {
             "Spin": derivation("binary", values=[-1, 1]),
             "Bit": derivation("binary", values=[0, 1]),
