@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import mpmath
@@ -109,6 +109,7 @@ def _cover(low: Any, high: Any, truth: Truth, parts: int) -> list[tuple[Series, 
     return None if left is None or right is None else [*left, *right]
 
 
+@lru_cache(maxsize=64)  # other candidates ask for the same intervals
 def _fit(low: Any, high: Any, truth: Truth) -> tuple[Series, Scalar] | None:
     with mp.workdps(DIGITS):
         centre = mp.zero if low <= 0 <= high else +(low + high) / 2

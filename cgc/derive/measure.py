@@ -39,13 +39,16 @@ class Truth:
 
     def __call__(self, e: Any) -> tuple[Any, Any]:
         """Value and slope at mpmath's current precision."""
-        if self.scale is not None and self.certain is not None and dual(self.scale, "e", e=e) == (mp.zero, mp.zero):
-            return dual(self.certain, "e", e=e)
-        return dual(self.formula, "e", e=e)
+        return dual(self._at(e), "e", e=e)
 
     def value(self, e: Any) -> Any:
         """The value alone, for about half of the work."""
-        return self(e)[0] if self.scale is not None else dual(self.formula, "", e=e)[0]
+        return dual(self._at(e), "", e=e)[0]
+
+    def _at(self, e: Any) -> Scalar:
+        if self.scale is None or self.certain is None or dual(self.scale, "", e=e)[0] != 0:
+            return self.formula
+        return self.certain if dual(self.scale, "e", e=e)[1] == 0 else self.formula
 
 
 @dataclass(frozen=True)

@@ -77,16 +77,26 @@ def mp_logistic_moment(k: Any, z: Any) -> Any:
         with _more(k * _size(z)):
             whole = mpmath.fsum(mpmath.binomial(k, j) * _logistic_power(j) * mp.mpf(z) ** (k - j) for j in range(0, k + 1, 2))
             return whole - (-1) ** k * mp_logistic_moment(k, -z)
-    # an alternating series of totally monotone terms, accelerated (Cohen, Rodriguez Villegas, Zagier 2000)
-    terms = int(mp.prec * 0.4) + 5
-    d = (3 + mpmath.sqrt(8)) ** terms
-    d = (d + 1 / d) / 2
-    b, c, total, x = mp.mpf(-1), -d, mp.zero, mpmath.exp(z)
-    for n in range(terms):
-        c = b - c
-        total += c * x ** (n + 1) / mp.mpf(n + 1) ** k
-        b = b * (n + terms) * (n - terms) / ((n + mp.mpf(1) / 2) * (n + 1))
-    return mpmath.factorial(k) * total / d
+    total, x = mp.zero, mpmath.exp(z)
+    for weight in reversed(_alternating(k, mp.prec)):
+        total = (total + weight) * x
+    return total
+
+
+@cache
+def _alternating(k: int, precision: int) -> tuple[Any, ...]:
+    """Coefficients of exp z, exp 2z, ...: an alternating series of totally monotone terms, accelerated (Cohen, Rodriguez Villegas, Zagier
+    2000)."""
+    with mp.workprec(precision):
+        terms = int(precision * 0.4) + 5
+        d = (3 + mpmath.sqrt(8)) ** terms
+        d = (d + 1 / d) / 2
+        b, c, found = mp.mpf(-1), -d, []
+        for n in range(terms):
+            c = b - c
+            found.append(mpmath.factorial(k) * c / (mp.mpf(n + 1) ** k * d))
+            b = b * (n + terms) * (n - terms) / ((n + mp.mpf(1) / 2) * (n + 1))
+        return tuple(found)
 
 
 def _logistic_power(j: int) -> Any:
