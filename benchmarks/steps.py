@@ -3,8 +3,9 @@
     python benchmarks/steps.py                       all; writes benchmarks/results/steps_cpu.json
     python benchmarks/steps.py indrnn mnist_dense    some
 
-A step is loss, gradients and Adam's update on one batch of the data that the spec trains on. Feed-forward: the ratio is ours / by hand.
-The peers of ``lstm`` and ``gru`` are torch.nn.LSTM and torch.nn.GRU, which are one operation each; beside them the same cells as loops.
+A step is loss, gradients and the update of the spec's optimizer on one batch of the data that it trains on, or on noise where these are not
+bundled. Feed-forward: the ratio is ours / by hand. The peers of ``lstm``, ``adding_lstm`` and ``gru`` are torch.nn.LSTM and torch.nn.GRU,
+which are one operation each; beside them the same cells as loops.
 PCFF, at a sample rate of 0.3: the ratio is composed / ours, where *composed* is our model without kernels, so that draws are made of
 torch's operations; beside it, what leaving sampling out altogether would give. Medians over pairs, with the interval that holds the
 median of 95 % of resamples.
@@ -19,12 +20,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import library
 import torch
+from by_hand import AddingIndRNN, AddingLSTM, Dense, Loop
 from torch import Tensor, nn
 
 ROOT = Path(__file__).parent.parent
@@ -35,9 +39,25 @@ RATE = 0.3
 Step = Callable[[], Any]
 
 
-def step_of(model: Any, batch: tuple[Tensor, ...], learning_rate: float) -> Step:
+@dataclass(frozen=True)
+class Way:
+    """How models learn: by Adam, or, with a momentum, by stochastic gradient descent."""
+
+    learning_rate: float
+    momentum: float = 0.0
+    pairs: int = PAIRS
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """As training scripts make it."""
+        learned = [p for p in model.parameters() if p.requires_grad]
+        if self.momentum:
+            return torch.optim.SGD(learned, lr=self.learning_rate, momentum=self.momentum, fused=True)
+        return torch.optim.Adam(learned, lr=self.learning_rate, fused=True)
+
+
+def step_of(model: Any, batch: tuple[Tensor, ...], way: Way) -> Step:
     """One update of a model."""
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=learning_rate, fused=True)
+    optimizer = way.optimizer(model)
     model.train()
 
     def step() -> Tensor:
@@ -92,16 +112,16 @@ def batch_of(script: Any, written: Any) -> tuple[Tensor, ...]:
     return tuple(a[: written.batch_size] for a in data["training"])
 
 
-def of_copies(model: Any, peer: Any, batch: tuple[Tensor, ...], learning_rate: float) -> list[list[float]]:
+def of_copies(model: Any, peer: Any, batch: tuple[Tensor, ...], way: Way) -> list[list[float]]:
     """Seconds of pairs of steps, of several copies of both, of which now one, now the other is made first."""
     found = []
     for turn in range(COPIES):
         both: list[tuple[nn.Module, nn.Module]] = [(one, copy.deepcopy(one)) for one in ((model, peer) if turn % 2 else (peer, model))]
-        steps = [step_of(own, batch, learning_rate) for _, own in both]
+        steps = [step_of(own, batch, way) for _, own in both]
         for one, own in both:
             for first, second in zip(one.modules(), own.modules(), strict=True):
                 second.training = first.training  # what is frozen stays as it is
-        found += in_turn(steps if turn % 2 else steps[::-1], PAIRS // COPIES)
+        found += in_turn(steps if turn % 2 else steps[::-1], way.pairs // COPIES)
     return found
 
 
@@ -116,25 +136,23 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
     frozen = [model.get_submodule(part).requires_grad_(False) for part in getattr(script, "REUSED", ())]
     counts = [sum(p.numel() for p in m.parameters()) for m in (model, peer)]
     row: dict[str, Any] = {"spec": name, "batch": written.batch_size, "parameters": counts}
-    return row | beside(script, model, peer, batch, written.learning_rate, frozen)
+    return row | beside(script, model, peer, batch, Way(written.learning_rate), frozen)
 
 
-def beside(
-    script: Any, model: Any, peer: Any, batch: tuple[Tensor, ...], learning_rate: float, frozen: Sequence[nn.Module] = ()
-) -> dict[str, Any]:
+def beside(script: Any, model: Any, peer: Any, batch: tuple[Tensor, ...], way: Way, frozen: Sequence[nn.Module] = ()) -> dict[str, Any]:
     """The ratios of a model and its peer."""
     row: dict[str, Any] = {}
     model.inference("feed_forward")
-    ours, hand = step_of(model, batch, learning_rate), step_of(peer, batch, learning_rate)
+    ours, hand = step_of(model, batch, way), step_of(peer, batch, way)
     for part in frozen:
         part.eval()
     first = [float(ours()), float(hand())]
     assert abs(first[0] - first[1]) < 0.35 * abs(first[1]), first
-    row["feed_forward"] = ratio(of_copies(model, peer, batch, learning_rate), 0, 1)
+    row["feed_forward"] = ratio(of_copies(model, peer, batch, way), 0, 1)
     if hasattr(peer, "rnn"):
         loop = Loop(peer)
         torch.testing.assert_close(loop(batch[0]), peer(batch[0]), rtol=1e-4, atol=1e-5)
-        row["loop"] = ratio(of_copies(model, loop, batch, learning_rate), 0, 1)
+        row["loop"] = ratio(of_copies(model, loop, batch, way), 0, 1)
     names = script.Model.forward.__globals__
     kernels = names.get("kernels")
     if kernels is not None:
@@ -148,58 +166,10 @@ def beside(
 
             return step
 
-        found = in_turn([pcff(True, RATE), pcff(False, RATE), pcff(True, 0.0)], PAIRS)
+        found = in_turn([pcff(True, RATE), pcff(False, RATE), pcff(True, 0.0)], way.pairs)
         row["pcff"] = ratio(found, 1, 0)
         row["free_sampling"] = ratio(found, 1, 2)
     return row
-
-
-class Loop(nn.Module):
-    """torch's LSTM or GRU as one would write it by hand: all gates in one product, step after step."""
-
-    def __init__(self, peer: Any) -> None:
-        super().__init__()
-        self.rnn, self.y = copy.deepcopy(peer.rnn), copy.deepcopy(peer.y)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for k in range(self.rnn.num_layers):
-            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            w, u, b, c = (getattr(self.rnn, f"{name}_l{k}") for name in names)
-            x = (self.lstm if self.rnn.mode == "LSTM" else self.gru)(x, w, u, b, c)
-        return self.y(x[:, -1])
-
-    def lstm(self, x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        h = cell = x.new_zeros(len(x), u.shape[1])
-        kept = []
-        for e in nn.functional.linear(x, w, b + c).unbind(1):
-            i, f, g, o = (e + h @ u.T).chunk(4, 1)
-            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-            h = torch.sigmoid(o) * torch.tanh(cell)
-            kept.append(h)
-        return torch.stack(kept, 1)
-
-    def gru(self, x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        h, kept = x.new_zeros(len(x), u.shape[1]), []
-        for e in nn.functional.linear(x, w, b).unbind(1):
-            (r, z, n), (a, d, m) = e.chunk(3, 1), nn.functional.linear(h, u, c).chunk(3, 1)
-            z = torch.sigmoid(z + d)
-            h = (1 - z) * torch.tanh(n + torch.sigmoid(r + a) * m) + z * h
-            kept.append(h)
-        return torch.stack(kept, 1)
-
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(self(x), y)
-
-
-class Dense(nn.Sequential):
-    """What ``mnist_dense`` is, by hand: the last label's energy is 0."""
-
-    def __init__(self) -> None:
-        layers = [nn.Linear(784, 1024), nn.Tanh(), nn.Linear(1024, 1024), nn.Tanh(), nn.Linear(1024, 9)]
-        super().__init__(*layers)
-
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(nn.functional.pad(self(x), (0, 1)), y)
 
 
 def dense(folder: Path) -> dict[str, Any]:
@@ -208,7 +178,7 @@ def dense(folder: Path) -> dict[str, Any]:
     batch = torch.rand(32, 784), torch.randint(10, (32,))
     torch.manual_seed(0)
     row: dict[str, Any] = {"spec": "mnist_dense", "batch": 32}
-    return row | beside(script, script.Model(), Dense(), batch, 1e-3)
+    return row | beside(script, script.Model(), Dense(), batch, Way(0.01, 0.9))
 
 
 def pixels(folder: Path) -> dict[str, Any]:
@@ -219,7 +189,7 @@ def pixels(folder: Path) -> dict[str, Any]:
     model = script.Model()
     names = script.Model.forward.__globals__
     kernels = names["kernels"]
-    ours = step_of(model, batch, 1e-3)
+    ours = step_of(model, batch, Way(1e-3))
     loop = kernels.recurrence
 
     def way(rate: float, on: bool, recurrence: Callable[..., Tensor]) -> Step:
@@ -241,7 +211,30 @@ def pixels(folder: Path) -> dict[str, Any]:
     return row
 
 
-OTHERS = {"mnist_dense": dense, "indrnn_pixel_mnist": pixels}
+def adding(name: str, peer: Any, folder: Path) -> dict[str, Any]:
+    """The adding problem: batch 50 of 100 steps; both from the same parameters, with the same loss."""
+    script = library.script(library.compiled(library.Case(name, "", nn.Module), folder))
+    batch = batch_of(script, script.arguments([]))
+    torch.manual_seed(0)
+    model = script.Model()
+    peer.like(model)
+    torch.testing.assert_close(model.loss(*batch), peer.loss(*batch), rtol=1e-4, atol=1e-4)
+    return {"spec": name, "batch": len(batch[0])} | beside(script, model, peer, batch, Way(1e-3))
+
+
+def resnet20(folder: Path) -> dict[str, Any]:
+    """``resnet20_cifar10``: batch 16 of noise, as the images are not bundled, and fewer pairs, as a step takes long."""
+    script = library.script(library.compiled(library.Case("resnet20_cifar10", "", nn.Module), folder))
+    batch = torch.rand(16, 3, 32, 32), torch.randint(10, (16,))
+    torch.manual_seed(0)
+    row: dict[str, Any] = {"spec": "resnet20_cifar10", "batch": 16}
+    return row | beside(script, script.Model(), library.peers.ResNet20(3, 16), batch, Way(0.1, 0.9, 25))
+
+
+OTHERS = {
+    "mnist_dense": dense, "resnet20_cifar10": resnet20, "adding": partial(adding, "adding", AddingIndRNN()),
+    "adding_lstm": partial(adding, "adding_lstm", AddingLSTM()), "indrnn_pixel_mnist": pixels,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from cgc.derive.derivation import Derivation
 from cgc.kernels.code import Value, argument, constant, given, replaced, select
-from cgc.kernels.node import WORDS, E, H, Node
+from cgc.kernels.node import COIN, WORDS, E, H, Node
 from cgc.program.ir import Contribution, Layer, Opening
 from cgc.program.loops import before, in_steps, normalised_in_steps
 
@@ -49,7 +49,8 @@ class Cell:
     became, ``v1_2`` layer 1 two steps before, ``g0`` … the gradients of what they became. So have results: ``v0`` …, ``s0`` … slopes
     that must be kept; going back, ``e0`` … the gradients of ``energies``, ``db0`` … of what is beside, and what is added to gradients
     elsewhere, ``du0`` … and ``dv1_2``. ``drawn`` are the same where nodes may be drawn, with ``words`` random words, and ``passages`` the
-    same forward, part by part; None, and no passages, where some cannot be.
+    same forward, part by part; None, and no passages, where some cannot be. ``told``: values tell all slopes, those of drawn nodes too,
+    unless a gradient is to pass a draw.
     """
 
     driven: tuple[int, ...]
@@ -69,6 +70,7 @@ class Cell:
     drawn_backward: Named | None
     words: int
     passages: tuple[Passage, ...]
+    told: bool
 
 
 def cell(layers: Sequence[Layer], laws: Mapping[str, tuple[Derivation, Node]], kept: Sequence[str]) -> Cell | None:
@@ -149,6 +151,7 @@ class _Builder:
         return Cell(
             self.driven, *self._inputs(), self.beside, self.multiplied, self.sources, tuple(zip(*edges, strict=True)), tuple(self.vectors),
             self.lagged, self.kept, self.energies, forward, backward, drawn, drawn_backward, words, passages,
+            all(law.copies_energy or node.always or (law.deterministic and node.slope_of_value is not None) for law, node in self.laws),
         )  # fmt: skip
 
     def _inputs(self) -> tuple[tuple[str, int] | None, tuple[str, ...]]:
@@ -194,13 +197,13 @@ class _Builder:
         if law.copies_energy:
             return energy, constant(1.0)
         places: dict[Value, Value] = {E: energy}
-        if not drawn or node.inferred is None or node.drawn_slope is None:
-            value, slope = node.expectation, node.slope
-        else:
+        value, slope = node.expectation, node.slope
+        if node.slope_of_value is not None:  # in fewer operations
+            (slope,) = replaced((node.slope_of_value,), {H: node.expectation})
+        if drawn and node.inferred is not None and node.through is not None:
             places |= {WORDS[w]: given(f"{WORD}{self._first(k) + w}") for w in range(node.words)}
-            value, slope = node.inferred, node.drawn_slope
-            if law.discrete:
-                slope = select(STRAIGHT > 0, node.slope, slope)
+            through = select(COIN, node.through, slope)
+            value, slope = node.inferred, select(STRAIGHT > 0, slope, through) if law.discrete else through
         value, slope = replaced((value, slope), places)
         return value, slope
 

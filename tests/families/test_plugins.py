@@ -65,8 +65,16 @@ def wheel(folder: Path, name: str, points: str, modules: dict[str, str]) -> Path
     return path
 
 
+def unpacked(folder: Path, *wheels: Path) -> dict[str, str]:
+    """An environment with what is in the wheels, which is what pip makes of such wheels, in less time."""
+    for path in wheels:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder / "site")
+    return os.environ | {"PYTHONPATH": str(folder / "site")}
+
+
 def installed(folder: Path, *wheels: Path) -> dict[str, str]:
-    """An environment in which the wheels are installed."""
+    """An environment in which pip has installed the wheels."""
     site = folder / "site"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--target"]
     subprocess.run([*command, str(site), *map(str, wheels)], check=True, capture_output=True)
@@ -100,7 +108,7 @@ def test_families_of_an_installed_package(tmp_path: Path) -> None:
 
 
 def test_an_entry_point_may_name_one_class(tmp_path: Path) -> None:
-    environment = installed(tmp_path, wheel(tmp_path, "acme", "one = acme_families:Shrunk", {"acme_families": FAMILIES}))
+    environment = unpacked(tmp_path, wheel(tmp_path, "acme", "one = acme_families:Shrunk", {"acme_families": FAMILIES}))
     assert cgc(environment, "derive", "shrunk", cwd=tmp_path).returncode == 0
 
 
@@ -117,7 +125,7 @@ def test_an_entry_point_may_name_one_class(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_told_and_stops_nothing(points: str, text: str, reason: str, tmp_path: Path) -> None:
-    environment = installed(tmp_path, wheel(tmp_path, "broken", points, {"broken_families": text}))
+    environment = unpacked(tmp_path, wheel(tmp_path, "broken", points, {"broken_families": text}))
     assert cgc(environment, "derive", "{kind: gaussian, std: 1}", cwd=tmp_path).returncode == 0
     unknown = cgc(environment, "derive", "{kind: shrunk}", cwd=tmp_path)
     assert unknown.returncode == 1 and "Traceback" not in unknown.stderr
@@ -127,7 +135,7 @@ def test_what_cannot_be_used_is_told_and_stops_nothing(points: str, text: str, r
 def test_two_packages_with_the_same_kind(tmp_path: Path) -> None:
     first = wheel(tmp_path, "acme", "acme = acme_families", {"acme_families": FAMILIES})
     second = wheel(tmp_path, "zeta", "zeta = zeta_families", {"zeta_families": FAMILIES})
-    environment = installed(tmp_path, first, second)
+    environment = unpacked(tmp_path, first, second)
     listed = cgc(environment, "families", cwd=tmp_path)
     assert "shrunk  A latent" in listed.stdout
     assert "the plug-in `zeta` cannot be used: ValueError: there is a kind `shrunk` already" in listed.stdout

@@ -182,7 +182,7 @@ class Replayed:
 def test_gradients_of_draws_are_those_of_what_was_drawn(
     package: ModuleType, computed: Callable[[ModuleType], str], monkeypatch: pytest.MonkeyPatch, straight: bool
 ) -> None:
-    """The loop in torch again, with the values and slopes that the kernel had."""
+    """The loop in torch again, with the values and slopes that the kernel had, also where it went back from values alone."""
     if "drawn" not in package.kernels.CELLS["cell"].arrays:
         assert package.__name__ == "cell_linear"
         return
@@ -190,15 +190,23 @@ def test_gradients_of_draws_are_those_of_what_was_drawn(
         pytest.skip("its gate is drawn before the loop")
     computed(package)
     seen: list[tuple[Any, list[Tensor]]] = []
-    whole = package.kernels._cell
-    monkeypatch.setattr(package.kernels, "_cell", lambda *a: seen.append((a, whole(*a))) or seen[-1][1])
+    whole, known = package.kernels._cell, package.kernels.CELLS["cell"]
+
+    def watched(*arguments: Any) -> list[Tensor]:
+        with monkeypatch.context() as patch:
+            patch.setattr(package.kernels, "_told", lambda *_: False)
+            seen.append((arguments, whole(*arguments)))
+        made = whole(*arguments)
+        assert all(slope.shape[1] == (1 if known.told and not straight else 6) for slope in made[known.layers :])
+        return made
+
+    monkeypatch.setattr(package.kernels, "_cell", watched)
     torch.manual_seed(2)
     model = package.Model().train()
     model.inference("pcff", 0.5, gradient="straight_through" if straight else "block")
     x = torch.randn(4, 6, 3)
     loss, grads = loss_of(package, model, x, True)
     ((_, made),) = seen
-    known = package.kernels.CELLS["cell"]
     values, slopes = made[: known.layers], dict(zip(known.slopes["drawn"], made[known.layers :], strict=True))
 
     def in_order() -> Iterator[tuple[Tensor, Tensor]]:
@@ -287,7 +295,7 @@ def test_opcheck_compile_and_export(folder: Path) -> None:
     rows, steps, width = 2, 3, 5
     given, weights = [torch.randn(rows, steps, 4 * width)], [torch.randn(4 * width, width)]
     vectors, pasts = [torch.randn(width) for _ in range(3)], [torch.zeros(rows, 1, width) for _ in known.lagged]
-    call = (given, weights, vectors, pasts, "cell", 0.4, False, torch.tensor(7), True)
+    call = (given, weights, vectors, pasts, "cell", 0.4, True, torch.tensor(7), True)
     checks = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
     torch.library.opcheck(ops.cell.default, call, test_utils=checks)
     made = ops.cell(*call)

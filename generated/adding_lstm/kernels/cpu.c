@@ -191,13 +191,6 @@ INLINE float f32_tanh(float x) {
     return smaller(f4, 1.0f);
 }
 
-/* σ(x) σ(-x). */
-INLINE float f32_logistic_pdf(float x) {
-    const float f0 = f32_exp(-__builtin_fabsf(x));
-    const float f1 = 1.0f / (1.0f + f0);
-    return f0 * f1 * f1;
-}
-
 #ifdef FORWARD
 /* A word for each of `count` elements from the first on, four of a block. */
 static void shared(u32 to[LANES], u64 first, u32 later, u64 seed, long count) {
@@ -370,62 +363,58 @@ void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apar
                 const u32 random4 = words[4][place + i];
                 const float f0 = ((float)(int)(random0 >> 8)) * 5.9604645e-08f;
                 const int t1 = f0 < rate;
-                const float f2 = x0 + p0;
-                const float f3 = f32_sigmoid(f2);
-                const int t4 = f0 < (rate * f3);
-                const float f5 = t4 ? 1.0f : 0.0f;
-                const float f6 = t1 ? f5 : f3;
-                const int t7 = 0.0f < straight;
-                const float f8 = f3 * f32_sigmoid(-f2);
-                const float f9 = t1 ? 0.0f : f8;
-                const float f10 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
-                const int t11 = f10 < rate;
-                const float f12 = x1 + p1;
-                const float f13 = f32_sigmoid(f12);
-                const int t14 = f10 < (rate * f13);
-                const float f15 = t14 ? 1.0f : 0.0f;
-                const float f16 = t11 ? f15 : f13;
-                const float f17 = f13 * f32_sigmoid(-f12);
-                const float f18 = t11 ? 0.0f : f17;
-                const float f19 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
-                const int t20 = f19 < rate;
-                const float f21 = x2 + p2;
-                const float f22 = f32_tanh(f21);
-                const int t23 = f19 < (rate * (0.5f * f22 + 0.5f));
-                const float f24 = 2.0f * (t23 ? 1.0f : 0.0f) - 1.0f;
-                const float f25 = t20 ? f24 : f22;
-                const float f26 = 4.0f * f32_logistic_pdf(2.0f * f21);
-                const float f27 = t20 ? 0.0f : f26;
-                const float f28 = ((float)(int)(random3 >> 8)) * 5.9604645e-08f;
-                const int t29 = f28 < rate;
-                const float f30 = x3 + p3;
-                const float f31 = f32_sigmoid(f30);
-                const int t32 = f28 < (rate * f31);
-                const float f33 = t32 ? 1.0f : 0.0f;
-                const float f34 = t29 ? f33 : f31;
-                const float f35 = f31 * f32_sigmoid(-f30);
-                const float f36 = t29 ? 0.0f : f35;
-                const float f37 = v4_1 * f16 + f25 * f6;
-                const float f38 = ((float)(int)(random4 >> 8)) * 5.9604645e-08f;
-                const int t39 = f38 < rate;
-                const float f40 = f32_tanh(f37);
-                const int t41 = f38 < (rate * (0.5f * f40 + 0.5f));
-                const float f42 = 2.0f * (t41 ? 1.0f : 0.0f) - 1.0f;
-                const float f43 = t39 ? f42 : f40;
-                const float f44 = 4.0f * f32_logistic_pdf(2.0f * f37);
-                const float f45 = t39 ? 0.0f : f44;
-                to_v0[i] = f6;
-                to_s0[i] = t7 ? f8 : f9;
-                to_v1[i] = f16;
-                to_s1[i] = t7 ? f17 : f18;
-                to_v2[i] = f25;
-                to_s2[i] = t7 ? f26 : f27;
-                to_v3[i] = f34;
-                to_s3[i] = t7 ? f35 : f36;
-                to_v4[i] = f37;
-                to_v5[i] = f43;
-                to_s5[i] = t7 ? f44 : f45;
-                to_v6[i] = f43 * f34;
+                const float f2 = f32_sigmoid(x0 + p0);
+                const int t3 = f0 < (rate * f2);
+                const float f4 = t3 ? 1.0f : 0.0f;
+                const float f5 = t1 ? f4 : f2;
+                const int t6 = 0.0f < straight;
+                const float f7 = f2 * (1.0f - f2);
+                const float f8 = t1 ? 0.0f : f7;
+                const float f9 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
+                const int t10 = f9 < rate;
+                const float f11 = f32_sigmoid(x1 + p1);
+                const int t12 = f9 < (rate * f11);
+                const float f13 = t12 ? 1.0f : 0.0f;
+                const float f14 = t10 ? f13 : f11;
+                const float f15 = f11 * (1.0f - f11);
+                const float f16 = t10 ? 0.0f : f15;
+                const float f17 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
+                const int t18 = f17 < rate;
+                const float f19 = f32_tanh(x2 + p2);
+                const int t20 = f17 < (rate * (0.5f * f19 + 0.5f));
+                const float f21 = 2.0f * (t20 ? 1.0f : 0.0f) - 1.0f;
+                const float f22 = t18 ? f21 : f19;
+                const float f23 = (f19 + 1.0f) * (1.0f - f19);
+                const float f24 = t18 ? 0.0f : f23;
+                const float f25 = ((float)(int)(random3 >> 8)) * 5.9604645e-08f;
+                const int t26 = f25 < rate;
+                const float f27 = f32_sigmoid(x3 + p3);
+                const int t28 = f25 < (rate * f27);
+                const float f29 = t28 ? 1.0f : 0.0f;
+                const float f30 = t26 ? f29 : f27;
+                const float f31 = f27 * (1.0f - f27);
+                const float f32 = t26 ? 0.0f : f31;
+                const float f33 = v4_1 * f14 + f22 * f5;
+                const float f34 = ((float)(int)(random4 >> 8)) * 5.9604645e-08f;
+                const int t35 = f34 < rate;
+                const float f36 = f32_tanh(f33);
+                const int t37 = f34 < (rate * (0.5f * f36 + 0.5f));
+                const float f38 = 2.0f * (t37 ? 1.0f : 0.0f) - 1.0f;
+                const float f39 = t35 ? f38 : f36;
+                const float f40 = (f36 + 1.0f) * (1.0f - f36);
+                const float f41 = t35 ? 0.0f : f40;
+                to_v0[i] = f5;
+                to_s0[i] = t6 ? f7 : f8;
+                to_v1[i] = f14;
+                to_s1[i] = t6 ? f15 : f16;
+                to_v2[i] = f22;
+                to_s2[i] = t6 ? f23 : f24;
+                to_v3[i] = f30;
+                to_s3[i] = t6 ? f31 : f32;
+                to_v4[i] = f33;
+                to_v5[i] = f39;
+                to_s5[i] = t6 ? f40 : f41;
+                to_v6[i] = f39 * f30;
             }
         }
     }

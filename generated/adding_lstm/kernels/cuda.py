@@ -126,14 +126,6 @@ def f32_tanh(x):
     return smaller(larger(f6, -1.0), 1.0)
 
 
-@triton.jit
-def f32_logistic_pdf(x):
-    """σ(x) σ(-x)."""
-    f0 = f32_exp(-tl.abs(x))
-    f1 = 1.0 / (1.0 + f0)
-    return f0 * f1 * f1
-
-
 # --- steps of loops, node by node: arrays are (rows, steps, width), of which rows and steps lie as far apart as is told
 
 
@@ -348,62 +340,58 @@ def cell_drawn(
     random4 = shared(base, t * 5 + 5, seed, BLOCK)
     f0 = tl.cast(random0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
-    f2 = x0 + p0
-    f3 = f32_sigmoid(f2)
-    t4 = f0 < (rate * f3)
-    f5 = tl.where(t4, 1.0, 0.0)
-    f6 = tl.where(t1, f5, f3)
-    f7 = tl.cast(random1 >> 8, tl.float32) * 5.9604645e-08
-    t8 = f7 < rate
-    f9 = x1 + p1
-    f10 = f32_sigmoid(f9)
-    t11 = f7 < (rate * f10)
-    f12 = tl.where(t11, 1.0, 0.0)
-    f13 = tl.where(t8, f12, f10)
-    f14 = tl.cast(random2 >> 8, tl.float32) * 5.9604645e-08
-    t15 = f14 < rate
-    f16 = x2 + p2
-    f17 = f32_tanh(f16)
-    t18 = f14 < (rate * (0.5 * f17 + 0.5))
-    f19 = 2.0 * tl.where(t18, 1.0, 0.0) - 1.0
-    f20 = tl.where(t15, f19, f17)
-    f21 = tl.cast(random3 >> 8, tl.float32) * 5.9604645e-08
-    t22 = f21 < rate
-    f23 = x3 + p3
-    f24 = f32_sigmoid(f23)
-    t25 = f21 < (rate * f24)
-    f26 = tl.where(t25, 1.0, 0.0)
-    f27 = tl.where(t22, f26, f24)
-    f28 = v4_1 * f13 + f20 * f6
-    f29 = tl.cast(random4 >> 8, tl.float32) * 5.9604645e-08
-    t30 = f29 < rate
-    f31 = f32_tanh(f28)
-    t32 = f29 < (rate * (0.5 * f31 + 0.5))
-    f33 = 2.0 * tl.where(t32, 1.0, 0.0) - 1.0
-    f34 = tl.where(t30, f33, f31)
-    t35 = 0.0 < straight
-    f36 = f3 * f32_sigmoid(-f2)
-    f37 = tl.where(t1, 0.0, f36)
-    f38 = f10 * f32_sigmoid(-f9)
-    f39 = tl.where(t8, 0.0, f38)
-    f40 = 4.0 * f32_logistic_pdf(2.0 * f16)
-    f41 = tl.where(t15, 0.0, f40)
-    f42 = f24 * f32_sigmoid(-f23)
-    f43 = tl.where(t22, 0.0, f42)
-    f44 = 4.0 * f32_logistic_pdf(2.0 * f28)
-    f45 = tl.where(t30, 0.0, f44)
-    tl.store(at_to_v0, f6, mask=inside)
-    tl.store(at_to_v1, f13, mask=inside)
-    tl.store(at_to_v2, f20, mask=inside)
-    tl.store(at_to_v3, f27, mask=inside)
-    tl.store(at_to_v4, f28, mask=inside)
-    tl.store(at_to_v5, f34, mask=inside)
-    tl.store(at_to_v6, f34 * f27, mask=inside)
-    tl.store(at_to_s0, tl.where(t35, f36, f37), mask=inside)
-    tl.store(at_to_s1, tl.where(t35, f38, f39), mask=inside)
-    tl.store(at_to_s2, tl.where(t35, f40, f41), mask=inside)
-    tl.store(at_to_s3, tl.where(t35, f42, f43), mask=inside)
-    tl.store(at_to_s5, tl.where(t35, f44, f45), mask=inside)
+    f2 = f32_sigmoid(x0 + p0)
+    t3 = f0 < (rate * f2)
+    f4 = tl.where(t3, 1.0, 0.0)
+    f5 = tl.where(t1, f4, f2)
+    f6 = tl.cast(random1 >> 8, tl.float32) * 5.9604645e-08
+    t7 = f6 < rate
+    f8 = f32_sigmoid(x1 + p1)
+    t9 = f6 < (rate * f8)
+    f10 = tl.where(t9, 1.0, 0.0)
+    f11 = tl.where(t7, f10, f8)
+    f12 = tl.cast(random2 >> 8, tl.float32) * 5.9604645e-08
+    t13 = f12 < rate
+    f14 = f32_tanh(x2 + p2)
+    t15 = f12 < (rate * (0.5 * f14 + 0.5))
+    f16 = 2.0 * tl.where(t15, 1.0, 0.0) - 1.0
+    f17 = tl.where(t13, f16, f14)
+    f18 = tl.cast(random3 >> 8, tl.float32) * 5.9604645e-08
+    t19 = f18 < rate
+    f20 = f32_sigmoid(x3 + p3)
+    t21 = f18 < (rate * f20)
+    f22 = tl.where(t21, 1.0, 0.0)
+    f23 = tl.where(t19, f22, f20)
+    f24 = v4_1 * f11 + f17 * f5
+    f25 = tl.cast(random4 >> 8, tl.float32) * 5.9604645e-08
+    t26 = f25 < rate
+    f27 = f32_tanh(f24)
+    t28 = f25 < (rate * (0.5 * f27 + 0.5))
+    f29 = 2.0 * tl.where(t28, 1.0, 0.0) - 1.0
+    f30 = tl.where(t26, f29, f27)
+    t31 = 0.0 < straight
+    f32 = f2 * (1.0 - f2)
+    f33 = tl.where(t1, 0.0, f32)
+    f34 = f8 * (1.0 - f8)
+    f35 = tl.where(t7, 0.0, f34)
+    f36 = (f14 + 1.0) * (1.0 - f14)
+    f37 = tl.where(t13, 0.0, f36)
+    f38 = f20 * (1.0 - f20)
+    f39 = tl.where(t19, 0.0, f38)
+    f40 = (f27 + 1.0) * (1.0 - f27)
+    f41 = tl.where(t26, 0.0, f40)
+    tl.store(at_to_v0, f5, mask=inside)
+    tl.store(at_to_v1, f11, mask=inside)
+    tl.store(at_to_v2, f17, mask=inside)
+    tl.store(at_to_v3, f23, mask=inside)
+    tl.store(at_to_v4, f24, mask=inside)
+    tl.store(at_to_v5, f30, mask=inside)
+    tl.store(at_to_v6, f30 * f23, mask=inside)
+    tl.store(at_to_s0, tl.where(t31, f32, f33), mask=inside)
+    tl.store(at_to_s1, tl.where(t31, f34, f35), mask=inside)
+    tl.store(at_to_s2, tl.where(t31, f36, f37), mask=inside)
+    tl.store(at_to_s3, tl.where(t31, f38, f39), mask=inside)
+    tl.store(at_to_s5, tl.where(t31, f40, f41), mask=inside)
 
 
 @triton.jit(do_not_specialize=["t", "rate", "straight"])

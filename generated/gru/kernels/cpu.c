@@ -191,13 +191,6 @@ INLINE float f32_tanh(float x) {
     return smaller(f4, 1.0f);
 }
 
-/* σ(x) σ(-x). */
-INLINE float f32_logistic_pdf(float x) {
-    const float f0 = f32_exp(-__builtin_fabsf(x));
-    const float f1 = 1.0f / (1.0f + f0);
-    return f0 * f1 * f1;
-}
-
 #ifdef FORWARD
 /* A word for each of `count` elements from the first on, four of a block. */
 static void shared(u32 to[LANES], u64 first, u32 later, u64 seed, long count) {
@@ -354,41 +347,38 @@ void cell_drawn(float *const *at, const long *rows_apart, const long *steps_apar
                 const u32 random2 = words[2][place + i];
                 const float f0 = ((float)(int)(random0 >> 8)) * 5.9604645e-08f;
                 const int t1 = f0 < rate;
-                const float f2 = x0 + p0;
-                const float f3 = f32_sigmoid(f2);
-                const int t4 = f0 < (rate * f3);
-                const float f5 = t4 ? 1.0f : 0.0f;
-                const float f6 = t1 ? f5 : f3;
-                const int t7 = 0.0f < straight;
-                const float f8 = f3 * f32_sigmoid(-f2);
-                const float f9 = t1 ? 0.0f : f8;
-                const float f10 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
-                const int t11 = f10 < rate;
-                const float f12 = x1 + p1;
-                const float f13 = f32_sigmoid(f12);
-                const int t14 = f10 < (rate * f13);
-                const float f15 = t14 ? 1.0f : 0.0f;
-                const float f16 = t11 ? f15 : f13;
-                const float f17 = f13 * f32_sigmoid(-f12);
-                const float f18 = t11 ? 0.0f : f17;
-                const float f19 = p2 + u0;
-                const float f20 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
-                const int t21 = f20 < rate;
-                const float f22 = x2 + f19 * f6;
-                const float f23 = f32_tanh(f22);
-                const int t24 = f20 < (rate * (0.5f * f23 + 0.5f));
-                const float f25 = 2.0f * (t24 ? 1.0f : 0.0f) - 1.0f;
-                const float f26 = t21 ? f25 : f23;
-                const float f27 = 4.0f * f32_logistic_pdf(2.0f * f22);
-                const float f28 = t21 ? 0.0f : f27;
-                to_v0[i] = f6;
-                to_s0[i] = t7 ? f8 : f9;
-                to_v1[i] = f16;
-                to_s1[i] = t7 ? f17 : f18;
-                to_v2[i] = f19;
-                to_v3[i] = f26;
-                to_s3[i] = t7 ? f27 : f28;
-                to_v4[i] = f26 * (1.0f - f16) + v4_1 * f16;
+                const float f2 = f32_sigmoid(x0 + p0);
+                const int t3 = f0 < (rate * f2);
+                const float f4 = t3 ? 1.0f : 0.0f;
+                const float f5 = t1 ? f4 : f2;
+                const int t6 = 0.0f < straight;
+                const float f7 = f2 * (1.0f - f2);
+                const float f8 = t1 ? 0.0f : f7;
+                const float f9 = ((float)(int)(random1 >> 8)) * 5.9604645e-08f;
+                const int t10 = f9 < rate;
+                const float f11 = f32_sigmoid(x1 + p1);
+                const int t12 = f9 < (rate * f11);
+                const float f13 = t12 ? 1.0f : 0.0f;
+                const float f14 = t10 ? f13 : f11;
+                const float f15 = f11 * (1.0f - f11);
+                const float f16 = t10 ? 0.0f : f15;
+                const float f17 = p2 + u0;
+                const float f18 = ((float)(int)(random2 >> 8)) * 5.9604645e-08f;
+                const int t19 = f18 < rate;
+                const float f20 = f32_tanh(x2 + f17 * f5);
+                const int t21 = f18 < (rate * (0.5f * f20 + 0.5f));
+                const float f22 = 2.0f * (t21 ? 1.0f : 0.0f) - 1.0f;
+                const float f23 = t19 ? f22 : f20;
+                const float f24 = (f20 + 1.0f) * (1.0f - f20);
+                const float f25 = t19 ? 0.0f : f24;
+                to_v0[i] = f5;
+                to_s0[i] = t6 ? f7 : f8;
+                to_v1[i] = f14;
+                to_s1[i] = t6 ? f15 : f16;
+                to_v2[i] = f17;
+                to_v3[i] = f23;
+                to_s3[i] = t6 ? f24 : f25;
+                to_v4[i] = f23 * (1.0f - f14) + v4_1 * f14;
             }
         }
     }

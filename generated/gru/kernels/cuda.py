@@ -126,14 +126,6 @@ def f32_tanh(x):
     return smaller(larger(f6, -1.0), 1.0)
 
 
-@triton.jit
-def f32_logistic_pdf(x):
-    """σ(x) σ(-x)."""
-    f0 = f32_exp(-tl.abs(x))
-    f1 = 1.0 / (1.0 + f0)
-    return f0 * f1 * f1
-
-
 # --- steps of loops, node by node: arrays are (rows, steps, width), of which rows and steps lie as far apart as is told
 
 
@@ -323,41 +315,38 @@ def cell_drawn(
     random2 = shared(base, t * 3 + 3, seed, BLOCK)
     f0 = tl.cast(random0 >> 8, tl.float32) * 5.9604645e-08
     t1 = f0 < rate
-    f2 = x0 + p0
-    f3 = f32_sigmoid(f2)
-    t4 = f0 < (rate * f3)
-    f5 = tl.where(t4, 1.0, 0.0)
-    f6 = tl.where(t1, f5, f3)
-    f7 = tl.cast(random1 >> 8, tl.float32) * 5.9604645e-08
-    t8 = f7 < rate
-    f9 = x1 + p1
-    f10 = f32_sigmoid(f9)
-    t11 = f7 < (rate * f10)
-    f12 = tl.where(t11, 1.0, 0.0)
-    f13 = tl.where(t8, f12, f10)
-    f14 = p2 + u0
-    f15 = tl.cast(random2 >> 8, tl.float32) * 5.9604645e-08
-    t16 = f15 < rate
-    f17 = x2 + f14 * f6
-    f18 = f32_tanh(f17)
-    t19 = f15 < (rate * (0.5 * f18 + 0.5))
-    f20 = 2.0 * tl.where(t19, 1.0, 0.0) - 1.0
-    f21 = tl.where(t16, f20, f18)
-    t22 = 0.0 < straight
-    f23 = f3 * f32_sigmoid(-f2)
-    f24 = tl.where(t1, 0.0, f23)
-    f25 = f10 * f32_sigmoid(-f9)
-    f26 = tl.where(t8, 0.0, f25)
-    f27 = 4.0 * f32_logistic_pdf(2.0 * f17)
-    f28 = tl.where(t16, 0.0, f27)
-    tl.store(at_to_v0, f6, mask=inside)
-    tl.store(at_to_v1, f13, mask=inside)
-    tl.store(at_to_v2, f14, mask=inside)
-    tl.store(at_to_v3, f21, mask=inside)
-    tl.store(at_to_v4, f21 * (1.0 - f13) + v4_1 * f13, mask=inside)
-    tl.store(at_to_s0, tl.where(t22, f23, f24), mask=inside)
-    tl.store(at_to_s1, tl.where(t22, f25, f26), mask=inside)
-    tl.store(at_to_s3, tl.where(t22, f27, f28), mask=inside)
+    f2 = f32_sigmoid(x0 + p0)
+    t3 = f0 < (rate * f2)
+    f4 = tl.where(t3, 1.0, 0.0)
+    f5 = tl.where(t1, f4, f2)
+    f6 = tl.cast(random1 >> 8, tl.float32) * 5.9604645e-08
+    t7 = f6 < rate
+    f8 = f32_sigmoid(x1 + p1)
+    t9 = f6 < (rate * f8)
+    f10 = tl.where(t9, 1.0, 0.0)
+    f11 = tl.where(t7, f10, f8)
+    f12 = p2 + u0
+    f13 = tl.cast(random2 >> 8, tl.float32) * 5.9604645e-08
+    t14 = f13 < rate
+    f15 = f32_tanh(x2 + f12 * f5)
+    t16 = f13 < (rate * (0.5 * f15 + 0.5))
+    f17 = 2.0 * tl.where(t16, 1.0, 0.0) - 1.0
+    f18 = tl.where(t14, f17, f15)
+    t19 = 0.0 < straight
+    f20 = f2 * (1.0 - f2)
+    f21 = tl.where(t1, 0.0, f20)
+    f22 = f8 * (1.0 - f8)
+    f23 = tl.where(t7, 0.0, f22)
+    f24 = (f15 + 1.0) * (1.0 - f15)
+    f25 = tl.where(t14, 0.0, f24)
+    tl.store(at_to_v0, f5, mask=inside)
+    tl.store(at_to_v1, f11, mask=inside)
+    tl.store(at_to_v2, f12, mask=inside)
+    tl.store(at_to_v3, f18, mask=inside)
+    tl.store(at_to_v4, f18 * (1.0 - f11) + v4_1 * f11, mask=inside)
+    tl.store(at_to_s0, tl.where(t19, f20, f21), mask=inside)
+    tl.store(at_to_s1, tl.where(t19, f22, f23), mask=inside)
+    tl.store(at_to_s3, tl.where(t19, f24, f25), mask=inside)
 
 
 @triton.jit(do_not_specialize=["t", "rate", "straight"])

@@ -25,7 +25,7 @@ import torch
 from torch import _C, Tensor
 
 SOURCE = Path(__file__).with_name("cpu.c")
-NAMESPACE = "cgc_0ff7c82563d3"
+NAMESPACE = "cgc_86de029f507f"
 MANY = 2**15  # so many elements are worth several threads
 FLAGS = ["-std=c99", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops"]
 FLAGS += ["-fno-tree-loop-distribute-patterns"]  # which makes short copies calls of memcpy, or of what is as slow
@@ -38,8 +38,8 @@ class Cell(NamedTuple):
     `inputs`: attributes of a module, the weights and biases of what is one product before the loop, if it is one; `weights`: by each of
     `sources`, those of products with what that layer was; `vectors`: those of single nodes. `driven` layers have a part of their energy
     that is known before the loop, `lagged` ones are read steps later, `kept` ones outside; `energies` are of layers whose energies have
-    a gradient. `arrays` are what is read and written, `slopes` the layers whose slopes are kept: forward, backward, and where nodes are
-    drawn.
+    a gradient. `arrays` are what is read and written, `slopes` the layers whose slopes are computed: forward, backward, and where nodes are
+    drawn; `told`: values tell them where no gradient is to pass a draw.
     """
 
     layers: int
@@ -53,6 +53,7 @@ class Cell(NamedTuple):
     energies: tuple[int, ...]
     arrays: dict[str, str]
     slopes: dict[str, tuple[int, ...]]
+    told: bool
 
 
 CELLS = {
@@ -73,6 +74,7 @@ CELLS = {
             "drawn_backward": "g0 s0 to_e0",
         },
         slopes={"forward": (), "backward": (), "drawn": (0,), "drawn_backward": ()},
+        told=False,
     ),
 }
 
@@ -220,12 +222,19 @@ def _half_of(known: Cell, rate: float) -> str:
     return "drawn" if rate > 0 and "drawn" in known.arrays else "forward"
 
 
-def _room(known: Cell, half: str, given: list[Tensor], pasts: list[Tensor], whole: bool) -> list[Tensor]:
+def _told(known: Cell, rate: float, straight: bool) -> bool:
+    """Whether slopes that are computed need not be kept, as drawn values tell them."""
+    return known.told and not straight and _half_of(known, rate) == "drawn"
+
+
+def _room(
+    known: Cell, rate: float, straight: bool, given: list[Tensor], pasts: list[Tensor], whole: bool
+) -> list[Tensor]:
     """Room for what layers become, (rows, steps before and now, nodes), or one step where that is enough; and for their slopes."""
     rows, steps, width = given[0].shape
     before = dict(zip(known.lagged, (past.shape[1] for past in pasts), strict=True))
     counts = [before.get(k, 0) + steps if whole or k in known.kept else 1 for k in range(known.layers)]
-    counts += [steps if whole else 1 for _ in known.slopes[half]]
+    counts += [steps if whole and not _told(known, rate, straight) else 1 for _ in known.slopes[_half_of(known, rate)]]
     return [given[0].new_empty(rows, count, width // (len(known.driven) or 1)) for count in counts]
 
 
@@ -275,7 +284,7 @@ def _cell(
 ) -> list[Tensor]:
     known = CELLS[name]
     half, driven = _half_of(known, rate), len(known.driven)
-    made = _room(known, half, given, pasts, whole)
+    made = _room(known, rate, straight, given, pasts, whole)
     values, slopes = made[: known.layers], made[known.layers :]
     for k, past in zip(known.lagged, pasts, strict=True):
         values[k][:, : past.shape[1]] = past
@@ -353,8 +362,7 @@ def _fake_cell(
     seed: object,
     whole: bool,
 ) -> list[Tensor]:
-    known = CELLS[name]
-    return _room(known, _half_of(known, rate), given, pasts, whole)
+    return _room(CELLS[name], rate, straight, given, pasts, whole)
 
 
 def _fake_cell_backward(
@@ -445,9 +453,11 @@ class _Cell(torch.autograd.Function):
         vectors, pasts = rest[: len(rest) - len(known.lagged)], rest[len(rest) - len(known.lagged) :]
         whole = any(ctx.needs_input_grad)
         made = _operation("cell", *tensors)(given, weights, vectors, pasts, name, rate, straight, seed, whole)
-        ctx.step = name, _half_of(known, rate) == "drawn", count - bool(known.driven), len(vectors)
+        told = _told(known, rate, straight)
+        ctx.step = name, _half_of(known, rate) == "drawn" and not told, count - bool(known.driven), len(vectors)
         if whole:
-            ctx.save_for_backward(*given[bool(known.driven) :], *weights, *vectors, *made)
+            kept = made[: known.layers] if told else made
+            ctx.save_for_backward(*given[bool(known.driven) :], *weights, *vectors, *kept)
         return tuple(made[k][:, made[k].shape[1] - given[0].shape[1] :] for k in known.kept)
 
     @staticmethod

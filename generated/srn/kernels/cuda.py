@@ -240,7 +240,7 @@ def cell_drawn(
     f12 = 4.0 * ((1.0 - f3) * (1.0 + f3) * 0.25)
     f13 = 1.0 + f7 * f12
     f14 = tl.where(t11, 0.0, f13)
-    t15 = 0.0 < f2
+    t15 = 0.0 < f10
     f16 = tl.where(t15, 1.0, 0.0)
     tl.store(at_to_v0, tl.where(t1, f9, f10), mask=inside)
     tl.store(at_to_s0, tl.where(t1, f14, f16), mask=inside)
