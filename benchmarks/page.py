@@ -82,11 +82,12 @@ def steps() -> Iterator[str]:
         f"`python benchmarks/steps.py`, one thread, torch {found['torch']}; 95 % intervals of the median. Feed-forward: ours / by",
     )
     yield from (
-        "hand, or / torch.nn's one operation for `lstm` and `gru`. PCFF at rate 0.3: the composed form / ours, and / no sampling at all.",
+        "hand, or / torch.nn's one operation for `lstm`, `adding_lstm` and `gru`. PCFF at rate 0.3: the composed form / ours, and / no",
+        "sampling at all.",
         "",
     )
     keys = ("feed_forward", "loop", "pcff", "free_sampling")
-    lines = [(f"`{row['spec']}`", *(spread(row.get(key)) for key in keys)) for row in found["rows"] if "pcff" in row]
+    lines = [(f"`{row['spec']}`", *(spread(row.get(key)) for key in keys)) for row in found["rows"] if "feed_forward" in row]
     yield from table(("spec", "ours / by hand", "ours / loop by hand", "composed / ours", "composed / free sampling"), lines)
     for row in found["rows"]:
         if "loops_pcff" in row:

@@ -69,7 +69,7 @@ def test_limits_of_steps_of_loops(archs: tuple[str, str]) -> None:
         known = {kernel["what"]: kernel["instructions"] for kernel in found if kernel["arch"] == int(arch)}
         # of one element: seven layers, of which five have a law
         assert known["cell_forward 512"] <= 600 and known["cell_backward 512"] <= 400
-        assert known["cell_drawn 512"] <= 1200 and known["cell_drawn_backward 512"] <= 470
+        assert known["cell_drawn 512"] <= 1100 and known["cell_drawn_backward 512"] <= 470
 
 
 @pytest.mark.slow
