@@ -51,7 +51,7 @@ class Way:
         """As training scripts make it."""
         learned = [p for p in model.parameters() if p.requires_grad]
         if self.momentum:
-            return torch.optim.SGD(learned, lr=self.learning_rate, momentum=self.momentum, fused=True)
+            return torch.optim.SGD(learned, lr=self.learning_rate, momentum=self.momentum)
         return torch.optim.Adam(learned, lr=self.learning_rate, fused=True)
 
 

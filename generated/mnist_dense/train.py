@@ -261,7 +261,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data(Path(args.data_dir)).items()}
     torch.manual_seed(args.seed)
     model = Model().to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=args.learning_rate, momentum=0.9, fused=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=args.learning_rate, momentum=0.9)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer,
         factor=0.1,
