@@ -6,12 +6,9 @@ import copy
 import math
 from typing import Any
 
-import library  # which knows where peers are
-import peers
 import torch
+from library import peers
 from torch import Tensor, nn
-
-assert library
 
 
 class Loop(nn.Module):

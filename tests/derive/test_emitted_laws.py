@@ -131,6 +131,14 @@ SCORED = {
     "jump": (later(noise, "Piecewise((y, y < 0), (y + 3, True))"), ()),
     "folded back": (later(noise, "Piecewise((y, y < 1), (2 - y, y < 3), (y - 4, True))"), ()),
 }
+
+
+def scored(name: str) -> tuple[Derivation, tuple[float, ...]]:
+    """A law that is scored, and its atoms."""
+    recipe, atoms = SCORED[name]
+    return recipe(), atoms
+
+
 POINTS = [-40.0, -3.0, -0.4, 0.25, 0.5, 0.9, 1.5, 6.0, 45.0]
 
 
@@ -171,8 +179,7 @@ def log_likelihood(law: Derivation, x: Any, e: Any) -> Any:
 @pytest.mark.parametrize("name", SCORED)
 def test_likelihoods_in_float32(name: str) -> None:
     """Printed code in float32 against many digits at the same float32 inputs, tails included."""
-    recipe, atoms = SCORED[name]
-    law = recipe()
+    law, atoms = scored(name)
     discrete = isinstance(law.law, FiniteExponential) or name in ("sign", "stairs")
     points = torch.tensor([*atoms, *([] if discrete else POINTS)], dtype=torch.float32)
     e = torch.tensor([-30.0, -7.3, -1.1, -0.01, 0.0, 0.6, 3.2, 11.0, 30.0]).requires_grad_()
@@ -209,8 +216,7 @@ def mass(law: Derivation, atoms: tuple[float, ...], cuts: tuple[float, ...], e: 
 @pytest.mark.parametrize("e", [-1.7, 0.0, 2.3])
 @pytest.mark.parametrize("name", SCORED)
 def test_distributions_integrate_to_one(name: str, e: float) -> None:
-    recipe, atoms = SCORED[name]
-    law = recipe()
+    law, atoms = scored(name)
     assert mass(law, atoms, (-1, 0, 1, 2, 3), e, 60) == pytest.approx(1, abs=1e-9)
 
 
@@ -264,8 +270,7 @@ def test_draws_have_the_expectation(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, (_, atoms) in SCORED.items() if atoms])
 def test_draws_hit_the_atoms_as_often_as_they_are_probable(name: str) -> None:
-    recipe, atoms = SCORED[name]
-    law = recipe()
+    law, atoms = scored(name)
     node, count = emitted(law), 200_000
     draw = getattr(node, "draw", node.sample)
     torch.manual_seed(11)
@@ -292,8 +297,7 @@ def test_a_draw_carries_the_gradient_where_it_is_pathwise() -> None:
 @pytest.mark.parametrize("name", ["binary", "tilted", "features", "states"])
 def test_the_most_probable_state(name: str) -> None:
     """No state has a higher probability than the mode."""
-    recipe, atoms = SCORED[name]
-    law = recipe()
+    law, atoms = scored(name)
     node = emitted(law)
     for e in (-2.0, -0.3, 0.4, 3.0):
         energy = torch.tensor([e], dtype=torch.float64)
