@@ -13,9 +13,9 @@ import numpy as np
 from cgc.formula.numeric import constant as number_of
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, random
 from cgc.kernels import arithmetic
-from cgc.kernels.code import Value, both, constant, lifted, maximum, minimum, operation, select
+from cgc.kernels.code import Value, both, constant, lifted, maximum, minimum, operation, select, word
 from cgc.kernels.fit import horner
-from cgc.kernels.random import Source, below, uniform, whole
+from cgc.kernels.random import Source, below, philox, uniform, whole
 
 MAX_ROWS = 16
 """Reductions over longer tables are not written out."""
@@ -92,23 +92,13 @@ class Words:
             chosen = select(u < scale * reached, feature, chosen)
         return chosen
 
-    def successes(self, trials: int, p: Value) -> Value:
-        """How many of so many independent events of probability p happen. Raises Unsupported."""
-        if trials >= MAX_ROWS:
-            raise Unsupported(f"{trials} trials")
-        yes, no = [constant(1.0)], [constant(1.0)]
-        for _ in range(trials):
-            yes.append(yes[-1] * p)
-            no.append(no[-1] * (1.0 - p))
-        parts = [float(math.comb(trials, k)) * yes[k] * no[trials - k] for k in range(trials + 1)]
-        return self.picked(parts, [constant(float(k)) for k in range(trials + 1)])
-
     def take(self) -> Value:
-        """A word of its own."""
+        """A word of its own. Those beyond what an element has are made of its last three, as a counter."""
         self.used = max(self.used, 1) + 1
-        if self.used > len(self.sources):
-            raise Unsupported("more random words than are there")
-        return self.sources[self.used - 1]
+        beyond = self.used - 1 - len(self.sources)
+        if beyond < 0:
+            return self.sources[self.used - 1]
+        return philox((*self.sources[-3:], word(beyond // 4)), (word(0), word(0)))[beyond % 4]
 
 
 def expand(scalar: Scalar, variables: dict[str, Value], words: Words | None = None) -> Value:

@@ -19,7 +19,8 @@ from cgc.kernels.code import Value, constant
 from cgc.kernels.numbers import NUMBERS
 
 Function = Callable[[Any], Any]
-FITS: dict[str, Callable[[], tuple[tuple[float, ...], ...]]] = {}
+Numbers = tuple[tuple[float, ...], ...]
+FITS: dict[str, Callable[[], Numbers]] = {}
 """How the numbers of each name are found: those of a polynomial, or of a numerator and a denominator."""
 
 
@@ -40,16 +41,39 @@ def quotient(name: str, function: Function, low: float, high: float, degree: int
     return build
 
 
+def coefficients(name: str, function: Function, low: float, high: float, degree: int) -> tuple[float, ...]:
+    """Those of the same polynomial, constant term first."""
+    FITS.setdefault(name, lambda: (polynomial(function, low, high, degree),))
+    return _numbers(name)[0]
+
+
+def surface(name: str, function: Callable[[Any, Any], Any], low: float, high: float, degree: int, far: float, nodes: int) -> Numbers:
+    """Of polynomials p_j of that degree, such that Σ_j t^j p_j(x) is nearly ``function(x, t)`` for x on [low, high] and 0 < t ≤ far; j is
+    less than ``nodes``."""
+    FITS.setdefault(name, lambda: _surface(function, low, high, degree, far, nodes))
+    return _numbers(name)
+
+
 @lru_cache(maxsize=256)
-def _numbers(name: str) -> tuple[tuple[float, ...], ...]:
+def _numbers(name: str) -> Numbers:
     return NUMBERS[name] if name in NUMBERS else FITS[name]()
 
 
 def polynomial(function: Function, low: float, high: float, degree: int) -> tuple[float, ...]:
     """The Chebyshev approximation on [low, high], rounded to float32, constant term first."""
     with mp.workdps(30):
-        found = mpmath.chebyfit(function, [mp.mpf(low), mp.mpf(high)], degree + 1)
+        found = mpmath.chebyfit(lru_cache(function), [mp.mpf(low), mp.mpf(high)], degree + 1)
     return tuple(float(np.float32(c)) for c in reversed(found))
+
+
+def _surface(function: Callable[[Any, Any], Any], low: float, high: float, degree: int, far: float, nodes: int) -> Numbers:
+    with mp.workdps(30):
+        ends = [mp.mpf(low), mp.mpf(high)]
+        places = [mp.mpf(far) / 2 * (1 + mpmath.cos(mp.pi * (k + mp.mpf(1) / 2) / nodes)) for k in range(nodes)]
+        across = [mpmath.chebyfit(lru_cache(lambda x, t=t: function(x, t)), ends, degree + 1)[::-1] for t in places]
+        powers = mp.matrix([[t**j for j in range(nodes)] for t in places])
+        along = [mpmath.lu_solve(powers, mp.matrix([p[k] for p in across])) for k in range(degree + 1)]
+    return tuple(tuple(float(np.float32(found[j])) for found in along) for j in range(nodes))
 
 
 def rational(function: Function, low: float, high: float, degree: int, below: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -85,12 +109,12 @@ def horner(x: Value, numbers: tuple[float, ...]) -> Value:
     return total
 
 
-def found() -> dict[str, tuple[tuple[float, ...], ...]]:
+def found() -> dict[str, Numbers]:
     """The numbers of all fits that are known by now, found anew."""
     return {name: FITS[name]() for name in sorted(FITS)}
 
 
-def text(numbers: dict[str, tuple[tuple[float, ...], ...]]) -> str:
+def text(numbers: dict[str, Numbers]) -> str:
     """The file ``numbers.py``: float32 as the shortest decimals that read back exactly."""
     lines = [
         '"""Coefficients that ``fit.py`` found; ``python -m cgc.kernels.fit`` makes this file."""',
@@ -108,10 +132,10 @@ def text(numbers: dict[str, tuple[tuple[float, ...], ...]]) -> str:
 
 def main() -> None:
     """Write ``numbers.py``."""
-    from cgc.kernels import arithmetic, random
+    from cgc.kernels import arithmetic, counts, gamma, random
 
-    arithmetic.define_all()
-    random.define_all()
+    for module in (arithmetic, random, gamma, counts):
+        module.define_all()
     from cgc.kernels import fit  # this module under its own name: as a script it is another
 
     Path(__file__).with_name("numbers.py").write_text(text(fit.found()), encoding="utf-8")

@@ -21,11 +21,16 @@ from cgc.formula.numeric import value as value_of
 from cgc.formula.scalar import Const, Op, Scalar, Var, bind, const, random, walk
 from cgc.formula.tangent import tangent
 from cgc.kernels.code import Value, argument, constant, given, in_order, replaced, select
+from cgc.kernels.counts import BLOCK, binomial, poisson
 from cgc.kernels.expand import EXP_LIMIT, Unsupported, Words, expand
+from cgc.kernels.gamma import COMPOSED
 from cgc.kernels.inverses import INVERSES
 from cgc.kernels.random import NOISES
 
 MAX_WORDS = 4
+MOST_TRIALS = 4 * BLOCK
+"""Binomials of more are drawn by torch."""
+
 _ENERGIES = [mpmath.mpf(n) / 64 for n in (-155, -82, -36, -9, 18, 55, 119, 220)]
 E, H, RATE = argument("e"), argument("h"), argument("rate")
 WORDS = tuple(given(f"w{k}") for k in range(MAX_WORDS))
@@ -117,7 +122,7 @@ def _drawn(law: Derivation, expectation: Value) -> tuple[Value | None, Value | N
         for name, (slope, parameter) in leaves.slopes.items():
             through = through + expand(tangent(whole, name), leaves.known) * slope * expand(tangent(parameter, "e"), leaves.known)
         through = _by_tanh(through, drawn)
-    return drawn, through, max(words.used, 1)
+    return drawn, through, min(max(words.used, 1), MAX_WORDS)
 
 
 def _by_tanh(slope: Value, drawn: Value) -> Value:
@@ -155,12 +160,16 @@ class _Leaves:
         if not isinstance(part, Op) or not random(part):
             return part
         inner = tuple(self.told(argument) for argument in part.args)
+        if part.name in COMPOSED:
+            return COMPOSED[part.name](lambda name: self.told(Op(name, ())), *inner)
         if part.name in NOISES:
             return self.named(NOISES[part.name](self.words.noise()))
         if part.name == "draw_bernoulli":
             return self.named(select(self.words.below(self.probability(inner[0])), 1.0, 0.0))
         if part.name == "draw_binomial" and (trials := number_of(inner[0])) is not None and trials == int(trials):
-            return self.named(self.words.successes(int(trials), expand(inner[1], self.known, self.words)))
+            return self.named(self.successes(int(trials), expand(inner[1], self.known, self.words)))
+        if part.name == "draw_poisson":
+            return self.named(poisson(expand(inner[0], self.known, self.words), self.words.noise()))
         if part.name in INVERSES:
             drawn, slope = INVERSES[part.name](expand(inner[0], self.known, self.words), self.words.noise())
             name = self.named(drawn)
@@ -174,6 +183,13 @@ class _Leaves:
         if line is None:
             return expand(p, self.known, self.words)
         return line[1] * self.expectation + line[0]
+
+    def successes(self, trials: int, p: Value) -> Value:
+        """How many of so many trials succeed."""
+        if trials > MOST_TRIALS:
+            raise Unsupported(f"{trials} trials")
+        counts = [binomial(min(BLOCK, trials - first), p, self.words.noise()) for first in range(0, trials, BLOCK)]
+        return sum(counts[1:], counts[0])
 
     def named(self, drawn: Value) -> Var:
         name = f"drawn_{len(self.known)}"
