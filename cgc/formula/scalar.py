@@ -73,7 +73,7 @@ class Over:
 
 Scalar = Const | Var | Op | Over
 
-# None: any number of arguments. Comparisons give truth values, which only where, and, or take.
+# None: any number of arguments. Truth values are taken by where, and, or alone.
 ARITY: dict[str, int | None] = {
     "add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "power": 2, "sqrt": 1, "exp": 1, "log": 1, "abs": 1, "sign": 1,
     "sin": 1, "cos": 1, "tanh": 1, "erf": 1, "max": 2, "min": 2, "pi": 0, "euler": 0, "expm1": 1, "log1p": 1, "sinh": 1, "cosh": 1,
@@ -88,6 +88,8 @@ ARITY: dict[str, int | None] = {
     "draw_bernoulli": 1, "draw_gamma": 1, "draw_beta": 2, "draw_poisson": 1, "draw_binomial": 2, "draw_truncated_normal": 1,
     "draw_tilted_uniform": 1,
 }  # fmt: skip
+TRUTHS = ("lt", "le", "gt", "ge", "eq", "and", "or", "true")
+"""Operations that are true or false."""
 
 
 def const(value: int | Fraction | float) -> Const:

@@ -95,13 +95,39 @@ def operation(name: str, *args: Value | float | int | str) -> Value:
 
 
 @dataclass(frozen=True)
+class Pass:
+    """A loop over the rows of a table: ``columns`` are arguments with a number for each row, ``collected`` arguments with what they are
+    before the first row, and what they become in a row, all at once."""
+
+    columns: tuple[tuple[Value, tuple[float, ...]], ...]
+    collected: tuple[tuple[Value, float, Value], ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.columns[0][1])
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """What is computed in a row."""
+        return tuple(after for _, _, after in self.collected)
+
+
+@dataclass(frozen=True)
 class Function:
-    """A function of floats that is called by ``name``: the arguments of its definition, and its value. ``doc`` says what it is."""
+    """A function of floats that is called by ``name``: the arguments of its definition, and its value. ``doc`` says what it is. Its value
+    may read what ``passes`` collect, one after the other."""
 
     name: str
     arguments: tuple[Value, ...]
     result: Value
     doc: str
+    passes: tuple[Pass, ...] = ()
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """All that is computed."""
+        return (*(after for one in self.passes for after in one.results), self.result)
 
 
 FUNCTIONS: dict[str, Function] = {}
@@ -134,7 +160,8 @@ def functions(*results: Value) -> tuple[Function, ...]:
         for node in in_order(value):
             name = node.args[0] if node.name == "call" else None
             if isinstance(name, str) and name not in found:
-                visit(FUNCTIONS[name].result)
+                for inner in FUNCTIONS[name].results:
+                    visit(inner)
                 found[name] = FUNCTIONS[name]
 
     for result in results:
@@ -150,8 +177,14 @@ def operations(result: Value) -> int:
         return sum(counts[str(node.args[0])] if node.name == "call" else 1 for node in in_order(value) if node.inputs)
 
     for known in functions(result):
-        counts[known.name] = count(known.result)
+        in_rows = sum(one.rows * sum(map(count, one.results)) for one in known.passes)
+        counts[known.name] = count(known.result) + in_rows
     return count(result)
+
+
+def loops(*results: Value) -> bool:
+    """Whether they take loops over tables."""
+    return any(known.passes for known in functions(*results))
 
 
 def constant(number: float) -> Value:

@@ -1,8 +1,9 @@
 """Draws of whole numbers, as inverse distribution functions of one random word: Poisson, and so many trials of a binomial one at a time.
 
-Few are counted: how many partial sums of the distribution are below the word's uniform number. A Poisson draw of a large mean λ follows from
-the word's normal number z instead, as the whole part of s with Q(s, λ) = Φ(z): s = λ r(ζ) + ε_0(ζ) + ε_1(ζ)/λ + …, ζ = z/√λ, where r solves
-ζ²/2 = 1 - r + r log r (Temme's uniform expansion once more). s is off by 1e-5 at most, 4e-5 where it is drawn once in a billion times.
+Few are counted: how many partial sums of the distribution are below the word's uniform number. A Poisson draw of a large mean λ follows
+from the word's normal number z instead, as the whole part of s with Q(s, λ) = Φ(z): s = λ r(ζ) + ε_0(ζ) + ε_1(ζ)/λ + …, ζ = z/√λ, where r
+solves ζ²/2 = 1 - r + r log r (Temme's uniform expansion once more). s is off by 1e-5 at most, 4e-5 where it is drawn once in a billion
+times.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cgc.kernels import arithmetic
 from cgc.kernels.code import Value, constant, define, maximum, minimum, operation, select
 from cgc.kernels.fit import Numbers, coefficients, horner, surface
 from cgc.kernels.gamma import log_share
-from cgc.kernels.random import Source, normal
+from cgc.kernels.random import Source, fraction, normal
 
 LARGE = 24.0
 """From this mean on, Poisson draws follow from normal ones."""
@@ -28,12 +29,8 @@ BLOCK = 96
 
 _MOST = 58  # a larger number is drawn once in a billion times with the mean ``LARGE``
 _FARTHEST = 6.0
+_NOTHING = float(np.float32(1e-37))  # terms that are too small for normal floats take processors long
 _WHOLE = 2.0**23
-
-
-def _uniform(source: Source) -> Value:
-    upper = operation("to_float", operation("wshr", source.side, 31)) > 0.5
-    return select(upper, source.share, 1.0 - source.share)
 
 
 def _floor(x: Value) -> Value:
@@ -46,7 +43,7 @@ def _poisson_small(mean: Value, u: Value) -> Value:
     term = collected = arithmetic.exp(-mean)
     count = select(u < collected, 0.0, 1.0)
     for k in range(1, _MOST):
-        term = term * (mean * float(np.float32(1 / k)))
+        term = term * (mean * float(np.float32(1 / k))) + _NOTHING
         collected = collected + term
         count = count + select(u < collected, 0.0, 1.0)
     return count
@@ -69,7 +66,7 @@ def poisson(mean: Value, source: Source) -> Value:
     define("poisson_small", _poisson_small, "The least k with P(N ≤ k) > u, N Poisson with a mean below 24.", ("mean", "u"))
     define("poisson_large", _poisson_large, "The same for a larger mean and u = Φ(z).", ("mean", "z"))
     few = minimum(mean, LARGE)
-    small = operation("call", "poisson_small", few, _uniform(source))
+    small = operation("call", "poisson_small", few, fraction(source))
     large = operation("call", "poisson_large", maximum(minimum(mean, 1e9), LARGE), normal(source))
     return select(mean < LARGE, small, large)
 
@@ -85,14 +82,14 @@ def binomial(trials: int, p: Value, source: Source) -> Value:
         found = select(u < collected, 0.0, 1.0)
         # more than that are half of them and six standard deviations
         for k in range(1, min(trials, trials // 2 + math.ceil(3.2 * math.sqrt(trials)))):
-            term = term * (odds * float(np.float32((trials - k + 1) / k)))
+            term = term * (odds * float(np.float32((trials - k + 1) / k))) + _NOTHING
             collected = collected + term
             found = found + select(u < collected, 0.0, 1.0)
         return select(p > 0.5, float(trials) - found, found)
 
     name = f"binomial_{trials}"
     define(name, count, f"How many of {trials} trials succeed: from the rarer outcome's side the least k with P(N ≤ k) > u.", ("p", "u"))
-    return operation("call", name, p, _uniform(source))
+    return operation("call", name, p, fraction(source))
 
 
 def _power(x: Value, exponent: int) -> Value:

@@ -1,6 +1,6 @@
 """Scalar trees in typed arithmetic: every operation of a derived formula, and draws from random words.
 
-What has no such form (draws by rejection, reductions over long tables) raises Unsupported, and is computed by torch.
+What has no such form raises Unsupported, and is computed by torch.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable
 import numpy as np
 
 from cgc.formula.numeric import constant as number_of
-from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, random
-from cgc.kernels import arithmetic
+from cgc.formula.scalar import TRUTHS, Const, Op, Over, Scalar, Var, hoisted, random
+from cgc.kernels import arithmetic, tables
 from cgc.kernels.code import Value, both, constant, lifted, maximum, minimum, operation, select, word
 from cgc.kernels.fit import horner
-from cgc.kernels.random import Source, below, philox, uniform, whole
+from cgc.kernels.random import Source, below, fraction, philox, uniform, whole
 
 MAX_ROWS = 16
-"""Reductions over longer tables are not written out."""
+"""Reductions over longer tables are loops."""
 
 LARGEST = float(np.finfo(np.float32).max)
 EXP_LIMIT = float(np.float32(math.log(LARGEST) * (1 - 2.0**-23)))
@@ -98,7 +98,8 @@ class Words:
         beyond = self.used - 1 - len(self.sources)
         if beyond < 0:
             return self.sources[self.used - 1]
-        return philox((*self.sources[-3:], word(beyond // 4)), (word(0), word(0)))[beyond % 4]
+        a, b, c = self.sources[-3:]
+        return philox((a, b, c, word(beyond // 4)), (word(0), word(0)))[beyond % 4]
 
 
 def expand(scalar: Scalar, variables: dict[str, Value], words: Words | None = None) -> Value:
@@ -176,17 +177,25 @@ class _Expander:
         return x
 
     def over(self, over: Over) -> Value:
-        rows = len(over.columns[0][1])
-        if rows > MAX_ROWS or over.name == "inverse":
-            raise Unsupported(f"{over.name} over {rows} rows")
         inner, outside = hoisted(over)
         given = {name: self.go(part) for name, part in outside}
+        if len(over.columns[0][1]) > MAX_ROWS or over.name == "inverse":
+            return self.looped(inner, given)
         table: list[tuple[Value, ...]] = []
         for row in zip(*(column for _, column in inner.columns), strict=True):
             cells = {name: self.go(cell) for (name, _), cell in zip(inner.columns, row, strict=True)}
             within = _Expander({**self.variables, **given, **cells}, None)
             table.append(tuple(within.go(argument) for argument in inner.args))
         return self.reduced(over.name, table)
+
+    def looped(self, over: Over, given: dict[str, Value]) -> Value:
+        """A reduction over many rows."""
+        share = None
+        if over.name in ("pick", "inverse"):
+            if self.words is None or (over.name == "inverse" and over.args[1] not in [Var(name) for name, _ in over.columns]):
+                raise Unsupported(over.name)
+            share = fraction(self.words.noise())
+        return tables.reduced(over, {**self.variables, **given}, lambda part, leaves: _Expander(dict(leaves), None).go(part), share)
 
     def reduced(self, name: str, table: list[tuple[Value, ...]]) -> Value:
         weights = [row[0] for row in table]
@@ -216,7 +225,7 @@ class _Expander:
 
 
 def _true_or_false(op: Op) -> bool:
-    return op.name in ("lt", "le", "gt", "ge", "eq", "and", "or", "true")
+    return op.name in TRUTHS
 
 
 def _total(terms: list[Value]) -> Value:

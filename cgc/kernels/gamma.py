@@ -1,15 +1,15 @@
 """Draws from gamma and beta distributions, as formulas of standard normal and exponential draws, so that their derivatives with respect to
 parameters follow as those of all formulas do.
 
-A gamma draw of shape b ≥ 3 is a function of a normal one: log(x/b) = η l(η) + (ε_0(η) + ε_1(η)/b + …)/b with η = n/√b, where exp(η l(η)) = λ
-solves η²/2 = λ - 1 - log λ (the uniform expansion of the incomplete gamma function and its inverse; Temme 1992, DLMF 8.12). Below, x is a draw
-of a larger shape times powers of uniform numbers: Γ(a) ~ Γ(a + 1) U^(1/a). log x is off by 3e-6 at most.
+A gamma draw of shape b ≥ 3 is a function of a normal one: log(x/b) = η l(η) + (ε_0(η) + ε_1(η)/b + …)/b with η = n/√b, where
+λ = exp(η l(η)) solves η²/2 = λ - 1 - log λ (the uniform expansion of the incomplete gamma function and its inverse; Temme 1992, DLMF 8.12).
+Below, x is a draw of a larger shape times powers of uniform numbers: Γ(a) ~ Γ(a + 1) U^(1/a). log x is off by 3e-6 at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import math
+from collections.abc import Callable
 from typing import Any
 
 import mpmath

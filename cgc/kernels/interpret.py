@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cgc.kernels.code import FUNCTIONS, Value, in_order
+from cgc.kernels.code import FUNCTIONS, Pass, Value, in_order
 
 Array = np.ndarray[Any, Any]
 
@@ -45,7 +45,18 @@ def evaluate(results: tuple[Value, ...], values: Mapping[str, Array]) -> tuple[A
                 case "call":
                     body = FUNCTIONS[str(value.args[0])]
                     inner = {str(a.args[0]): known[v] for a, v in zip(body.arguments, value.inputs, strict=True)}
+                    for one in body.passes:
+                        inner |= _collected(one, inner)
                     (known[value],) = evaluate((body.result,), inner)
                 case _:
                     known[value] = _OPERATIONS[value.name](*(known[a] if isinstance(a, Value) else a for a in value.args))
     return tuple(known[result] for result in results)
+
+
+def _collected(one: Pass, given: Mapping[str, Array]) -> dict[str, Array]:
+    names = [str(leaf.args[0]) for leaf, _, _ in one.collected]
+    found = {name: np.asarray(before, np.float32) for name, (_, before, _) in zip(names, one.collected, strict=True)}
+    for row in range(one.rows):
+        here = {str(leaf.args[0]): np.asarray(numbers[row], np.float32) for leaf, numbers in one.columns}
+        found = dict(zip(names, evaluate(one.results, {**given, **here, **found}), strict=True))
+    return found

@@ -18,17 +18,17 @@ from cgc.derive.derivation import Derivation, Draw
 from cgc.formula.dual import dual
 from cgc.formula.numeric import constant as number_of
 from cgc.formula.numeric import value as value_of
-from cgc.formula.scalar import Const, Op, Scalar, Var, bind, const, random, walk
+from cgc.formula.scalar import Const, Op, Over, Scalar, Var, bind, const, random, walk
 from cgc.formula.tangent import tangent
-from cgc.kernels.code import Value, argument, constant, given, in_order, replaced, select
+from cgc.kernels.code import Value, argument, constant, given, in_order, loops, replaced, select
 from cgc.kernels.counts import BLOCK, binomial, poisson
-from cgc.kernels.expand import EXP_LIMIT, Unsupported, Words, expand
+from cgc.kernels.expand import EXP_LIMIT, MAX_ROWS, Unsupported, Words, expand
 from cgc.kernels.gamma import COMPOSED
 from cgc.kernels.inverses import INVERSES
 from cgc.kernels.random import NOISES
 
 MAX_WORDS = 4
-MOST_TRIALS = 4 * BLOCK
+MOST_TRIALS = 1000
 """Binomials of more are drawn by torch."""
 
 _ENERGIES = [mpmath.mpf(n) / 64 for n in (-155, -82, -36, -9, 18, 55, 119, 220)]
@@ -58,6 +58,11 @@ class Node:
     words: int
     discrete: bool
     bounds: tuple[float, float] | None
+
+    @property
+    def tabled(self) -> bool:
+        """Whether it takes loops over tables."""
+        return loops(*(value for value in (self.expectation, self.slope, self.drawn, self.through) if value is not None))
 
     @property
     def inferred(self) -> Value | None:
@@ -157,8 +162,10 @@ class _Leaves:
 
     def told(self, part: Scalar) -> Scalar:
         """The formula with variables in place of its random leaves."""
-        if not isinstance(part, Op) or not random(part):
+        if isinstance(part, (Const, Var)) or not random(part):
             return part
+        if isinstance(part, Over):
+            return self.named(expand(part, self.known, self.words))
         inner = tuple(self.told(argument) for argument in part.args)
         if part.name in COMPOSED:
             return COMPOSED[part.name](lambda name: self.told(Op(name, ())), *inner)
@@ -260,6 +267,8 @@ def _bounds(computed: Scalar) -> tuple[float, float] | None:
 
 
 def _quadratic(computed: Scalar) -> Scalar | None:
+    if any(isinstance(part, Over) and len(part.columns[0][1]) > MAX_ROWS for part in walk(computed)):
+        return None  # a table is near to a formula, and no formula itself
     with mp.workdps(60):
         try:
             pairs = [dual(computed, "e", e=e) for e in _ENERGIES]

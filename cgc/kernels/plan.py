@@ -116,7 +116,8 @@ def _cells(groups: list[tuple[Layer, ...]], program: Program) -> Iterator[tuple[
     rated = program.train.sample_rates or program.eval.sample_rates
     if rated or program.eval.method == "moments":
         return
-    known = {name: (law, node) for name, law in program.laws if (node := supported(law)) is not None}
+    # steps of loops are expressions, which loops over tables are not
+    known = {name: (law, node) for name, law in program.laws if (node := supported(law)) is not None and not node.tabled}
     for layers in groups:
         group = _names(layers)
         if any(fused_loop(layer, group, program.law(layer.law)) for layer in layers):

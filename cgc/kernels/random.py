@@ -62,6 +62,12 @@ def below(w: Value, rate: Value) -> Source:
     return Source(minimum(size, 0.5), operation("wshl", w, 31))
 
 
+def fraction(source: Source) -> Value:
+    """A number between 0 and 1."""
+    upper = operation("to_float", operation("wshr", source.side, 31)) > 0.5
+    return select(upper, source.share, 1.0 - source.share)
+
+
 def _signed(size: Value, source: Source) -> Value:
     flipped = operation("wand", source.side, word(0x80000000))
     return operation("from_bits", operation("wxor", operation("bits", size), flipped))

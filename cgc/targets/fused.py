@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from cgc.kernels.arithmetic import exp, log
-from cgc.kernels.code import Value, argument, functions, given, operations, word
+from cgc.kernels.code import Function, Value, argument, functions, given, operations, word
 from cgc.kernels.node import COIN, RATE, WORDS, E, H, Node
 from cgc.kernels.plan import CellKernel, Kernels, LawKernel
 from cgc.kernels.random import ROUNDS, philox
@@ -33,7 +36,8 @@ class Law:
     ``name`` is its class in model.py. ``recurrent``: for nodes that read their own past, ``plain``: for others,
     ``normalised``: some of which are normalised at once. ``of_energy`` and ``redrawn``: there are slopes that are computed from the
     energy, or from what is drawn again. ``least``: its expectation alone is worth a kernel from so many elements on; ``in_torch``: or what
-    torch calls it. ``bounds``: between these the expectation is the energy.
+    torch calls it. ``bounds``: between these the expectation is the energy. ``of_arrays``: its functions are given arrays, as they loop
+    over tables.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Law:
     plain: bool
     normalised: bool
     bounds: tuple[float, float] | None
+    of_arrays: bool
 
     @property
     def per(self) -> int:
@@ -111,7 +116,7 @@ class Source:
 
     ``nodes`` are laws that steps draw from. ``coin`` is the function that tells whether an element is drawn, where draws are worth to be
     computed for some elements alone. ``heavy`` are the functions of laws that take longer than to read and write their elements, and
-    their operations for each.
+    their operations for each. ``table`` are columns of tables, one after the other, that do not stand in functions.
     """
 
     name: str
@@ -124,6 +129,12 @@ class Source:
     nodes: tuple[Law, ...] = ()
     coin: tuple[str, ...] = ()
     heavy: tuple[tuple[str, int], ...] = ()
+    table: tuple[float, ...] = ()
+
+    @property
+    def table_lines(self) -> list[str]:
+        """The table, as lines of numbers."""
+        return textwrap.wrap(", ".join(str(np.float32(x)) for x in self.table) + ",", 110, break_on_hyphens=False)
 
     @property
     def plain(self) -> bool:
@@ -153,12 +164,14 @@ class Source:
 
 def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[CellKernel, ...], language: Language) -> Source:
     """The source for ``kernels`` in a language; ``classes`` are the names of laws in model.py, ``cells`` the steps that it calls."""
-    laws = tuple(_law(law, classes[law.name], language) for law in kernels.laws)
+    tabled = any(law.node.tabled for law in kernels.laws)
+    laws = tuple(_law(law, classes[law.name], language, tabled) for law in kernels.laws)
     wanted = [(known, *one) for law, known in zip(kernels.laws, laws, strict=True) for one in _wanted(law.node, known, language)]
     results = [value for _, _, value, _ in wanted]
     results += [exp(argument("x")), log(argument("x"))] if kernels.chains else []
     results += [value for cell in cells for value in cell_values(cell)]
-    lines = tuple(called(language, function) for function in functions(*results))
+    columns: dict[tuple[float, ...], str] = {}
+    lines = tuple(_written(language, function, columns) for function in functions(*results))
     drawn = any(law.words for law in laws) or any(cell.cell.words for cell in cells)
     chains = tuple(Chain(n, (n + 7) // 8 * 8) for n in kernels.chains)
     nodes = {node: f"node{k}" for k, node in enumerate(_drawn_in(cells))}
@@ -166,8 +179,9 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
     inside = tuple(_law(LawKernel(shown, shown, node, False, False), shown, language) for node, shown in nodes.items())
     coin = defined(language, "coin", COIN, (RATE, WORDS[0])) if any(law.redrawn for law in (*laws, *inside)) else ()
     counts = [(f"{known.name}_{what}", operations(value)) for known, what, value, _ in wanted if known.plain]
+    table = tuple(number for column in columns for number in column) if language.chunked is None else ()
     heavy = tuple((function, count) for function, count in counts if count > _LIGHT)
-    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, inside, coin, heavy)
+    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, inside, coin, heavy, table)
 
 
 def _drawn_in(cells: tuple[CellKernel, ...]) -> Iterable[Node]:
@@ -175,12 +189,22 @@ def _drawn_in(cells: tuple[CellKernel, ...]) -> Iterable[Node]:
     return dict.fromkeys(passage.node for cell in cells for passage in cell.cell.passages if passage.node is not None)
 
 
-def _law(law: LawKernel, name: str, language: Language) -> Law:
+def _written(language: Language, function: Function, columns: dict[tuple[float, ...], str]) -> tuple[str, ...]:
+    """The definition of a function; ``columns`` are those of tables that the file has so far, and where they are."""
+    if not function.passes:
+        return called(language, function)
+    return language.looped(language, function, columns)
+
+
+def _law(law: LawKernel, name: str, language: Language, tabled: bool = False) -> Law:
     node = law.node
+    chunked = language.chunked if node.tabled else None
     kinds = (node.words, node.slope_of_value is not None, node.always, node.discrete, *_least(node), law.recurrent, law.plain)
-    found = Law(name, law.density, (), *kinds, law.normalised, node.bounds)
-    written = (defined(language, f"{name}_{what}", value, arguments) for what, value, arguments in _wanted(node, found, language))
-    return replace(found, functions=tuple(written))
+    found = Law(name, law.density, (), *kinds, law.normalised, node.bounds, chunked is not None)
+    wanted = [(f"{name}_{what}", value, arguments) for what, value, arguments in _wanted(node, found, language)]
+    if chunked is not None:
+        return replace(found, functions=tuple(chunked(language, *one) for one in wanted))
+    return replace(found, functions=tuple(defined(language, *one, tabled and language.chunked is None) for one in wanted))
 
 
 def _wanted(node: Node, law: Law, language: Language) -> Iterable[tuple[str, Value, tuple[Value, ...]]]:
@@ -206,6 +230,8 @@ def _least(node: Node) -> tuple[int, str]:
     what torch calls what it computes as well as a kernel does, in less time."""
     if not functions(node.expectation):
         return 2**62, ""
+    if node.tabled:
+        return 0, ""
     name = node.expectation.args[0] if node.expectation.name == "call" and node.expectation.inputs == (E,) else ""
     if name in _OF_VALUE and node.slope_of_value is not None:
         return 0, str(name)

@@ -27,9 +27,17 @@ def triton_kernels(ops: ModuleType) -> Iterator[ModuleType]:
     yield importlib.import_module(".cuda", ops.__name__)
 
 
+@pytest.fixture(scope="session")
+def in_c(ops: ModuleType) -> Target:
+    return Target("c", ops.LAWS, ops._back, ops.OPS)
+
+
+@pytest.fixture(scope="session")
+def in_triton(ops: ModuleType, triton_kernels: ModuleType) -> Target:
+    return Target("triton", ops.LAWS, ops._back, triton_kernels)
+
+
 @pytest.fixture(scope="session", params=["c", "triton"])
-def target(request: pytest.FixtureRequest, ops: ModuleType) -> Iterator[Target]:
-    if request.param == "c":
-        yield Target("c", ops.LAWS, ops._back, ops.OPS)
-    else:
-        yield Target("triton", ops.LAWS, ops._back, request.getfixturevalue("triton_kernels"))
+def target(request: pytest.FixtureRequest) -> Target:
+    found: Target = request.getfixturevalue(f"in_{request.param}")
+    return found

@@ -69,12 +69,14 @@ def laws() -> dict[str, Derivation]:
             "Spin": derivation("binary", values=[-1, 1]),
             "Bit": derivation("binary", values=[0, 1]),
             "Relu": derivation("rectified_gaussian", std="tanh(e)", emit="relu"),
+            "Levels": derivation("exponential_family", support=list(range(20))),
         }
         return usual | {class_of(name): law(name) for name in ALL}
 
 
-NUMERIC = ("TanhOfNoise", "Quartic", "VonMises", "Conway", "DiscreteGaussian", "WeibullLike")
-"""Laws that are averages over long tables, which kernels leave to torch."""
+TABLED = ("TanhOfNoise", "Quartic", "VonMises", "Conway", "DiscreteGaussian", "WeibullLike")
+"""Laws that are averages over long tables, whose kernels take as long as their rows are many, and Triton's interpreter for
+ever."""
 
 
 def nodes() -> dict[str, Node]:
@@ -83,7 +85,7 @@ def nodes() -> dict[str, Node]:
     return {name: node for name, node in found.items() if node is not None}
 
 
-RECURRENT = ("Relu", "Spin", "Gaussian", "Gelu", "RectifiedLogistic")
+RECURRENT = ("Relu", "Spin", "Gaussian", "Gelu", "RectifiedLogistic", "Levels")
 CHAINS = (1, 3, 4, 5, 13, 40)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made import CHAINS, NUMERIC, RECURRENT, Target, element_words, kernels, laws, nodes, step_words, value
+from made import CHAINS, RECURRENT, TABLED, Target, element_words, kernels, laws, nodes, step_words, value
 
 from cgc.derive.derivation import Draw
 from cgc.emit.kernels import kernel_files
@@ -34,18 +34,33 @@ def energies(count: int, scale: float = 3.0) -> torch.Tensor:
     return scale * torch.randn(count, generator=torch.Generator().manual_seed(count))
 
 
-def test_all_families_but_those_over_long_tables_have_kernels() -> None:
-    assert set(laws()) - set(NODES) == set(NUMERIC)
-    # draws by rejection are torch's
-    rejected = ("draw_gamma", "draw_beta", "draw_binomial", "draw_poisson", "draw_truncated_normal", "draw_tilted_uniform")
-    for name in set(NODES) - set(DRAWN):
-        sampling = laws()[name].sampling
-        assert isinstance(sampling, Draw) and any(word in str((sampling.value, sampling.given)) for word in rejected), name
+def test_all_families_have_kernels() -> None:
+    assert NODES.keys() == laws().keys()
+    assert set(DRAWN) == {name for name, law in laws().items() if isinstance(law.sampling, Draw) and law.sampling.random}
+    assert {name for name, node in NODES.items() if node.tabled} == {*TABLED, "Levels"}
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", [name for name in NODES if name not in TABLED])
 def test_expectations_and_slopes(target: Target, name: str) -> None:
     """Against the formula and its derivative in float64, over the energies that networks have."""
+    check_expectation(target, name)
+
+
+@pytest.mark.parametrize("name", TABLED)
+def test_averages_over_long_tables(in_c: Target, name: str) -> None:
+    check_expectation(in_c, name)
+    for rate in (0.1, 1.0):
+        check_draws(in_c, name, energies(700), rate)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLED)
+def test_averages_over_long_tables_in_triton(in_triton: Target, name: str) -> None:
+    check_expectation(in_triton, name)
+    check_draws(in_triton, name, energies(40), 1.0)
+
+
+def check_expectation(target: Target, name: str) -> None:
     law, node = laws()[name], NODES[name]
     e = energies(1499)
     known = target.laws[name].name
@@ -73,7 +88,7 @@ def test_draws_at_odd_sizes(target: Target, name: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.1, 1.0])
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", [name for name in DRAWN if name not in TABLED])
 def test_draws(target: Target, name: str, rate: float) -> None:
     if target.name == "triton" and rate < 1 and name not in ("Spin", "Relu"):
         pytest.skip("its interpreter is slow")
@@ -100,7 +115,7 @@ def check_draws(target: Target, name: str, e: torch.Tensor, rate: float) -> None
     assert (~np.isclose(slopes, value(node.drawn_slope, **given), rtol=1e-4, atol=1e-5, equal_nan=True)).sum() <= 1
 
 
-CHECKED = ["Spin", "Bit", "Relu", "SpinWithMeasure", "GumbelRectifier", "MaxOfTwo", "TruncatedGaussian"]
+CHECKED = ["Spin", "Bit", "Relu", "SpinWithMeasure", "GumbelRectifier", "MaxOfTwo", "TruncatedGaussian", "Levels"]
 
 
 def checked(folder: Path) -> Path:
@@ -242,6 +257,17 @@ def test_gradients_of_recurrences(target: Target, name: str, rate: float) -> Non
         carry = gx[:, t] * w
     for mine, expected in zip(found, (gx, gw, carry), strict=True):
         torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_recurrences_of_averages_over_tables(in_c: Target, rate: float) -> None:
+    for shape in ((3, 5, 7), (2, 13, 300), (70, 6, 20)):
+        test_recurrences(in_c, "Levels", rate, shape)
+    test_gradients_of_recurrences(in_c, "Levels", rate)
+
+
+def test_recurrences_of_averages_over_tables_in_triton(in_triton: Target) -> None:
+    test_recurrences(in_triton, "Levels", 0.4, (2, 2, 3))
 
 
 def test_what_is_not_contiguous(target: Target) -> None:

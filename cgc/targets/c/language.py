@@ -6,6 +6,7 @@ import numpy as np
 
 from cgc.kernels.code import Kind
 from cgc.targets.arithmetic import ATOM, NEGATIVE, Language
+from cgc.targets.c.tables import chunked, looped
 
 _TYPES: dict[Kind, str] = {"float": "float", "word": "u32", "truth": "int"}
 _FORMATS = {
@@ -27,7 +28,8 @@ def number(x: float) -> tuple[str, int]:
     return f"{text}f", ATOM if x >= 0 else NEGATIVE
 
 
-def _opening(name: str, kind: Kind, arguments: tuple[tuple[str, Kind], ...], doc: str) -> tuple[str, ...]:
+def _opening(name: str, kind: Kind, arguments: tuple[tuple[str, Kind], ...], doc: str, tables: bool) -> tuple[str, ...]:
+    assert not tables
     shown = ", ".join(f"{_TYPES[of]} {argument}" for argument, of in arguments)
     return (*((f"/* {doc} */",) if doc else ()), f"INLINE {_TYPES[kind]} {name}({shown}) {{")
 
@@ -46,4 +48,6 @@ C = Language(
     ("}",),
     65,
     True,
+    looped,
+    chunked,
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cgc.formula.numeric import constant
-from cgc.formula.scalar import Const, Op, Over, Scalar, Var, hoisted, random, walk
+from cgc.formula.scalar import TRUTHS, Const, Op, Over, Scalar, Var, hoisted, random, walk
 from cgc.source.diagnostics import InternalCompilerError
 from cgc.targets.torch.code import WIDTH, wrapped
 
@@ -260,7 +260,7 @@ def _ratio(scaled: Scalar, plain: Scalar) -> float | None:
 
 
 def _has_truth(scalar: Scalar) -> bool:
-    return isinstance(scalar, Op) and scalar.name in (*_COMPARE, "and", "or", "true")
+    return isinstance(scalar, Op) and scalar.name in TRUTHS
 
 
 def number_text(value: float) -> str:
@@ -345,7 +345,7 @@ def _size(scalar: Scalar) -> int:
     return sum(1 for _ in walk(scalar))
 
 
-_EXACT = {"max", "min", "neg", "abs", "sign", "where", "lt", "le", "gt", "ge", "eq", "and", "or", "true", "infinity", "round"}
+_EXACT = {"max", "min", "neg", "abs", "sign", "where", *TRUTHS, "infinity", "round"}
 # functions of the emitted module that call one function of torch
 _ONCE = {"tanh", "sigmoid"}
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from cgc.kernels.code import Kind
 from cgc.targets.arithmetic import ATOM, NEGATIVE, Language
+from cgc.targets.triton.tables import looped
 
 _FORMATS = {
     "add": "{} + {}", "sub": "{} - {}", "mul": "{} * {}", "div": "{} / {}", "neg": "-{}", "abs": "tl.abs({})", "sqrt": "tl.sqrt({})",
@@ -28,14 +29,14 @@ def number(x: float) -> tuple[str, int]:
     return text.replace("e+", "e"), ATOM if x >= 0 else NEGATIVE
 
 
-def _opening(name: str, kind: Kind, arguments: tuple[tuple[str, Kind], ...], doc: str) -> tuple[str, ...]:
-    # random words come as a tuple
+def _opening(name: str, kind: Kind, arguments: tuple[tuple[str, Kind], ...], doc: str, tables: bool) -> tuple[str, ...]:
     shown = [argument for argument, of in arguments if of == "float"]
     words = [argument for argument, of in arguments if of == "word"]
-    if words:
-        unpacked = f"({words[0]},)" if len(words) == 1 else ", ".join(words)
-        return ("@triton.jit", f"def {name}({', '.join([*shown, 'words'])}):", f"    {unpacked} = words")
-    return ("@triton.jit", f"def {name}({', '.join(shown)}):", *((f'    """{doc}"""',) if doc else ()))
+    # random words come as a tuple
+    shown += [*(["words"] if words else []), *(["tables"] if tables else [])]
+    unpacked = f"({words[0]},)" if len(words) == 1 else ", ".join(words)
+    lines = [f'    """{doc}"""'] if doc else [f"    {unpacked} = words"] if words else []
+    return ("@triton.jit", f"def {name}({', '.join(shown)}):", *lines)
 
 
 TRITON = Language(
@@ -52,4 +53,6 @@ TRITON = Language(
     (),
     36,
     False,
+    looped,
+    None,
 )
