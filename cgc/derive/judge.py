@@ -31,6 +31,7 @@ Judge = Callable[[Any], Moments]
 _NODES = 20
 _HALVINGS = 3
 DIGITS = 25
+_FARTHEST = 30_000
 _N = sympy.Symbol("n", real=True)
 
 
@@ -223,7 +224,7 @@ def _interval(law: Density) -> Judge:
     bounded = not (law.support.low.is_infinite or law.support.high.is_infinite)
     # far out on a bounded interval x sits next to its end: as many digits as that takes
     side = [mp.mpf(k) / 4 for k in range(1, 41)] + [mp.mpf(10) * mp.mpf("1.25") ** k for k in range(1, 19 if bounded else 10)]
-    scan = [*(-t for t in reversed(side)), mp.zero, *side]
+    usual = [*(-t for t in reversed(side)), mp.zero, *side]
 
     def logs(t: Any, e: Any) -> tuple[Any, Any]:
         """log of density times slope, and the feature."""
@@ -234,22 +235,45 @@ def _interval(law: Density) -> Judge:
             except (ArithmeticError, ValueError):
                 return -mp.inf, mp.zero
 
+    def beyond(places: list[Any], found: list[Any], e: Any) -> list[tuple[Any, Any]]:
+        """What lies outside of ``places``, to which others are added where that is no constant feature: at an end, densities are powers."""
+        rest, furthest = [], _FARTHEST if not bounded else _FARTHEST / 10
+        for last, nearer, step in ((0, 1, 0), (-1, -2, None)):
+            while found[last] > max(found) - 60:
+                shown, other = (logs(places[k], e)[1] for k in (last, nearer))
+                if abs(shown - other) <= mp.mpf(10) ** -DIGITS * max(1, abs(shown)):
+                    fall = (found[nearer] - found[last]) / abs(places[last] - places[nearer])
+                    rest.append((found[last] - mpmath.log(fall), shown))
+                    break
+                if abs(places[last]) > furthest:
+                    raise Refusal(
+                        "CG503", "no rule is known for the expectation of this density", "log_density",
+                        why="it falls too slowly at an end of its support for its definition to be integrated numerically",
+                        help="use a density that falls faster there",
+                    )  # fmt: skip
+                further = mp.mpf("1.25") * places[last]
+                places.insert(len(places) if step is None else 0, further)
+                found.insert(len(found) if step is None else 0, logs(further, e)[0])
+        return rest
+
     def moments(e: Any) -> Moments:
+        scan = list(usual)
         found = [logs(t, e)[0] for t in scan]
+        rest = beyond(scan, found, e)
         top = max(found)
         seen = [k for k, w in enumerate(found) if w > top - 60]
         heavy = [k for k, w in enumerate(found) if w > top - 12]
         first, last = (scan[k] for k in (max(seen[0] - 1, 0), min(seen[-1] + 1, len(scan) - 1)))
         low, high = (scan[k] for k in (max(heavy[0] - 1, 0), min(heavy[-1] + 1, len(scan) - 1)))
         # more panels where the mass is than in the tails
-        coarse = {t for t in scan[:: 6 if bounded else 3] if first < t < last}
+        coarse = {t for t in (*usual[:: 6 if bounded else 3], *scan[: scan.index(usual[0])], *scan[scan.index(usual[-1]) :]) if first < t < last}
         edges = sorted({first, last} | coarse | {low + (high - low) * k / 8 for k in range(9) if high - low < 4})
 
         def integrand(t: Any) -> tuple[Any, Any]:
             w, shown = logs(t, e)
             return mpmath.exp(w - top), shown
 
-        return _weighted(_panels(edges, integrand))
+        return _weighted([*_panels(edges, integrand), *((mpmath.exp(w - top), shown) for w, shown in rest)])
 
     return moments
 
