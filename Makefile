@@ -43,6 +43,7 @@ $(READY): pyproject.toml constraints.txt
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/families.py
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/pieces.py
 	$(BIN)/python benchmarks/first_step.py

@@ -72,6 +72,14 @@ def kernels() -> Iterator[str]:
         what, _, beside = row["name"].rpartition(": ")
         lines.append((what, beside, spread(row), row["goal"]))
     yield from table(("kernel", "beside", "times faster", "goal"), lines)
+    found = read("families_cpu.json")
+    yield from (
+        "`python benchmarks/families.py`, one thread: (32, 1024) nodes under PCFF at rate "
+        f"{found['rate']:g}, forward and backward, beside the",
+        "plain torch that a model falls back to.",
+        "",
+    )
+    yield from table(("family", "times faster"), [(row["name"], spread(row)) for row in found["rows"]])
 
 
 def steps() -> Iterator[str]:

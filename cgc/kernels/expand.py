@@ -15,6 +15,7 @@ from cgc.formula.scalar import TRUTHS, Const, Op, Over, Scalar, Var, hoisted, ra
 from cgc.kernels import arithmetic, tables
 from cgc.kernels.code import Value, both, constant, lifted, maximum, minimum, operation, select, word
 from cgc.kernels.fit import horner
+from cgc.kernels.polygamma import polygamma
 from cgc.kernels.random import Source, below, fraction, philox, uniform, whole
 
 MAX_ROWS = 16
@@ -48,7 +49,7 @@ _BINARY: dict[str, Callable[[Value, Value], Value]] = {
 }  # fmt: skip
 _OF_ORDER: dict[str, Callable[[int, Value], Value]] = {
     "norm_moment": arithmetic.norm_moment, "norm_excess": arithmetic.norm_excess, "logistic_moment": arithmetic.logistic_moment,
-    "exponential_fall": arithmetic.exponential_fall,
+    "exponential_fall": arithmetic.exponential_fall, "polygamma": polygamma,
 }  # fmt: skip
 
 

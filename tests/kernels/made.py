@@ -70,6 +70,7 @@ def laws() -> dict[str, Derivation]:
             "Bit": derivation("binary", values=[0, 1]),
             "Relu": derivation("rectified_gaussian", std="tanh(e)", emit="relu"),
             "Levels": derivation("exponential_family", support=list(range(20))),
+            "LogGamma": derivation("density", support="nonnegative", log_density="(sigmoid(e) - 0.9)*log(x) - x", feature="log(x)"),
         }
         return usual | {class_of(name): law(name) for name in ALL}
 

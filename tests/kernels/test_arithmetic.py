@@ -13,11 +13,12 @@ from mpmath import mp
 
 from cgc.formula.numeric import _MP
 from cgc.kernels import arithmetic as a
-from cgc.kernels import fit, random
+from cgc.kernels import counts, fit, gamma, random
 from cgc.kernels.code import Value, argument
 from cgc.kernels.fit import FITS
 from cgc.kernels.interpret import evaluate
 from cgc.kernels.numbers import NUMBERS
+from cgc.kernels.polygamma import polygamma
 
 X = argument("x")
 _RNG = np.random.default_rng(0)
@@ -60,6 +61,9 @@ CASES: dict[str, tuple[Callable[[Value], Value], Callable[[Any], Any], Any, floa
     "log_gumbel_upper": (a.log_gumbel_upper, _MP["log_gumbel_upper"], WIDE[WIDE > -3], 60),
     "exponential_fall_1": (lambda t: a.exponential_fall(1, t), lambda t: _MP["exponential_fall"](1, t), POSITIVE, 6),
     "exponential_fall_2": (lambda t: a.exponential_fall(2, t), lambda t: _MP["exponential_fall"](2, t), POSITIVE, 8),
+    "polygamma_0": (lambda x: polygamma(0, x), mpmath.digamma, POSITIVE[(POSITIVE > 1e-30) & (abs(POSITIVE - 1.46) > 0.3)], 12),
+    "polygamma_1": (lambda x: polygamma(1, x), lambda x: mpmath.psi(1, x), POSITIVE[(POSITIVE > 1e-18) & (POSITIVE < 1e18)], 8),
+    "polygamma_2": (lambda x: polygamma(2, x), lambda x: mpmath.psi(2, x), POSITIVE[(POSITIVE > 1e-12) & (POSITIVE < 1e12)], 10),
     "logistic_moment_2": (lambda z: a.logistic_moment(2, z), lambda z: _MP["logistic_moment"](2, z), WIDE[::5], 6),
     "logistic_moment_3": (lambda z: a.logistic_moment(3, z), lambda z: _MP["logistic_moment"](3, z), WIDE[::5], 8),
 }  # fmt: skip
@@ -104,8 +108,8 @@ def test_equal_arithmetic_is_one_object() -> None:
 
 
 def test_the_numbers_are_those_that_are_found() -> None:
-    a.define_all()
-    random.define_all()
+    for module in (a, random, gamma, counts):
+        module.define_all()
     assert set(NUMBERS) <= set(FITS)
     text_of = fit.text({name: FITS[name]() for name in sorted(NUMBERS)})
     assert text_of == (Path(fit.__file__).parent / "numbers.py").read_text(encoding="utf-8")
