@@ -266,7 +266,8 @@ def _interval(law: Density) -> Judge:
         first, last = (scan[k] for k in (max(seen[0] - 1, 0), min(seen[-1] + 1, len(scan) - 1)))
         low, high = (scan[k] for k in (max(heavy[0] - 1, 0), min(heavy[-1] + 1, len(scan) - 1)))
         # more panels where the mass is than in the tails
-        coarse = {t for t in (*usual[:: 6 if bounded else 3], *scan[: scan.index(usual[0])], *scan[scan.index(usual[-1]) :]) if first < t < last}
+        kept = (*usual[:: 6 if bounded else 3], *(t for t in scan if abs(t) >= usual[-1]))
+        coarse = {t for t in kept if first < t < last}
         edges = sorted({first, last} | coarse | {low + (high - low) * k / 8 for k in range(9) if high - low < 4})
 
         def integrand(t: Any) -> tuple[Any, Any]:

@@ -214,8 +214,9 @@ def _array_over(scalar: Over, variables: dict[str, Any]) -> Any:
     p = np.exp(w - top) / total[..., None]
     if scalar.name == "mean":
         return (p * rest[0]).sum(-1)
-    delta = rest[0] - np.take_along_axis(rest[0], w.argmax(-1)[..., None], -1)
-    return (p * delta**2).sum(-1) - (p * delta).sum(-1) ** 2
+    # of a variance both are the same
+    a, b = (part - np.take_along_axis(part, w.argmax(-1)[..., None], -1) for part in (rest[0], rest[-1]))
+    return (p * a * b).sum(-1) - (p * a).sum(-1) * (p * b).sum(-1)
 
 
 @lru_cache(maxsize=65536)

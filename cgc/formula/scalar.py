@@ -52,11 +52,11 @@ class Over:
     ``columns`` are variables with one constant per row, which ``args`` may read. With p = softmax(w):
 
     - ``sum``: Σ a. ``logsumexp``: log Σ exp(w). ``mean``: Σ p a. ``variance``: Σ p (a - mean)², from the heaviest row, so that no digits
-      cancel.
+      cancel. ``covariance``: Σ p (a - mean of a)(b - mean of b), likewise; only derivatives have it.
     - ``heaviest``: a, at the row with the largest w. ``pick``: a, at a row drawn with probability p. ``inverse``: the point at which a
       distribution with density p between points a has collected a uniform share (for continuous nodes that are drawn from a table).
 
-    Arguments are (a,) for ``sum``, (w,) for ``logsumexp``, (w, a) for all others.
+    Arguments are (a,) for ``sum``, (w,) for ``logsumexp``, (w, a, b) for ``covariance``, (w, a) for all others.
     """
 
     name: str

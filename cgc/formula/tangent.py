@@ -68,12 +68,15 @@ class _Chain:
             case "logsumexp":
                 return mean(Tree(slopes[0])).scalar
             case "mean":
-                centred = Tree(over.args[1]) - mean(Tree(over.args[1]))
-                return (mean(more * centred) + mean(Tree(slopes[1]))).scalar
+                return (self.covariance(over, slopes[0]) + mean(Tree(slopes[1]))).scalar
             case "variance":
                 centred = Tree(over.args[1]) - mean(Tree(over.args[1]))
                 return mean(more * centred * centred + 2 * centred * Tree(slopes[1])).scalar
         raise ValueError(f"{over.name} has no derivative")
+
+    def covariance(self, over: Over, slope: Scalar) -> Tree:
+        constant = isinstance(slope, Const) or isinstance(over.args[1], Const)
+        return Tree(ZERO if constant else Over("covariance", over.columns, (over.args[0], slope, over.args[1])))
 
 
 def where(condition: Scalar, taken: Scalar, other: Scalar) -> Scalar:

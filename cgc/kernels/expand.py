@@ -204,10 +204,10 @@ class _Expander:
             return _total(weights)
         if name == "logsumexp":
             return _log_sum(weights)
-        features = [row[1] for row in table]
-        top, heaviest = weights[0], features[0]
-        for weight, feature in zip(weights[1:], features[1:], strict=True):
-            heaviest = select(weight > top, feature, heaviest)
+        features, others = [row[1] for row in table], [row[-1] for row in table]
+        top, heaviest, other = weights[0], features[0], others[0]
+        for weight, feature, second in zip(weights[1:], features[1:], others[1:], strict=True):
+            heaviest, other = select(weight > top, feature, heaviest), select(weight > top, second, other)
             top = maximum(top, weight)
         if name == "heaviest":
             return heaviest
@@ -221,8 +221,10 @@ class _Expander:
         mean = _total([part * a for part, a in zip(parts, away, strict=True)]) / total
         if name == "mean":
             return heaviest + mean
-        square = _total([part * a * a for part, a in zip(parts, away, strict=True)]) / total
-        return square - mean * mean
+        # of a variance both are the same
+        beside = [feature - other for feature in others]
+        product = _total([part * a * b for part, a, b in zip(parts, away, beside, strict=True)]) / total
+        return product - mean * (_total([part * b for part, b in zip(parts, beside, strict=True)]) / total)
 
 
 def _true_or_false(op: Op) -> bool:

@@ -1,5 +1,5 @@
-"""Derivatives of the logarithm of the gamma function, at positive numbers: by recurrence to where Stirling's series has its digits (DLMF 5.5,
-5.11, 5.15)."""
+"""Derivatives of the logarithm of the gamma function, at positive numbers: by recurrence to where Stirling's series has its digits
+(DLMF 5.5, 5.11, 5.15)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from cgc.kernels.code import FUNCTIONS, Function, Pass, Value, argument, both, i
 Column = tuple[float, ...]
 
 _LOWEST = -float(np.finfo(np.float32).max)
-_TOP, _HEAVIEST, _TOTAL, _SUM, _SQUARES = (argument(name) for name in ("top", "heaviest", "total", "sum", "squares"))
+_TOP, _HEAVIEST, _OTHER = (argument(name) for name in ("top", "heaviest", "other"))
+_TOTAL, _SUM, _SECOND, _PRODUCT = (argument(name) for name in ("total", "sum", "second", "product"))
 _REACHED, _CHOSEN, _UPPER, _START, _SIZE = (argument(name) for name in ("reached", "chosen", "upper", "start", "size"))
 _SHARE = argument("share")
 
@@ -53,7 +54,7 @@ def _pass(collected: tuple[tuple[Value, float, Value], ...], columns: dict[Value
 
 _DOCS = {
     "sum": "The sum", "logsumexp": "The logarithm of the sum of exponentials", "mean": "The weighted mean", "variance": "The variance",
-    "heaviest": "The feature of the largest weight", "pick": "The row at which a share is collected,",
+    "covariance": "The covariance", "heaviest": "The feature of the largest weight", "pick": "The row at which a share is collected,",
     "inverse": "The point at which a share is collected,",
 }  # fmt: skip
 
@@ -76,7 +77,13 @@ def _passes(name: str, row: list[Value], columns: dict[str, Column]) -> tuple[li
             return [heaviest, (total, mean)], _HEAVIEST + _SUM / _TOTAL
         case "variance":
             shift = _SUM / _TOTAL
-            return [heaviest, (total, mean, (_SQUARES, 0.0, _SQUARES + part * away * away))], _SQUARES / _TOTAL - shift * shift
+            return [heaviest, (total, mean, (_PRODUCT, 0.0, _PRODUCT + part * away * away))], _PRODUCT / _TOTAL - shift * shift
+        case "covariance":
+            u = row[1]
+            both_heaviest = (*heaviest, (_OTHER, 0.0, select(w > _TOP, u, _OTHER)))
+            beside = u - _OTHER
+            second, product = (_SECOND, 0.0, _SECOND + part * beside), (_PRODUCT, 0.0, _PRODUCT + part * away * beside)
+            return [both_heaviest, (total, mean, second, product)], _PRODUCT / _TOTAL - (_SUM / _TOTAL) * (_SECOND / _TOTAL)
     goal = _SHARE * _TOTAL
     here = both(goal >= _REACHED, part > RARE * _TOTAL)
     reached = (_REACHED, 0.0, _REACHED + part)
