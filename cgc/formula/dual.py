@@ -117,11 +117,24 @@ def _over(scalar: Over, at: str, rounded: Rounding, variables: dict[str, Any]) -
     slope = mpmath.fsum(r * (row[1][0] - anchor) + q * row[1][1] for r, q, row in zip(rates, p, table, strict=True))
     if scalar.name == "mean":
         return mean, slope
+    if scalar.name == "covariance":
+        return _covariance(p, rates, [row[1:] for row in table])
     spread = mpmath.fsum(q * (row[1][0] - mean) ** 2 for q, row in zip(p, table, strict=True))
     change = mpmath.fsum(
         r * (row[1][0] - mean) ** 2 + 2 * q * (row[1][0] - mean) * (row[1][1] - slope) for r, q, row in zip(rates, p, table, strict=True)
     )
     return spread, change
+
+
+def _covariance(p: list[Any], rates: list[Any], table: list[list[Pair]]) -> Pair:
+    means = [mpmath.fsum(q * row[k][0] for q, row in zip(p, table, strict=True)) for k in (0, 1)]
+    total = change = mp.zero
+    for q, r, ((a, da), (b, db)) in zip(p, rates, table, strict=True):
+        away, beside = a - means[0], b - means[1]
+        total += q * away * beside
+        # how means change does not matter, as what lies about them adds up to 0
+        change += r * away * beside + q * (da * beside + db * away)
+    return total, change
 
 
 def _within(scalar: Scalar, at: str, rounded: Rounding, variables: dict[str, Any], pairs: dict[str, Pair]) -> Pair:

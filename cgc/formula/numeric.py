@@ -120,10 +120,11 @@ def _over(scalar: Over, variables: dict[str, Any]) -> Any:
     total = mpmath.fsum(mpmath.exp(row[0] - top) for row in table)
     if scalar.name == "logsumexp":
         return top + mpmath.log(total)
-    mean = mpmath.fsum(mpmath.exp(w - top) * a for w, a in table) / total
+    # of a variance both features are the same
+    first, last = (mpmath.fsum(mpmath.exp(row[0] - top) * row[k] for row in table) / total for k in (1, -1))
     if scalar.name == "mean":
-        return mean
-    return mpmath.fsum(mpmath.exp(w - top) * (a - mean) ** 2 for w, a in table) / total
+        return first
+    return mpmath.fsum(mpmath.exp(row[0] - top) * (row[1] - first) * (row[-1] - last) for row in table) / total
 
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

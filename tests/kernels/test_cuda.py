@@ -63,7 +63,7 @@ def test_scans_over_time(
 
 
 @triton.jit
-def slope_between(h):
+def slope_between(h, tables):
     return tl.where((h > -0.5) & (h < 1.0), 1.0, 0.0)
 
 
@@ -82,7 +82,7 @@ def test_scans_of_clamps_on_both_sides(triton_kernels: ModuleType) -> None:
     shape, grid, sizes = {"CHUNK": 16, "BLOCK": 4}, (2,), (rows, steps, width)
     triton_kernels.scan[grid](x.detach(), w.detach(), past.detach(), h, *sizes, LOW=-0.5, HIGH=1.0, **shape)
     torch.testing.assert_close(h, expected.detach(), rtol=1e-5, atol=1e-5)
-    triton_kernels.scan_backward[grid](g, w.detach(), past.detach(), h, gx, gw, gpast, *sizes, LAW=slope_between, **shape)
+    triton_kernels.scan_backward[grid](g, w.detach(), past.detach(), h, gx, gw, gpast, *sizes, None, LAW=slope_between, **shape)
     for mine, leaf in ((gx, x), (gw.sum(0), w), (gpast, past)):
         torch.testing.assert_close(mine, leaf.grad, rtol=1e-4, atol=1e-4)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 
 from cgc.formula.numeric import array
+from cgc.formula.numeric import value as value_of
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, const
 from cgc.formula.tangent import tangent
 from cgc.kernels.code import FUNCTIONS, argument, functions, loops, operations
@@ -47,6 +49,7 @@ def test_reductions(name: str, weights: str) -> None:
         slope = tangent(scalar, "e")
         (found,) = evaluate((expand(slope, {"e": E}),), {"e": ENERGIES.astype(np.float32)})
         np.testing.assert_allclose(found, array(slope, e=ENERGIES), rtol=1e-4, atol=5e-5)
+        assert abs(float(value_of(slope, e=mpmath.mpf("0.4"))) - array(slope, e=np.float64(0.4))) < 1e-10
 
 
 @pytest.mark.parametrize("name", ["logsumexp", "mean", "variance"])
