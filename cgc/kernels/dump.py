@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cgc.kernels.cell import Cell
-from cgc.kernels.code import Value, functions, in_order
+from cgc.kernels.code import Pass, Value, functions, in_order
 from cgc.kernels.plan import Kernels
 
 
@@ -15,7 +15,10 @@ def dump(kernels: Kernels) -> str:
     every += [value for halves in cells.values() for half in halves.values() for value in half.values()]
     lines: list[str] = []
     for function in functions(*every):
-        lines += [f"function {function.name}({', '.join(str(a.args[0]) for a in function.arguments)})", *_operations(function.result)]
+        lines.append(f"function {function.name}({', '.join(str(a.args[0]) for a in function.arguments)})")
+        for one in function.passes:
+            lines += _pass(one)
+        lines += _operations(function.result)
     for law, parts in laws:
         lines.append(f"law {law.name}{' recurrent' * law.recurrent}: {law.density}")
         for name, value in parts.items():
@@ -35,6 +38,14 @@ def _parts(node: object) -> dict[str, Value | None]:
 def _halves(cell: Cell) -> dict[str, dict[str, Value]]:
     names = ("forward", "backward", "drawn", "drawn_backward")
     return {name: dict(half) for name in names if (half := getattr(cell, name)) is not None}
+
+
+def _pass(one: Pass) -> list[str]:
+    columns = ", ".join(str(leaf.args[0]) for leaf, _ in one.columns)
+    lines = [f"  over {one.rows} rows of {columns}"]
+    for leaf, first, after in one.collected:
+        lines += [f"    {leaf.args[0]}, at first {first:g}", *_operations(after, "      ")]
+    return lines
 
 
 def _operations(result: Value, indent: str = "  ") -> list[str]:

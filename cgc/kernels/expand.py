@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cgc.formula.numeric import array
 from cgc.formula.numeric import constant as number_of
-from cgc.formula.scalar import TRUTHS, Const, Op, Over, Scalar, Var, hoisted, random
+from cgc.formula.scalar import TRUTHS, Const, Op, Over, Scalar, Var, hoisted, random, variables
 from cgc.kernels import arithmetic, tables
 from cgc.kernels.code import Value, both, constant, lifted, maximum, minimum, operation, select, word
 from cgc.kernels.fit import horner
@@ -191,6 +192,8 @@ class _Expander:
 
     def looped(self, over: Over, given: dict[str, Value]) -> Value:
         """A reduction over many rows."""
+        if not variables(over) and not random(over):
+            return constant(float(np.float32(array(over))))
         share = None
         if over.name in ("pick", "inverse"):
             if self.words is None or (over.name == "inverse" and over.args[1] not in [Var(name) for name, _ in over.columns]):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from made import nodes
 
 from cgc.formula.numeric import array
 from cgc.formula.numeric import value as value_of
 from cgc.formula.scalar import Const, Op, Over, Scalar, Var, const
 from cgc.formula.tangent import tangent
 from cgc.kernels.code import FUNCTIONS, argument, functions, loops, operations
+from cgc.kernels.dump import dump
 from cgc.kernels.expand import MAX_ROWS, Words, expand
 from cgc.kernels.interpret import evaluate
 from cgc.kernels.node import RATE, WORDS
+from cgc.kernels.plan import Kernels, LawKernel
 
 E = argument("e")
 ROWS = 40
@@ -56,6 +59,18 @@ def test_reductions(name: str, weights: str) -> None:
 def test_what_is_no_number_stays_none(name: str) -> None:
     (found,) = evaluate((expand(over(name), {"e": E}),), {"e": np.float32([np.nan, 1])})
     assert np.isnan(found[0]) and np.isfinite(found[1])
+
+
+def test_passes_are_dumped() -> None:
+    known = Kernels((LawKernel("levels", "", nodes()["Levels"], False),))
+    text = dump(known)
+    assert "over 20 rows of" in text and "top, at first -3.40282e+38" in text
+
+
+def test_a_table_that_waits_for_nothing_is_a_number() -> None:
+    columns = (("x", tuple(const(p) for p in POINTS)),)
+    value = expand(Over("sum", columns, (Var("x"),)), {"e": E})
+    assert value.name == "constant" and abs(float(str(value.args[0])) - sum(POINTS)) < 1e-4
 
 
 def drawn(scalar: Over, e: float, u: np.ndarray) -> np.ndarray:
