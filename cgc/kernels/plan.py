@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cgc.derive.derivation import Derivation, Labels
 from cgc.kernels.cell import Cell, cell
 from cgc.kernels.expand import Unsupported
+from cgc.kernels.gates import Gate, gate_name, gate_node, gates, in_words
 from cgc.kernels.node import Node, node
 from cgc.program.ir import Layer, Module, Program, Refine, Repeat, Scan, Stage
 from cgc.program.loops import inside, outside, reads_itself_alone
@@ -20,7 +21,8 @@ MOST_STATES = 64
 @dataclass(frozen=True)
 class LawKernel:
     """The arithmetic of the law ``name``; ``recurrent``: for layers whose nodes read their own past; ``plain``: for others;
-    ``normalised``: for some of these, energies are normalised over a batch at once."""
+    ``normalised``: for some of these, energies are normalised over a batch at once. ``gate``: it is what features become behind these
+    dropout nodes."""
 
     name: str
     density: str
@@ -28,6 +30,7 @@ class LawKernel:
     recurrent: bool
     plain: bool = True
     normalised: bool = False
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,9 @@ def plan(program: Program) -> Kernels:
         known = supported(law) if name in recurrent or name in plain else None
         if known is not None:
             found.append(LawKernel(name, law.density, known, name in recurrent, name in plain, name in normalised))
+    # where values may be moments, no gate is drawn together with a product
+    drawn = () if program.eval.method == "moments" else dict.fromkeys(gate for layer in program.layers() for gate in gates(layer))
+    found += [LawKernel(f"gate {gate_name(gate)}", in_words(gate), gate_node(gate), False, gate=gate) for gate in drawn]
     chains = sorted({layer.lines.count for layer in program.layers() if layer.lines and fused_chain(layer)})
     return Kernels(tuple(found), tuple(chains), cells)
 

@@ -117,6 +117,7 @@ class Source:
     ``nodes`` are laws that steps draw from. ``coin`` is the function that tells whether an element is drawn, where draws are worth to be
     computed for some elements alone. ``heavy`` are the functions of laws that take longer than to read and write their elements, and
     their operations for each. ``table`` are columns of tables, one after the other, that do not stand in functions.
+    ``gates`` are dropout nodes, by distribution and number, with the names of their laws.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Source:
     coin: tuple[str, ...] = ()
     heavy: tuple[tuple[str, int], ...] = ()
     table: tuple[float, ...] = ()
+    gates: tuple[tuple[str, float, str], ...] = ()
 
     @property
     def table_lines(self) -> list[str]:
@@ -180,8 +182,9 @@ def source(name: str, kernels: Kernels, classes: dict[str, str], cells: tuple[Ce
     coin = defined(language, "coin", COIN, (RATE, WORDS[0])) if any(law.redrawn for law in (*laws, *inside)) else ()
     counts = [(f"{known.name}_{what}", operations(value)) for known, what, value, _ in wanted if known.plain]
     table = tuple(number for column in columns for number in column) if language.chunked is None else ()
+    gates = tuple((*law.gate, classes[law.name]) for law in kernels.laws if law.gate is not None)
     heavy = tuple((function, count) for function, count in counts if count > _LIGHT)
-    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, inside, coin, heavy, table)
+    return Source(name, ROUNDS, _philox(language) if drawn else (), lines, laws, chains, steps, inside, coin, heavy, table, gates)
 
 
 def _drawn_in(cells: tuple[CellKernel, ...]) -> Iterable[Node]:

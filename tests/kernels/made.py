@@ -19,6 +19,7 @@ from cgc.derive.derivation import Derivation
 from cgc.derive.limit import begin
 from cgc.emit.kernels import kernel_files
 from cgc.kernels.code import Value, given
+from cgc.kernels.gates import Gate, gate_name, gate_node, in_words
 from cgc.kernels.interpret import Array, evaluate
 from cgc.kernels.node import WORDS, Node
 from cgc.kernels.plan import Kernels, LawKernel, supported
@@ -86,15 +87,16 @@ def nodes() -> dict[str, Node]:
     return {name: node for name, node in found.items() if node is not None}
 
 
+GATES: tuple[Gate, ...] = (("bernoulli", 0.75), ("gaussian", 0.5))
 RECURRENT = ("Relu", "Spin", "Gaussian", "Gelu", "RectifiedLogistic", "Levels")
 CHAINS = (1, 3, 4, 5, 13, 40)
 
 
 def kernels() -> Kernels:
     """A kernel for each, some of them recurrent, and for some chains."""
-    return Kernels(
-        tuple(LawKernel(name, laws()[name].density, node, name in RECURRENT, normalised=True) for name, node in nodes().items()), CHAINS
-    )
+    known = [LawKernel(name, laws()[name].density, node, name in RECURRENT, normalised=True) for name, node in nodes().items()]
+    known += [LawKernel(gate_name(gate), in_words(gate), gate_node(gate), False, normalised=True, gate=gate) for gate in GATES]
+    return Kernels(tuple(known), CHAINS)
 
 
 def written(folder: Path) -> Path:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made import CHAINS, RECURRENT, TABLED, Target, element_words, kernels, laws, nodes, step_words, value
+from made import CHAINS, GATES, RECURRENT, TABLED, Target, element_words, kernels, laws, nodes, step_words, value
 
 from cgc.derive.derivation import Draw
 from cgc.emit.kernels import kernel_files
 from cgc.formula.numeric import array
 from cgc.formula.tangent import tangent
+from cgc.kernels.gates import Gate, gate_name, gate_node
+from cgc.kernels.node import Node
 from cgc.kernels.plan import Kernels
 
 SEED = 0x0123456789ABCDEF
@@ -95,9 +97,21 @@ def test_draws(target: Target, name: str, rate: float) -> None:
     check_draws(target, name, energies(1300), rate)
 
 
-def check_draws(target: Target, name: str, e: torch.Tensor, rate: float) -> None:
+@pytest.mark.parametrize("gate", GATES)
+def test_gates(target: Target, gate: Gate) -> None:
+    """Features behind dropout nodes, all of which are drawn."""
+    x, node = energies(1300), gate_node(gate)
+    check_draws(target, gate_name(gate), x, 1.0, node)
+    alone = value(node.expectation, e=x.numpy())
+    np.testing.assert_allclose(alone, x.numpy() * (0.75 if gate[0] == "bernoulli" else 1.0), rtol=1e-6)
+    large = target.node(torch.ones(200_000 if target.name == "c" else 2000), gate_name(gate), 1.0, torch.tensor(5)).double()
+    mean, std = (0.75, 0.1875**0.5) if gate[0] == "bernoulli" else (1.0, 0.5)
+    assert abs(large.mean() - mean) < 5 * std / len(large) ** 0.5 and abs(large.std() / std - 1) < 5 / len(large) ** 0.5
+
+
+def check_draws(target: Target, name: str, e: torch.Tensor, rate: float, node: Node | None = None) -> None:
     """The very numbers that the interpreter draws; the backward pass draws them again."""
-    node, known, seed = NODES[name], target.laws[name].name, torch.tensor(SEED)
+    node, known, seed = node or NODES[name], target.laws[name].name, torch.tensor(SEED)
     drawn = target.node(e, known, rate, seed).numpy()
     words = element_words(node, SEED, len(e))
     assert node.inferred is not None and node.drawn_slope is not None
@@ -115,7 +129,7 @@ def check_draws(target: Target, name: str, e: torch.Tensor, rate: float) -> None
     assert (~np.isclose(slopes, value(node.drawn_slope, **given), rtol=1e-4, atol=1e-5, equal_nan=True)).sum() <= 1
 
 
-CHECKED = ["Spin", "Bit", "Relu", "SpinWithMeasure", "GumbelRectifier", "MaxOfTwo", "TruncatedGaussian", "Levels"]
+CHECKED = ["Spin", "Bit", "Relu", "SpinWithMeasure", "GumbelRectifier", "MaxOfTwo", "TruncatedGaussian", "Levels", "bernoulli_0_75"]
 
 
 def checked(folder: Path) -> Path:

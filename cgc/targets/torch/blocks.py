@@ -34,7 +34,7 @@ PARTS = (
 INFERENCE = (
     "at", "call", "call_features", "over_batch", "moments", "determined", "linear", "scaled", "lookup", "through", "averaged", "shift",
     "normalised", "normalised_maps", "group_moments", "given", "soft_clamp",
-    "states", "labels", "bernoulli_gate", "gaussian_gate", "gated", "opened", "linearly",
+    "states", "labels", "bernoulli_gate", "gaussian_gate", "behind", "gated", "opened", "linearly",
 )  # fmt: skip
 _NEEDS = {
     "normal_ramp": ("normal_cdf", "normal_pdf"), "normal_moment": ("normal_cdf", "normal_pdf", "normal_ratios"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cgc.kernels.gates import gate_name
 from cgc.program.ir import Program
 from cgc.spec.model import Inference
 from cgc.targets.torch.answers import answers
@@ -24,7 +25,7 @@ def network(program: Program, factorisation: str, doc: tuple[str, ...]) -> Modul
     model = Class(blocks.name, "nn.Module", (*wrapped(network_doc(program, factorisation)), *_approximate(program)), (), methods)
     # last, because the methods tell which passages they need
     parts, inference = blocks.parts(PARTS), blocks.parts(INFERENCE)
-    known = tuple((law.name, blocks.law_classes[law.name]) for law in blocks.kernels.laws)
+    known = tuple((law.name, gate_name(law.gate) if law.gate else blocks.law_classes[law.name]) for law in blocks.kernels.laws)
     return Module(
         doc,
         parts,

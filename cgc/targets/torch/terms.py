@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from cgc.kernels.gates import gate_of
 from cgc.program.ir import Contribution, Layer, Opening
 from cgc.spec.model import DropoutGate
 from cgc.targets.torch.grids import around, averaged, averages_whole, places
@@ -60,9 +61,13 @@ class Terms:
 
     # ---- what differs between values and their moments
 
-    def gated(self, gate: DropoutGate, value: str, factor: str) -> str:
-        """Features behind a dropout node."""
-        return f"{value} * {factor}"
+    def gated(self, gate: DropoutGate, value: str, factor: str | None) -> str:
+        """Features behind a dropout node, whose draw is the ``factor`` if there is one already."""
+        if factor is None and gate.share == "step":
+            self.parts.add("behind")
+            kind, number = gate_of(gate)
+            return f'how.behind("{kind}", {value}, {number_text(number)})'
+        return f"{value} * {factor or self.gate(gate, value)}"
 
     def scaled(self, value: str, weight: float) -> str:
         """Features times a fixed number."""
@@ -137,15 +142,15 @@ class Terms:
 
     def gate(self, gate: DropoutGate, value: str) -> str:
         """The dropout nodes' factor for the features ``value``, at all steps where they are shared."""
-        number = number_text(gate.keep_prob if gate.kind == "bernoulli" else gate.std)
-        return f"how.{gate.kind}({value}, {number}{', shared=True' if gate.share == 'time' else ''})"
+        kind, number = gate_of(gate)
+        return f"how.{kind}({value}, {number_text(number)}{', shared=True' if gate.share == 'time' else ''})"
 
     def behind(self, c: Contribution, values: Values, factor: str | None = None) -> str:
         """A parent's features behind the edge's gate, if it has one; ``factor`` is a draw that was made before."""
         value = values[c.source, c.lag]
         match c.gate:
             case DropoutGate() as gate:
-                return self.gated(gate, value, factor or self.gate(gate, value))
+                return self.gated(gate, value, factor)
             case Opening() as gate:
                 return self.opened(value, self.factor(gate, values[gate.source, 0]))
             case _:
@@ -237,7 +242,8 @@ class MomentTerms(Terms):
 
     moments = True
 
-    def gated(self, gate: DropoutGate, value: str, factor: str) -> str:
+    def gated(self, gate: DropoutGate, value: str, factor: str | None) -> str:
+        factor = factor or self.gate(gate, value)
         self.parts.add("gated")
         mean, square = (gate.keep_prob, gate.keep_prob) if gate.kind == "bernoulli" else (1.0, 1 + gate.std**2)
         return f"how.gated({value}, {factor}, {number_text(mean)}, {number_text(square)})"
