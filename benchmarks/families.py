@@ -71,12 +71,37 @@ def row(name: str, number: int, folder: Path) -> dict[str, Any]:
     return compare(name, back(lambda: inferred(True), g, e), back(lambda: inferred(False), g, e), "-", count)
 
 
+def gates(folder: Path) -> list[dict[str, Any]]:
+    """Features behind dropout nodes, beside the model's plain torch and beside torch's dropout, which is the same but for a factor."""
+    text = SPEC.replace("NUMBER", "gated").replace("FAMILY", FAMILIES["binary"])
+    (folder / "spec.yaml").write_text(text.replace("{h: dense}", "{h: {kind: dense, gate: {kind: bernoulli, keep_prob: 0.5}}}"))
+    compiler.compile(folder / "spec.yaml", output=folder)
+    package: Any = importlib.import_module("family_gated")
+    model, kernels = package.model, package.kernels
+    assert kernels.library() is not None
+    x, g = torch.randn(32, 1024).requires_grad_(), torch.randn(32, 1024)
+
+    def behind(with_kernels: bool) -> torch.Tensor:
+        model.kernels = kernels if with_kernels else None
+        found: torch.Tensor = model.Inference().behind("bernoulli", x, 0.5)
+        return found
+
+    ways = {"plain torch": lambda: behind(False), "torch's dropout": lambda: torch.dropout(x, 0.5, True)}
+    for name, way in {"ours": lambda: behind(True), **ways}.items():
+        kept = torch.stack([way().detach() != 0 for _ in range(12)]).double()
+        assert abs(kept.mean() - 0.5) < 5 * 0.5 / kept.numel() ** 0.5, name
+    ours = behind(True).detach()
+    assert torch.equal(ours, torch.where(ours == 0, 0.0, x.detach()))
+    return [compare(f"dropout nodes: {name}", back(lambda: behind(True), g, x), back(way, g, x), "-", 41) for name, way in ways.items()]
+
+
 def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         sys.path.insert(0, folder)
         rows = [row(name, number, Path(folder)) for number, name in enumerate(FAMILIES)]
+        rows += gates(Path(folder))
     found = {"torch": torch.__version__, "machine": platform.machine(), "threads": 1, "rate": RATE, "rows": rows}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -76,7 +76,7 @@ def kernels() -> Iterator[str]:
     yield from (
         "`python benchmarks/families.py`, one thread: (32, 1024) nodes under PCFF at rate "
         f"{found['rate']:g}, forward and backward, beside the",
-        "plain torch that a model falls back to.",
+        "plain torch that a model falls back to; and features behind dropout nodes, half of which are kept.",
         "",
     )
     yield from table(("family", "times faster"), [(row["name"], spread(row)) for row in found["rows"]])
