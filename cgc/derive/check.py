@@ -21,6 +21,7 @@ _ENERGIES = ("-19.73", "-6.13", "-2.57", "-1.03", "-0.31", "0.11", "0.73", "2.09
 TOLERANCE = 1e-10
 # a numerical rule that is worse than this is none
 LOOSEST = 1e-3
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 def defined(law: Law, route: Route) -> tuple[Moments, ...]:
@@ -95,7 +96,8 @@ def _values(formula: Scalar, energies: list[Any]) -> list[Any]:
 
 
 def _difference(found: Any, wanted: Any, floor: Any) -> Any:
-    if mpmath.isinf(wanted) or mpmath.isinf(found):
+    # what is more than floats hold is not computed, nor need its definition be integrated so far out
+    if mpmath.isinf(wanted) or abs(found) > _LARGEST:
         return mp.zero
     return abs(found - wanted) / max(abs(wanted), floor)
 

@@ -24,7 +24,7 @@ from cgc.derive.moments import constant_noise, total_noise
 from cgc.derive.partial import beyond, whole
 from cgc.derive.pieces import NoPieces, Piece, pieces, window
 from cgc.derive.quadrature import NoiseRule, settled
-from cgc.derive.rewrites import logistic_density
+from cgc.derive.rewrites import difference_of_exponentials, logistic_density
 from cgc.derive.routes import Moment, NoClosedForm, Route, step
 from cgc.derive.scale import S, Scale, drawn_scale, scale_of
 from cgc.families.forms import E, Noise, Y
@@ -228,7 +228,10 @@ class _NoiseForm:
             )
         else:
             steps.append(step("variance", written, "", "Var[X | e]"))
-        candidates = (self.frozen(regimes, floored=True), self.rule.variance(self.rule.expectation()))
+        joined = difference_of_exponentials(regimes)
+        # nothing is divided by the scale there
+        forms = [self.frozen(regimes, floored=True), *([] if joined == regimes else [self.frozen(joined)])]
+        candidates = (*forms, self.rule.variance(self.rule.expectation()))
         return Moment(text(written), latex(written), candidates, self._truth(regimes, sympy.Integer(0)), self._bare(self._variance_at))
 
     def _bare(self, form: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from cgc.formula.primitives import InverseExpm1, LogisticPdf, LogSigmoid, LogSumExp, NormCdf, Sigmoid, Softplus, Tanh
+from cgc.formula.primitives import Expm1, InverseExpm1, LogisticPdf, LogSigmoid, LogSumExp, NormCdf, Sigmoid, Softplus, Tanh
 
 
 def logistic_to_tanh(low: Any, high: Any, log_odds: Any) -> Any:
@@ -156,6 +156,26 @@ def log_of_sigmoid(expression: Any) -> Any:
         return sympy.log(factor) + LogSigmoid(half.args[0])
 
     return expression.replace(sympy.log, split)
+
+
+def difference_of_exponentials(expression: Any) -> Any:
+    """c exp(u) - c exp(v) = c exp(v) (exp(u - v) - 1), of which nothing cancels."""
+    if not (isinstance(expression, sympy.Add) and len(expression.args) == 2):
+        return expression
+    (c, u), (d, v) = (_exponential(term) for term in expression.args)
+    if sympy.expand(c + d) != 0:
+        return expression
+    if c.could_extract_minus_sign():
+        c, u, v = d, v, u
+    return c * sympy.exp(v) * Expm1(sympy.expand(u - v))
+
+
+def _exponential(term: Any) -> tuple[Any, Any]:
+    """A factor, and the exponent of the exponentials beside it."""
+    factors = sympy.Mul.make_args(term)
+    powers = [factor for factor in factors if isinstance(factor, sympy.exp)]
+    rest = sympy.Mul(*(factor for factor in factors if factor not in powers))
+    return rest, sympy.Add(*(factor.args[0] for factor in powers))
 
 
 def one_minus_exp_log_sigmoid(expression: Any) -> Any:

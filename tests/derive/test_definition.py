@@ -10,6 +10,8 @@ from mpmath import mp
 
 from cgc.derive.derivation import Refusal
 from cgc.derive.judge import DIGITS, judge
+from cgc.derive.limit import derive_within
+from cgc.formula.numeric import value
 from cgc.spec.single import read_single
 
 
@@ -45,3 +47,15 @@ def test_what_falls_too_slowly_is_refused() -> None:
     with pytest.raises(Refusal) as refused:
         moments("{kind: density, support: nonnegative, log_density: -0.9999*log(x) - x*exp(e), feature: log(x)}", 0.0)
     assert refused.value.code == "CG503"
+
+
+@pytest.mark.parametrize("scale", ["e", "e**2"])
+def test_variances_that_vanish_with_the_scale_and_grow_beyond_floats(scale: str) -> None:
+    """exp(y): neither do digits cancel where there is nearly no noise, nor is what no float holds compared with a sum that is cut off."""
+    found = derive_within(read_single(f"{{kind: noise, base: normal, scale: {scale}, value: exp(-y)}}").law, None)
+    assert found.numeric is None and found.check.max_difference < 1e-15
+    with mp.workdps(30):
+        for e in (mp.mpf("1e-4"), mp.mpf("-2.5")):
+            s = e if scale == "e" else e**2
+            expected = mpmath.exp(s * s - 2 * e) * mpmath.expm1(s * s)
+            assert mpmath.almosteq(value(found.variance, e=e), expected, 1e-20)

@@ -24,6 +24,10 @@ CASES: dict[str, tuple[Any, Any]] = {
     "complement of sigmoid": (1 - p.Sigmoid(E / 2), rewrites.complement(p.Sigmoid(E / 2))),
     "complement of Phi": (1 - p.NormCdf(E + 1), rewrites.complement(p.NormCdf(E + 1))),
     "complement of tanh": (1 - sympy.tanh(p.Softplus(E)), rewrites.complement(sympy.tanh(p.Softplus(E)))),
+    "difference_of_exponentials": (
+        sympy.exp(2 * E) * sympy.exp(2 * E**2) - sympy.exp(2 * E) * sympy.exp(E**2),
+        rewrites.difference_of_exponentials(sympy.exp(2 * E) * sympy.exp(2 * E**2) - sympy.exp(2 * E) * sympy.exp(E**2)),
+    ),
     "log_of_exponentials": (
         sympy.log(sympy.exp(-(E**2)) / (1 + sympy.exp(E))),
         rewrites.log_of_exponentials(sympy.log(sympy.exp(-(E**2)) / (1 + sympy.exp(E)))),
