@@ -31,7 +31,7 @@ Judge = Callable[[Any], Moments]
 _NODES = 20
 _HALVINGS = 3
 DIGITS = 25
-_FARTHEST = 30_000
+_FARTHEST = 30_000  # in the coordinate of a support; on bounded ones digits are as many as half of that
 _N = sympy.Symbol("n", real=True)
 
 
@@ -237,8 +237,8 @@ def _interval(law: Density) -> Judge:
 
     def beyond(places: list[Any], found: list[Any], e: Any) -> list[tuple[Any, Any]]:
         """What lies outside of ``places``, to which others are added where that is no constant feature: at an end, densities are powers."""
-        rest, furthest = [], _FARTHEST if not bounded else _FARTHEST / 10
-        for last, nearer, step in ((0, 1, 0), (-1, -2, None)):
+        rest, furthest = [], _FARTHEST / 10 if bounded else _FARTHEST
+        for last, nearer in ((0, 1), (-1, -2)):
             while found[last] > max(found) - 60:
                 shown, other = (logs(places[k], e)[1] for k in (last, nearer))
                 if abs(shown - other) <= mp.mpf(10) ** -DIGITS * max(1, abs(shown)):
@@ -252,8 +252,8 @@ def _interval(law: Density) -> Judge:
                         help="use a density that falls faster there",
                     )  # fmt: skip
                 further = mp.mpf("1.25") * places[last]
-                places.insert(len(places) if step is None else 0, further)
-                found.insert(len(found) if step is None else 0, logs(further, e)[0])
+                for known, new in ((places, further), (found, logs(further, e)[0])):
+                    known.insert(len(known) if last else 0, new)
         return rest
 
     def moments(e: Any) -> Moments:

@@ -230,6 +230,16 @@ def select(condition: Value, taken: Value | float, other: Value | float) -> Valu
     return first if first is second else operation("select", condition, first, second)
 
 
+def power(x: Value, exponent: int, start: Value | float = 1.0) -> Value:
+    """``start`` times x to a whole power from 0 on, by squaring."""
+    result, square = lifted(start), x
+    while exponent:
+        if exponent % 2:
+            result = result * square
+        square, exponent = square * square, exponent // 2
+    return result
+
+
 def maximum(a: Value | float, b: Value | float) -> Value:
     """The larger; no number where ``a`` is none, or either beside a constant."""
     return operation("max", *_constant_last(a, b))

@@ -16,7 +16,7 @@ import numpy as np
 from mpmath import mp
 
 from cgc.kernels import arithmetic
-from cgc.kernels.code import Value, constant, define, maximum, minimum, operation, select
+from cgc.kernels.code import Value, define, maximum, minimum, operation, power, select
 from cgc.kernels.fit import Numbers, coefficients, horner, surface
 from cgc.kernels.gamma import log_share
 from cgc.kernels.random import Source, fraction, normal
@@ -55,10 +55,7 @@ def _poisson_large(mean: Value, z: Value) -> Value:
     zeta, t = z / root, 1.0 / mean
     main, rest = _numbers()
     along = [horner(t, column) for column in zip(*rest, strict=True)]
-    off = along[-1]
-    for c in reversed(along[:-1]):
-        off = off * zeta + c
-    return maximum(_floor(mean + (root * z + (z * z * horner(zeta, main) + off))), 0.0)
+    return maximum(_floor(mean + (root * z + (z * z * horner(zeta, main) + horner(zeta, along)))), 0.0)
 
 
 def poisson(mean: Value, source: Source) -> Value:
@@ -77,7 +74,7 @@ def binomial(trials: int, p: Value, source: Source) -> Value:
     def count(p: Value, u: Value) -> Value:
         # of the rarer outcome, so that the first term is no less than 2^-trials
         rare = minimum(p, 1.0 - p)
-        term = collected = _power(1.0 - rare, trials)
+        term = collected = power(1.0 - rare, trials)
         odds = rare / (1.0 - rare)
         found = select(u < collected, 0.0, 1.0)
         # more than that are half of them and six standard deviations
@@ -90,15 +87,6 @@ def binomial(trials: int, p: Value, source: Source) -> Value:
     name = f"binomial_{trials}"
     define(name, count, f"How many of {trials} trials succeed: from the rarer outcome's side the least k with P(N ≤ k) > u.", ("p", "u"))
     return operation("call", name, p, fraction(source))
-
-
-def _power(x: Value, exponent: int) -> Value:
-    result, square = constant(1.0), x
-    while exponent:
-        if exponent % 2:
-            result = result * square
-        square, exponent = square * square, exponent // 2
-    return result
 
 
 # --- what the polynomials are found from

@@ -14,7 +14,7 @@ from cgc.formula.numeric import array
 from cgc.formula.numeric import constant as number_of
 from cgc.formula.scalar import TRUTHS, Const, Op, Over, Scalar, Var, hoisted, random, variables
 from cgc.kernels import arithmetic, tables
-from cgc.kernels.code import Value, both, constant, lifted, maximum, minimum, operation, select, word
+from cgc.kernels.code import Value, both, constant, lifted, maximum, minimum, operation, power, select, word
 from cgc.kernels.fit import horner
 from cgc.kernels.polygamma import polygamma
 from cgc.kernels.random import Source, below, fraction, philox, uniform, whole
@@ -163,12 +163,7 @@ class _Expander:
             raise Unsupported("power")
         if 2 * exponent == int(2 * exponent) and abs(exponent) <= 16:
             whole = int(abs(exponent))
-            result = operation("sqrt", base) if whole != abs(exponent) else constant(1.0)
-            square = base
-            while whole:
-                if whole % 2:
-                    result = result * square
-                square, whole = square * square, whole // 2
+            result = power(base, whole, operation("sqrt", base) if whole != abs(exponent) else 1.0)
             return 1.0 / result if exponent < 0 else result
         return arithmetic.exp(float(np.float32(exponent)) * arithmetic.log(base))
 

@@ -6,7 +6,7 @@ again, and a test compares. What is not there is found when it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import mpmath
 import numpy as np
 from mpmath import mp
 
-from cgc.kernels.code import Value, constant
+from cgc.kernels.code import Value, lifted
 from cgc.kernels.numbers import NUMBERS
 
 Function = Callable[[Any], Any]
@@ -101,9 +101,9 @@ def rational(function: Function, low: float, high: float, degree: int, below: in
     return first, second
 
 
-def horner(x: Value, numbers: tuple[float, ...]) -> Value:
+def horner(x: Value, numbers: Sequence[Value | float]) -> Value:
     """Σ c_k x^k."""
-    total = constant(numbers[-1])
+    total = lifted(numbers[-1])
     for c in reversed(numbers[:-1]):
         total = total * x + c
     return total

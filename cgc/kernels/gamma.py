@@ -60,12 +60,12 @@ def _log_of_large(drawn: Noise, shape: Scalar) -> Scalar:
     t = Op("div", (const(1), shape))
     eta = Op("mul", (drawn("draw_normal"), Op("sqrt", (t,))))
     main, rest = _numbers()
-    along = [horner(t, [const(c) for c in column]) for column in zip(*rest, strict=True)]
-    near = Op("add", (Op("mul", (eta, horner(eta, [const(c) for c in main]))), Op("mul", (t, horner(eta, along)))))
+    along = [_horner(t, [const(c) for c in column]) for column in zip(*rest, strict=True)]
+    near = Op("add", (Op("mul", (eta, _horner(eta, [const(c) for c in main]))), Op("mul", (t, _horner(eta, along)))))
     return Op("add", (Op("log", (shape,)), near))
 
 
-def horner(x: Scalar, coefficients: list[Scalar]) -> Scalar:
+def _horner(x: Scalar, coefficients: list[Scalar]) -> Scalar:
     """Σ c_k x^k."""
     total = coefficients[-1]
     for c in reversed(coefficients[:-1]):

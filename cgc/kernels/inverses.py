@@ -10,7 +10,7 @@ import numpy as np
 
 from cgc.kernels import arithmetic
 from cgc.kernels.code import Value, define, maximum, minimum, operation, select
-from cgc.kernels.random import Source, exponential, normal, whole
+from cgc.kernels.random import Source, exponential, fraction, lower, normal, whole
 
 FAR = -2.0
 """Below this mean, the quantile of a positive normal number is found by two steps of Newton's method, from where the Mills ratio does not
@@ -23,8 +23,7 @@ FLAT = 0.02
 def _uniform(source: Source) -> tuple[Value, Value]:
     """A number between 0 and 1 and what it lacks of 1, with the digits of whichever is small; it is that whose logarithm
     ``-exponential(source)`` is."""
-    upper = operation("to_float", operation("wshr", source.side, 31)) > 0.5
-    return select(upper, source.share, 1.0 - source.share), select(upper, 1.0 - source.share, source.share)
+    return fraction(source), select(lower(source), 1.0 - source.share, source.share)
 
 
 def _positive_normal(z: Value, u: Value, rest: Value, wait: Value) -> Value:

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from cgc.kernels import arithmetic
-from cgc.kernels.code import Value, constant, define, operation
+from cgc.kernels.code import Value, constant, define, operation, power
 
 _STEPS = 6
 _BERNOULLI = (Fraction(1, 6), Fraction(-1, 30), Fraction(1, 42), Fraction(-1, 30))
@@ -24,7 +24,7 @@ def polygamma(order: int, x: Value) -> Value:
 
 def _polygamma(order: int, x: Value) -> Value:
     sign = 1.0 if order % 2 else -1.0
-    steps = [_power(1.0 / (x + float(k)), order + 1) for k in range(_STEPS)]
+    steps = [power(1.0 / (x + float(k)), order + 1) for k in range(_STEPS)]
     # the smallest first
     near = steps[-1]
     for step in reversed(steps[:-1]):
@@ -36,15 +36,8 @@ def _polygamma(order: int, x: Value) -> Value:
     for k in reversed(range(1, len(_BERNOULLI) + 1)):
         factor = _BERNOULLI[k - 1] * Fraction(math.factorial(2 * k + order - 1), math.factorial(2 * k))
         series = (series + float(np.float32(factor))) * square
-    far = _power(inverse, order) * (math.factorial(max(order, 1) - 1) + math.factorial(order) * 0.5 * inverse + series)
+    far = power(inverse, order) * (math.factorial(max(order, 1) - 1) + math.factorial(order) * 0.5 * inverse + series)
     if order == 0:
         # log y in the place of y⁰/0
         far = 0.5 * inverse + series - arithmetic.log(y)
     return sign * (float(math.factorial(order)) * near + far)
-
-
-def _power(x: Value, exponent: int) -> Value:
-    result = constant(1.0)
-    for _ in range(exponent):
-        result = result * x
-    return result

@@ -62,10 +62,14 @@ def below(w: Value, rate: Value) -> Source:
     return Source(minimum(size, 0.5), operation("wshl", w, 31))
 
 
+def lower(source: Source) -> Value:
+    """Whether the tail is that towards 0, for numbers between 0 and 1."""
+    return operation("to_float", operation("wshr", source.side, 31)) > 0.5
+
+
 def fraction(source: Source) -> Value:
     """A number between 0 and 1."""
-    upper = operation("to_float", operation("wshr", source.side, 31)) > 0.5
-    return select(upper, source.share, 1.0 - source.share)
+    return select(lower(source), source.share, 1.0 - source.share)
 
 
 def _signed(size: Value, source: Source) -> Value:
@@ -116,8 +120,7 @@ def centred_uniform(source: Source) -> Value:
 
 def exponential(source: Source) -> Value:
     """Standard exponential."""
-    upper = operation("to_float", operation("wshr", source.side, 31)) > 0.5
-    return select(upper, -arithmetic.log_of_normal(source.share), -arithmetic.log1p(-source.share))
+    return select(lower(source), -arithmetic.log_of_normal(source.share), -arithmetic.log1p(-source.share))
 
 
 def gumbel(source: Source) -> Value:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from cgc.kernels.code import Function
 from cgc.targets.arithmetic import Language, named, statements
 
+_WIDTH = 120
+
 
 def looped(language: Language, function: Function, columns: dict[tuple[float, ...], str]) -> tuple[str, ...]:
     """The definition of a function that passes over tables; ``columns`` tells where those begin that there are, to which it adds."""
@@ -20,5 +22,9 @@ def looped(language: Language, function: Function, columns: dict[tuple[float, ..
         lines.append(f"    for row in range({one.rows}):")
         lines += [f"        {leaf.args[0]} = tl.load({columns[numbers]} + row)" for leaf, numbers in one.columns]
         inner, texts = named(language, *one.results)
-        lines += [*(f"        {line}" for line in inner), f"        {', '.join(names)} = {', '.join(texts)}"]
+        lines += [f"        {line}" for line in inner]
+        together = f"        {', '.join(names)} = {', '.join(texts)}"
+        # what is too long for a line is laid out as formatters do
+        apart = (f"        {', '.join(names)} = (", *(f"            {text}," for text in texts), "        )")
+        lines += [together] if len(together) <= _WIDTH else apart
     return (*lines, *(f"    {line}" for line in statements(language, function.result)), *language.closing)
